@@ -1,0 +1,68 @@
+"""The command line: one file a verb, imported only when that verb is typed.
+
+Each verb module has ``add_arguments(parser)`` and ``run(args) -> int`` (the exit code); it keeps its
+imports of jax inside ``run`` so that help starts at once.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+
+from hepjax import __version__
+from hepjax.errors import HepjaxError
+
+VERBS = {
+    "simulate": "make showers in the published file layouts",
+    "inspect": "recognise a file and print what is in it",
+    "train": "train a workload; the same command again resumes",
+    "evaluate": "compare generated with reference data: report page and scores",
+    "generate": "write generated showers to a file",
+    "doctor": "versions, devices, kernels, and what is missing",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; return its exit code (see docs/interface.md)."""
+    argv = sys.argv[1:] if argv is None else argv
+    args = _parser(argv).parse_args(argv)
+    if args.verb is None:
+        _parser([]).print_help()
+        return 2
+    try:
+        return args.run(args)
+    except HepjaxError as error:
+        if args.debug:
+            traceback.print_exc()
+        print(f"hepjax: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("hepjax: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone; nothing is wrong with us.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if args.debug:
+            traceback.print_exc()
+        print(
+            f"hepjax: bug: {type(error).__name__}: {error}; --debug shows the traceback",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def _parser(argv: list[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="hepjax", description="Deep learning for HEP on JAX.")
+    parser.add_argument("--version", action="version", version=f"hepjax {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    for verb, summary in VERBS.items():
+        sub = verbs.add_parser(verb, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        if verb in argv[:1]:
+            module = importlib.import_module(f"hepjax.cli.{verb}")
+            module.add_arguments(sub)
+            sub.set_defaults(run=module.run)
+    return parser

@@ -1,0 +1,1 @@
+"""Compiles a workload over a device mesh, feeds it, checkpoints it and keeps its records."""

@@ -1,0 +1,52 @@
+"""What a run writes down as it goes: ``metrics.jsonl``, one JSON object a line, appended only.
+
+After a crash the last line may be torn, and a resumed run writes steps again that were recorded but
+not saved; ``read`` hides both.
+"""
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+
+def append(path: Path, record: dict[str, Any]) -> None:
+    """Append one record; a torn last line is closed first."""
+    with path.open("ab+") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - 1, 0))
+        torn = size > 0 and file.read(1) != b"\n"
+        file.write((b"\n" if torn else b"") + json.dumps(_plain(record)).encode() + b"\n")
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """All records in force: of those superseded after a resume only the last ones."""
+    records: list[dict[str, Any]] = []
+    if not path.exists():
+        return records
+    for line in path.read_text(errors="replace").splitlines():
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            continue  # torn by a crash
+        if record.get("event") == "resume":
+            records = [r for r in records if r.get("step", 0) <= record["step"]]
+        records.append(record)
+    return records
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON under a temporary name, then rename."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(_plain(content), indent=2) + "\n")
+    os.replace(temporary, path)
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN: write null, so that any reader can read the line."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

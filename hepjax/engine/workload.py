@@ -1,0 +1,72 @@
+"""The contract between the engine and a workload: data plus pure functions.
+
+Every function is pure; ``cfg`` is a frozen dataclass with the groups ``train``, ``mesh``, ``input``
+and ``checkpoint`` of engine/config.py beside the workload's own. The engine never looks inside a
+state, a batch or the metrics.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+
+from hepjax.formats.source import Source
+
+State = Any
+Batch = dict[str, jax.Array]
+Metrics = dict[str, jax.Array]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The events a run trains on and those it is judged on after each epoch."""
+
+    train: Source
+    validation: Source
+
+
+class Workload(Protocol):
+    """What the engine, the library and the command line need of a workload."""
+
+    name: str
+    Config: type
+    score: str
+    """Name of the validation metric that chooses the best epoch; lower is better."""
+
+    def init(self, cfg: Any, key: jax.Array) -> State:
+        """The state before the first update."""
+        ...
+
+    def prepare(self, cfg: Any, raw: Batch) -> Batch:
+        """Raw events of a Source as the network wants them; runs inside the compiled step."""
+        ...
+
+    def train_step(
+        self, cfg: Any, state: State, batch: Batch, key: jax.Array, epoch: jax.Array
+    ) -> tuple[State, Metrics]:
+        """One update. ``epoch`` is the fractional number of epochs done, for schedules."""
+        ...
+
+    def eval_step(self, cfg: Any, state: State, batch: Batch, key: jax.Array) -> Metrics:
+        """Sums over the events whose ``mask`` is 1, so that means are exact over uneven batches."""
+        ...
+
+    def summarise(self, cfg: Any, sums: dict[str, Any]) -> dict[str, float]:
+        """The validation metrics of all events from the sums over them; has ``score``."""
+        ...
+
+    def failure(self, cfg: Any, metrics: dict[str, float]) -> str | None:
+        """Why training is beyond hope, judged on mean metrics between two records; None if not."""
+        ...
+
+    def sources(self, cfg: Any) -> Sources:
+        """Open the files that the configuration names."""
+        ...
+
+    def evaluate(
+        self, cfg: Any, state: State, paths: list[Path], out: Path, seed: int, quiet: bool,
+        run_config: str, provenance: dict[str, Any], history: list[dict[str, Any]],
+    ) -> dict[str, Any]:  # fmt: skip
+        """Write the report page and scores on the events of ``paths``; return the scores."""
+        ...

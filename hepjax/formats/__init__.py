@@ -1,0 +1,1 @@
+"""Reading and writing files: the only code of hepjax that opens data."""

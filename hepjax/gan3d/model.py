@@ -1,0 +1,124 @@
+"""The two networks of the fixed-angle 3DGAN, with the semantics of Keras.
+
+Generator: latent (n, 200) -> shower (n, 25, 25, 25, 1). Discriminator: shower -> real/fake
+probability, incident energy / 100 GeV, visible energy. Source: svalleco/3Dgan, branch Energy-gan;
+Khattak et al., ICIP 2018.
+"""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from hepjax.gan3d.config import ModelConfig
+from hepjax.ops import conv3d, upsample_conv3d
+
+GRID = (25, 25, 25)
+LEAKY_SLOPE = 0.3  # Keras default of LeakyReLU
+BATCH_NORM = {"momentum": 0.99, "epsilon": 1e-3}  # Keras defaults; flax shares the convention
+Padding = Sequence[tuple[int, int]]
+
+
+class Conv3D(nn.Module):
+    """Convolution of (n, x, y, z, channels), on the input upsampled ``scale`` times by repetition."""
+
+    features: int
+    kernel: tuple[int, int, int]
+    padding: Padding
+    scale: tuple[int, int, int] = (1, 1, 1)
+    use_bias: bool = True
+    kernel_init: nn.initializers.Initializer = nn.initializers.glorot_uniform()
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (*self.kernel, x.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32).astype(self.dtype)
+        padding = tuple(map(tuple, self.padding))
+        if self.scale == (1, 1, 1):
+            y = conv3d(x.astype(self.dtype), kernel, padding=padding)
+        else:
+            y = upsample_conv3d(x.astype(self.dtype), kernel, self.scale, padding)
+        if self.use_bias:
+            y += self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
+        return y
+
+
+def leaky(x: jax.Array) -> jax.Array:
+    """LeakyReLU with the slope of Keras."""
+    return nn.leaky_relu(x, LEAKY_SLOPE)
+
+
+class Generator(nn.Module):
+    """Latent noise times (incident energy / 100 GeV) -> cell energies, (n, 25, 25, 25, 1)."""
+
+    cfg: ModelConfig
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, latent: jax.Array, train: bool) -> jax.Array:
+        """``latent`` (n, cfg.latent); ``train`` uses and updates the statistics of the batch."""
+        he = nn.initializers.he_uniform()
+        filters = self.cfg.generator_filters
+
+        def norm(x: jax.Array) -> jax.Array:
+            return nn.BatchNorm(use_running_average=not train, dtype=self.dtype, **BATCH_NORM)(x)
+
+        x = nn.Dense(
+            7 * 7 * 8 * self.cfg.seed_channels,
+            kernel_init=nn.initializers.glorot_uniform(),
+            dtype=self.dtype,
+        )(latent)
+        x = x.reshape(-1, 7, 7, 8, self.cfg.seed_channels)
+        # An even kernel with 'same' padding pads one cell more at the end, as in Keras.
+        same = ((2, 3), (2, 3), (3, 4))
+        x = norm(leaky(Conv3D(filters[0], (6, 6, 8), same, kernel_init=he, dtype=self.dtype)(x)))
+        x = Conv3D(
+            filters[1], (6, 5, 8), ((2, 2), (2, 2), (0, 0)),
+            scale=(2, 2, 2), kernel_init=he, dtype=self.dtype,
+        )(x)  # fmt: skip
+        x = norm(leaky(x))
+        x = Conv3D(
+            filters[2], (3, 3, 8), ((1, 1), (0, 0), (3, 3)),
+            scale=(2, 2, 3), kernel_init=he, dtype=self.dtype,
+        )(x)  # fmt: skip
+        x = leaky(x)
+        x = Conv3D(
+            1, (2, 2, 2), ((0, 0),) * 3, use_bias=False,
+            kernel_init=nn.initializers.glorot_normal(), dtype=self.dtype,
+        )(x)  # fmt: skip
+        return nn.relu(x).astype(jnp.float32)
+
+
+class Discriminator(nn.Module):
+    """Shower -> (real/fake logit, incident energy / 100 GeV, visible energy), each (n,).
+
+    The published output is the sigmoid of the logit; the loss takes the logit, which is the same
+    number without overflow. The visible energy is the sum of the cells and learns nothing.
+    """
+
+    cfg: ModelConfig
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, showers: jax.Array, train: bool) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """``showers`` (n, 25, 25, 25, 1); with ``train`` a ``dropout`` key is needed."""
+        k = self.cfg.discriminator_kernel
+        # Published for k = 5: 'same', then zero padding 2, 2 and 1 before valid convolutions.
+        pads = (k // 2, k // 2, k // 2, k // 2 - 1)
+        x = showers
+        for layer, (features, pad) in enumerate(
+            zip(self.cfg.discriminator_filters, pads, strict=True)
+        ):
+            x = leaky(Conv3D(features, (k, k, k), ((pad, pad),) * 3, dtype=self.dtype)(x))
+            if layer > 0:
+                x = nn.BatchNorm(
+                    use_running_average=not train, dtype=self.dtype, **BATCH_NORM
+                )(x)  # fmt: skip
+            x = nn.Dropout(self.cfg.dropout, deterministic=not train)(x)
+        x = nn.avg_pool(x, (2, 2, 2), strides=(2, 2, 2))
+        x = x.reshape(x.shape[0], -1).astype(jnp.float32)
+        logit = nn.Dense(1, name="generation")(x)[:, 0]
+        energy = nn.Dense(1, name="auxiliary")(x)[:, 0]
+        return logit, energy, showers.sum(axis=(1, 2, 3, 4))

@@ -1,0 +1,1 @@
+"""Hot array functions in pure JAX, no Flax and no files."""

@@ -1,0 +1,1 @@
+"""Pages, plots and score files; knows arrays and figures, no workload."""

@@ -1,0 +1,1 @@
+"""The embedded default data, written in the published file layouts."""
