@@ -18,28 +18,32 @@ Bins = tuple[tuple[float, float], ...]
 PUBLISHED_CENTRES = (50.0, 100.0, 200.0, 300.0, 400.0, 500.0)
 HALF_WIDTH = 5.0
 """GeV on either side of a bin's centre (published)."""
-MIN_EVENTS = 20
+MIN_EVENTS = 10
 """Bins in which either sample has fewer events are left out of every mean over bins."""
 LAST_EPOCHS = 10
 """The published choice of the best epoch looks at this many last epochs."""
 
 
-def energy_bins(low: float, high: float) -> Bins:
-    """Bins of incident energy for a sample that spans ``low`` to ``high`` GeV.
+def energy_bins(low: float, high: float, events: int) -> Bins:
+    """Bins of incident energy for ``events`` showers spread over ``low`` to ``high`` GeV.
 
-    The first bin is the whole sample. The others reach 5 GeV to both sides of the published centres
-    inside the range if there are at least four of them; otherwise of the multiples of the smallest
-    of 5, 10, 20, 50 or 100 GeV that gives at most six centres (20, 40, 60, 80, 100 GeV for 10 to
-    100 GeV), narrowed so that bins do not overlap. A range without any centre has the first bin only.
+    The first bin is the whole sample. The others lie around the published centres inside the range
+    if there are at least four of them; otherwise around the multiples of the smallest of 5, 10, 20,
+    50 or 100 GeV that gives at most six (20, 40, 60, 80 and 100 GeV for 10 to 100 GeV).
+    They reach 5 GeV to both sides, as published; further in a small sample, so that a flat one has
+    three times ``MIN_EVENTS`` in each, and never beyond the middle between two centres.
+    A range that holds no centre has the first bin only.
     """
     centres = [c for c in PUBLISHED_CENTRES if low <= c <= high]
-    half = HALF_WIDTH
     if len(centres) < 4:
         for step in (5.0, 10.0, 20.0, 50.0, 100.0):
-            centres = [step * k for k in range(int(np.ceil(low / step)), int(high // step) + 1)]
-            half = min(HALF_WIDTH, step / 2)
+            first = max(int(np.ceil(low / step)), 1)
+            centres = [step * k for k in range(first, int(high // step) + 1)]
             if len(centres) <= 6:
                 break
+    gap = min(np.diff(centres), default=2 * HALF_WIDTH)
+    wanted = max(HALF_WIDTH, 1.5 * MIN_EVENTS * (high - low) / max(events, 1))
+    half = float(min(wanted, gap / 2))
     return ((float(low), float(high)), *((c - half, c + half) for c in centres))
 
 
@@ -72,8 +76,9 @@ def mean_relative_error(
 
     Args:
       reference, generated: (bins, 3) sums from ``binned_sums``.
-      min_events: bins where either sample has fewer are left out; NaN if none is left, and infinity
-        if generated showers are empty on average in a bin.
+      min_events: bins where either sample has fewer are left out.
+    Returns:
+      NaN, NaN if no bin is left; an infinite error if all generated showers of a bin are empty.
     """
     used = _filled(np.asarray(reference)[:, 0], np.asarray(generated)[:, 0], min_events)
     if not used.any():
