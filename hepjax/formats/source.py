@@ -25,3 +25,21 @@ class Source(Protocol):
     def __getitem__(self, indices: np.ndarray) -> Batch:
         """Events ``indices`` (n,), any order: one array per field, leading axis n, in that order."""
         ...
+
+
+class Part:
+    """The events ``start`` to ``stop`` of another source, as a source."""
+
+    def __init__(self, source: Source, start: int, stop: int) -> None:
+        self.source, self.start, self.stop = source, start, stop
+
+    @property
+    def blocks(self) -> np.ndarray:
+        """Blocks of the whole source, cut at both ends."""
+        return np.unique(np.clip(self.source.blocks, self.start, self.stop)) - self.start
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __getitem__(self, indices: np.ndarray) -> Batch:
+        return self.source[np.asarray(indices) + self.start]

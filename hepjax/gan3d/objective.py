@@ -210,7 +210,7 @@ def train_step(
     own batch statistics; the fakes of the discriminator come from the generator in inference mode.
     """
     rate = learning_rate(cfg, epoch)
-    k_energy, k_latent, k_real, k_fake, k_first, k_second = jax.random.split(key, 6)
+    k_energy, k_latent, k_real, k_fake, *k_rounds = jax.random.split(key, 6)
     energy, total = conditions(cfg, batch, k_energy)
     fake = generate(cfg, state.generator, latent(cfg, energy, k_latent))
 
@@ -222,8 +222,10 @@ def train_step(
     )
     state = state.replace(discriminator=discriminator)
     rounds = []
-    for k_round in (k_first, k_second):
-        state, metrics = train_generator(cfg, state, energy, total, rate, k_round)
+    for k_round in k_rounds:
+        k_energy, k_train = jax.random.split(k_round)
+        energy, total = conditions(cfg, batch, k_energy)
+        state, metrics = train_generator(cfg, state, energy, total, rate, k_train)
         rounds.append(metrics)
     metrics = {f"gen_{name}": (rounds[0][name] + rounds[1][name]) / 2 for name in rounds[0]}
     metrics |= {f"real_{name}": v for name, v in on_real.items() if name != "sum"}

@@ -1,0 +1,88 @@
+"""``hepjax generate``: showers of a trained run, streamed to a file in the published layout."""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``generate``."""
+    parser.add_argument("run_dir", metavar="RUN", type=Path, help="run directory")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="HDF5 file to write")
+    parser.add_argument("--events", type=int, metavar="N", help="number of showers")
+    conditions = parser.add_mutually_exclusive_group()
+    conditions.add_argument(
+        "--energy", default=None, metavar="LOW:HIGH",
+        help="incident energies, flat, GeV; default: the range of the training",
+    )  # fmt: skip
+    conditions.add_argument("--like", type=Path, metavar="FILE", help="the energies of this file")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="showers at a time")
+    parser.add_argument("--step", type=int, metavar="N", help="checkpoint; default: the best epoch")
+    parser.add_argument("--devices", type=int, default=0, metavar="N", help="default: all")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Generate, write, and report the time per shower with and without start-up."""
+    began = time.monotonic()
+    from hepjax.cli.ranges import parse_range
+    from hepjax.engine.mesh import request_devices
+    from hepjax.errors import InputError
+
+    for name in ("events", "batch_size"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name.replace('_', '-')}: expected at least 1, found {value}")
+    if args.events is None and args.like is None:
+        raise InputError("--events: expected a number of showers, or --like FILE")
+    window = None if args.energy is None else parse_range("--energy", args.energy)
+    request_devices(args.devices)
+
+    import numpy as np
+
+    from hepjax.formats.shower_writer import ShowerWriter
+    from hepjax.progress import progress
+    from hepjax.run import load
+
+    opened = load(args.run_dir, args.step)
+    if args.like is not None:
+        energy = opened.workload.energies(args.like)[: args.events]
+    else:
+        low, high = window or opened.cfg.data.energy_range
+        # A stream of its own: the noise of the showers comes from jax keys of the same seed.
+        energy = np.random.default_rng(args.seed).uniform(low, high, args.events)
+    energy = energy.astype(np.float32)
+
+    batches = opened.workload.generate(
+        opened.cfg, opened.state, energy, args.seed, args.batch_size
+    )
+    done, first = 0, 0.0
+    with (
+        ShowerWriter(args.out, "fixed", len(energy)) as writer,
+        progress("generate", len(energy), "showers", quiet=args.quiet) as advance,
+    ):
+        for showers in batches:
+            if done == 0:
+                started, first = time.monotonic(), len(showers)
+            writer.write({"ecal": showers, "energy": energy[done : done + len(showers)]})
+            done += len(showers)
+            advance(len(showers))
+    ended = time.monotonic()
+    report = {
+        "file": str(args.out),
+        "showers": done,
+        "ms_per_shower_with_startup": 1e3 * (ended - began) / done,
+        "ms_per_shower": 1e3 * (ended - started) / (done - first) if done > first else None,
+    }
+    if args.json:
+        print(json.dumps(report))
+    else:
+        steady = report["ms_per_shower"]
+        print(
+            f"{args.out}: {done} showers, {report['ms_per_shower_with_startup']:.2f} ms a shower "
+            "with start-up" + (f", {steady:.2f} ms without" if steady is not None else "")
+        )
+    return 0

@@ -1,0 +1,204 @@
+"""The train loop: restore or begin, compile one step, feed it, record, validate, save.
+
+It reads top to bottom and knows no workload. All randomness of update N is ``fold_in(key(seed), N)``
+and the batch of update N depends on N alone, so a restart needs the checkpoint and nothing else.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from hepjax.engine import input as batches
+from hepjax.engine import records
+from hepjax.engine.checkpoint import Checkpoints, restore_newest
+from hepjax.engine.mesh import make_mesh, over_data, replicated, state_shardings
+from hepjax.engine.workload import Batch, Metrics, State, Workload
+from hepjax.errors import TrainingError
+from hepjax.progress import progress
+
+STEPS_IN_FLIGHT = 2
+VALIDATION_KEY = 2**31  # a fold that no update number reaches
+
+
+@struct.dataclass
+class TrainState:
+    """What a checkpoint holds."""
+
+    step: jax.Array
+    """int32, updates done, skipped ones included."""
+    skipped: jax.Array
+    """int32, updates thrown away as non-finite in a row until now."""
+    model: State
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How training ended."""
+
+    step: int
+    epochs: int
+    signal: int | None
+    """Signal that ended it early, or None when it is complete."""
+
+
+def init_state(workload: Workload, cfg: Any) -> TrainState:
+    """The state of a new run, a pure function of the configuration."""
+    model = workload.init(cfg, jax.random.key(cfg.train.seed))
+    return TrainState(jnp.int32(0), jnp.int32(0), model)
+
+
+def guarded_step(
+    workload: Workload, cfg: Any, steps_per_epoch: int, state: TrainState, raw: Batch
+) -> tuple[TrainState, Metrics]:
+    """One update of the workload, left out if it would make the state non-finite."""
+    key = jax.random.fold_in(jax.random.key(cfg.train.seed), state.step)
+    epoch = state.step / jnp.float32(steps_per_epoch)
+    model, metrics = workload.train_step(
+        cfg, state.model, workload.prepare(cfg, raw), key, epoch
+    )  # fmt: skip
+    leaves = [x for x in jax.tree.leaves((model, metrics)) if jnp.issubdtype(x.dtype, jnp.floating)]
+    finite = jnp.stack([jnp.isfinite(x).all() for x in leaves]).all()
+    model = jax.tree.map(lambda new, old: jnp.where(finite, new, old), model, state.model)
+    skipped = jnp.where(finite, 0, state.skipped + 1)
+    return TrainState(state.step + 1, skipped, model), metrics | {"skipped": skipped}
+
+
+def train(
+    workload: Workload,
+    cfg: Any,
+    run: Path,
+    *,
+    quiet: bool = False,
+    interrupted: Callable[[], int | None] = lambda: None,
+) -> Outcome:
+    """Train, or go on training, in the run directory ``run``.
+
+    Args:
+      interrupted: asked after each update; a signal number makes it save and return.
+    Raises:
+      TrainingError: non-finite updates or a failure that the workload sees; the checkpoints stay.
+      InputError: data, devices or disk do not allow it.
+    """
+    mesh = make_mesh(cfg.mesh, cfg.train.batch_size)
+    sources = workload.sources(cfg)
+    size = cfg.train.batch_size
+    steps_per_epoch = max(len(sources.train) // size, 1)
+    total = cfg.train.steps or cfg.train.epochs * steps_per_epoch
+    metrics_file = run / "metrics.jsonl"
+
+    abstract = jax.eval_shape(partial(init_state, workload, cfg))
+    shardings = state_shardings(cfg.mesh, mesh, abstract)
+    placed = jax.tree.map(
+        lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), abstract, shardings
+    )
+    with jax.set_mesh(mesh), Checkpoints(run / "checkpoints", cfg.checkpoint.keep) as checkpoints:
+        restored = restore_newest(checkpoints.folder, placed)
+        if restored is None:
+            start, state = 0, jax.jit(
+                partial(init_state, workload, cfg), out_shardings=shardings
+            )()  # fmt: skip
+        else:
+            start, state = restored
+            records.append(metrics_file, {"event": "resume", "step": start})
+        if start >= total:
+            return Outcome(start, start // steps_per_epoch, None)
+
+        over_batch = over_data(mesh)
+        step_fn = jax.jit(
+            partial(guarded_step, workload, cfg, steps_per_epoch),
+            in_shardings=(shardings, over_batch),
+            out_shardings=(shardings, replicated(mesh)),
+            donate_argnums=0,
+        )
+        validate = _validator(workload, cfg, sources.validation, shardings.model, mesh)
+        stream = batches.training_batches(
+            sources.train, cfg.input, size, cfg.train.seed, start, total
+        )
+        signal, unrecorded, began = None, [], time.monotonic()
+        with progress("train", total * size, "events", quiet=quiet, start=start * size) as advance:
+            for step in range(start + 1, total + 1):
+                state, metrics = step_fn(state, batches.to_mesh(next(stream), over_batch))
+                unrecorded.append(metrics)
+                if len(unrecorded) > STEPS_IN_FLIGHT:
+                    # Not the newest: the device stays busy, and no queue of batches builds up.
+                    jax.block_until_ready(unrecorded[-1 - STEPS_IN_FLIGHT])
+                signal = interrupted()
+                end_of_epoch = step % steps_per_epoch == 0 or step == total
+                save = (
+                    end_of_epoch
+                    or signal is not None
+                    or (cfg.checkpoint.every_steps and step % cfg.checkpoint.every_steps == 0)
+                )
+                if not save and len(unrecorded) < cfg.train.record_every:
+                    continue
+
+                fetched = jax.device_get(unrecorded)
+                means = {k: float(sum(m[k] for m in fetched)) / len(fetched) for k in fetched[0]}
+                now = time.monotonic()
+                rate = len(fetched) * size / (now - began)
+                record = {"event": "train", "step": step, "epoch": step / steps_per_epoch}
+                records.append(metrics_file, record | means | {"events_per_second": rate})
+                _check(workload, cfg, step, means, int(fetched[-1]["skipped"]))
+                advance(len(fetched) * size, _note(workload, means))
+                if save:
+                    about: dict[str, Any] = {"epoch": step / steps_per_epoch}
+                    if end_of_epoch:
+                        scores = validate(state.model)
+                        records.append(metrics_file, record | {"event": "validation"} | scores)
+                        about["score"] = scores[workload.score]
+                    checkpoints.save(step, state, about)
+                unrecorded, began = [], time.monotonic()
+                if signal is not None:
+                    break
+    return Outcome(step, step // steps_per_epoch, signal if step < total else None)
+
+
+def _check(workload: Workload, cfg: Any, step: int, means: dict[str, float], skipped: int) -> None:
+    """End a run that went wrong; the state is as before the first non-finite update."""
+    if means["skipped"] and (cfg.train.on_nonfinite == "stop" or skipped > cfg.train.max_skipped):
+        raise TrainingError(
+            f"train: expected finite losses, found a non-finite update before step {step} "
+            f"({skipped} in a row at the end); the last checkpoint is kept; lower "
+            "optimizer.learning_rate or set train.on_nonfinite=skip"
+        )
+    failure = None if means["skipped"] else workload.failure(cfg, means)
+    if failure:
+        raise TrainingError(f"train: {failure} at step {step}; the last checkpoint is kept")
+
+
+def _note(workload: Workload, means: dict[str, float]) -> str:
+    losses = [k for k in means if k.endswith("loss")]
+    return "  ".join(f"{k} {means[k]:.3g}" for k in losses[:3])
+
+
+def _validator(
+    workload: Workload, cfg: Any, source: Any, shardings: Any, mesh: jax.sharding.Mesh
+) -> Callable[[State], dict[str, float]]:
+    """A function from the model state to the validation metrics over all of ``source``."""
+
+    def sums_of(model: State, raw: Batch, index: jax.Array) -> Metrics:
+        key = jax.random.fold_in(jax.random.key(cfg.train.seed), VALIDATION_KEY)
+        batch = workload.prepare(cfg, raw)
+        return workload.eval_step(cfg, model, batch, jax.random.fold_in(key, index))
+
+    step = jax.jit(
+        sums_of,
+        in_shardings=(shardings, over_data(mesh), replicated(mesh)),
+        out_shardings=replicated(mesh),
+    )
+
+    def validate(model: State) -> dict[str, float]:
+        total = None
+        for index, raw in enumerate(batches.evaluation_batches(source, cfg.train.batch_size)):
+            sums = step(model, batches.to_mesh(raw, over_data(mesh)), jnp.int32(index))
+            total = sums if total is None else jax.tree.map(jnp.add, total, sums)
+        return workload.summarise(cfg, jax.device_get(total))
+
+    return validate

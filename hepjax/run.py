@@ -1,0 +1,110 @@
+"""A run directory opened for use: the verified state of its best epoch, ready to generate or judge."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import yaml
+from numpy.typing import ArrayLike
+
+from hepjax import workloads
+from hepjax.engine import records, rundir
+from hepjax.engine.checkpoint import complete_steps, read_manifest, restore
+from hepjax.engine.config import to_settings
+from hepjax.engine.mesh import make_mesh, replicated
+from hepjax.engine.train import init_state
+from hepjax.engine.workload import State, Workload
+from hepjax.errors import InputError
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained model and where it came from. Made by :func:`load`."""
+
+    directory: Path
+    workload: Workload
+    cfg: Any
+    step: int
+    """The update whose checkpoint this is."""
+    epoch: float
+    state: State
+
+    def generate(self, energy: ArrayLike, seed: int = 0, batch_size: int = 64) -> np.ndarray:
+        """Showers at incident energies (n,) in GeV.
+
+        The same seed gives the same showers, whatever the batch size and the number of devices.
+
+        Returns:
+          (n, 25, 25, 25) float32, cell energies in GeV, axes x, y, z (depth).
+        Raises:
+          InputError: energies that are not positive finite numbers.
+        """
+        energies = np.atleast_1d(np.asarray(energy, np.float32))
+        return np.concatenate(
+            list(self.workload.generate(self.cfg, self.state, energies, seed, batch_size))
+        )
+
+    def evaluate(
+        self, paths: list[Path], out: Path, *, seed: int = 0, quiet: bool = True
+    ) -> dict[str, Any]:
+        """Write the report page on the events of ``paths`` into ``out``; return its scores.
+
+        Without paths the validation events of the run are used.
+        """
+        about = {
+            "run_config": yaml.safe_dump(to_settings(self.cfg), sort_keys=False),
+            "provenance": {
+                "run": str(self.directory), "step": self.step, "epoch": self.epoch, "seed": seed,
+                "data": [str(p) for p in paths] or "validation events of the run",
+            } | rundir.provenance(),
+            "history": records.read(self.directory / "metrics.jsonl"),
+        }  # fmt: skip
+        cfg = self.cfg
+        source = self.workload.open(cfg, paths) if paths else self.workload.sources(cfg).validation
+        return self.workload.evaluate(
+            cfg, self.state, source, out, seed=seed, about=about, quiet=quiet
+        )
+
+
+def load(run_dir: str | Path, step: int | None = None) -> Run:
+    """Open a run directory: verified restore on the devices that are here, however many.
+
+    Args:
+      step: the checkpoint wanted; by default the best of the last epochs (by the score that the
+        workload names), as published.
+    Raises:
+      InputError: no run directory, no such checkpoint, or it does not verify.
+    """
+    directory = Path(run_dir)
+    settings = rundir.read_settings(directory)
+    workload, cfg = workloads.configure(settings)
+    folder = directory / "checkpoints"
+    chosen = best_step(folder) if step is None else step
+    if chosen not in complete_steps(folder):
+        raise InputError(
+            f"{folder}: expected a checkpoint of step {chosen}, found {complete_steps(folder)}"
+        )
+    mesh = make_mesh(type(cfg.mesh)(), len(jax.devices()))
+    abstract = jax.tree.map(
+        lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=replicated(mesh)),
+        jax.eval_shape(lambda: init_state(workload, cfg)),
+    )
+    state = restore(folder, chosen, abstract)
+    epoch = float(read_manifest(folder, chosen)["epoch"])
+    return Run(directory, workload, cfg, chosen, epoch, state.model)
+
+
+def best_step(folder: Path) -> int:
+    """The epoch checkpoint of lowest score among those kept; the newest if none has a score.
+
+    Raises:
+      InputError: there is no checkpoint.
+    """
+    steps = complete_steps(folder)
+    if not steps:
+        raise InputError(f"{folder}: expected checkpoints, found none; train first")
+    scores = {step: read_manifest(folder, step).get("score") for step in steps}
+    scored = {step: score for step, score in scores.items() if score is not None}
+    return min(scored, key=lambda step: (scored[step], -step)) if scored else steps[-1]
