@@ -42,7 +42,7 @@ def energy_bins(low: float, high: float, events: int) -> Bins:
             if len(centres) <= 6:
                 break
     gap = min(np.diff(centres), default=2 * HALF_WIDTH)
-    wanted = max(HALF_WIDTH, 1.5 * MIN_EVENTS * (high - low) / max(events, 1))
+    wanted = max(HALF_WIDTH, np.ceil(1.5 * MIN_EVENTS * (high - low) / max(events, 1)))
     half = float(min(wanted, gap / 2))
     return ((float(low), float(high)), *((c - half, c + half) for c in centres))
 
