@@ -6,7 +6,6 @@ Formulas and constants only: mean shapes and their fluctuations. Drawing showers
 Source: G. Grindhammer and S. Peters, hep-ex/0001020, appendix A.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -16,16 +15,18 @@ from jax.scipy.special import gammainc
 from hepjax.simulate.geometry import Medium
 
 
-@dataclass(frozen=True)
-class Tuning:
+class Tuning(NamedTuple):
     """What the published constants leave open, set on EGSnrc showers (docs/showers.md)."""
 
-    visible: float = 1.085  # factor on the visible energy
-    core_radius: float = 1.2  # factor on the core radius
-    tail_radius: float = 1.2  # factor on the tail radius
-    sampling: float = 0.22  # sampling fluctuation, sqrt(GeV)
-    spot_energy: float = 1.7e-4  # mean energy a particle leaves in one silicon plane, GeV
-    spot_shape: float = 1.5  # Weibull shape of that energy
+    visible: float = 1.10  # factor on the visible energy
+    depth: float = 1.05  # factor on the depth of the maximum
+    plane: float = 0.3  # silicon planes see the shower this much deeper, X0
+    core_radius: float = 0.9  # factor on the core radius
+    tail_radius: float = 1.4  # factor on the tail radius
+    tail_weight: float = 1.2  # factor on the weight of the tail
+    sampling: float = 0.2  # sampling fluctuation, sqrt(GeV)
+    spot_energy: float = 3.0e-4  # mean energy of a spot in its silicon plane, GeV
+    spot_shape: float = 1.2  # Weibull shape of that energy
 
 
 TUNED = Tuning()
@@ -102,6 +103,7 @@ def radial(energy: Array, tau: Array, medium: Medium, tuning: Tuning) -> Radial:
     u = (p2 - tau) / (1.313 - 0.0686 * log_e)
     weight = p1 * jnp.exp(u - jnp.exp(u))
     weight += not_e * (0.348 - 0.642 / fs * jnp.exp(-jnp.square(tau - 1.0)))
+    weight = 1.0 - tuning.tail_weight * (1.0 - weight)
     core = tuning.core_radius * jnp.maximum(core, 1e-3)
     # The exponent of the tail grows without bound behind the shower, where no energy is left.
     tail = tuning.tail_radius * jnp.clip(tail, 1e-3, 10.0)

@@ -47,7 +47,7 @@ def simulate_showers(
 
     Args:
       energy: (n,) incident energies, GeV.
-      theta: (n,) or one polar angle, radians; pi/2 is normal incidence, below it y grows with depth.
+      theta: (n,) or one polar angle, radians; pi/2 is normal, below it y grows with depth.
       particle: ``electron`` or ``photon``.
       key: typed key of the whole sample.
       first: index of the first of these showers in the sample.
@@ -63,14 +63,16 @@ def simulate_showers(
     if not len(energy):
         return np.zeros((0, *calorimeter.shape), np.float32)
     index = np.arange(first, first + len(energy), dtype=np.uint32)
-    draw = partial(_draw_layers, calorimeter, tuning, particle, key)
+    draw = partial(_draw_layers, calorimeter, particle, tuning, key)
     layers = _in_batches(draw, PROFILES_PER_BATCH, (energy, theta, index))
 
     showers = np.zeros((len(energy), *calorimeter.shape), np.float32)
     slots = _slots(layers.spots.sum(axis=1))
     for count in np.unique(slots).tolist():
         rows = np.flatnonzero(slots == count)
-        fill = partial(fill_cells, calorimeter.shape, count, tuning.spot_energy, tuning.spot_shape)
+        fill = partial(
+            fill_cells, calorimeter.shape, count, (tuning.spot_energy, tuning.spot_shape)
+        )
         group = Layers(*(values[rows] for values in layers))
         showers[rows] = _in_batches(fill, max(1, SLOTS_PER_BATCH // count), (group,))
     return showers
@@ -102,32 +104,31 @@ def _in_batches(function: Callable[..., Any], per_device: int, arrays: tuple[Any
     total = len(jax.tree.leaves(arrays)[0])
     parts = []
     for start in range(0, total, size):
-        rows = np.arange(start, min(start + size, total))
-        # The last batch is filled up with its own last shower, to keep one compiled shape.
-        filled = np.pad(rows, (0, size - len(rows)), mode="edge")
-        batch = jax.device_put(jax.tree.map(lambda x, i=filled: x[i], arrays), sharding)
-        parts.append(jax.tree.map(lambda x, n=len(rows): np.asarray(x)[:n], function(*batch)))
-    return jax.tree.map(lambda *x: np.concatenate(x), *parts)
+        # The last batch is filled up with the last shower, to keep one compiled shape.
+        rows = np.minimum(np.arange(start, start + size), total - 1)
+        batch = jax.device_put([jax.tree.map(lambda x, i=rows: x[i], a) for a in arrays], sharding)
+        parts.append(jax.tree.map(np.asarray, function(*batch)))
+    return jax.tree.map(lambda *x: np.concatenate(x)[:total], *parts)
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
+@partial(jax.jit, static_argnums=(0, 1))
 def _draw_layers(
     calorimeter: Calorimeter,
-    tuning: Tuning,
     particle: str,
+    tuning: Tuning,
     key: Array,
     energy: Array,
     theta: Array,
     index: Array,
 ) -> Layers:
     keys = jax.vmap(partial(jax.random.fold_in, key))(index)
-    return jax.vmap(partial(_draw_one, calorimeter, tuning, particle))(energy, theta, keys)
+    return jax.vmap(partial(_draw_one, calorimeter, particle, tuning))(energy, theta, keys)
 
 
 def _draw_one(
     calorimeter: Calorimeter,
-    tuning: Tuning,
     particle: str,
+    tuning: Tuning,
     energy: Array,
     theta: Array,
     key: Array,
@@ -136,10 +137,12 @@ def _draw_one(
     medium = effective_medium(calorimeter)
     incidence = jnp.pi / 2 - theta
     start = CONVERSION_X0 * jax.random.exponential(k_start) if particle == "photon" else 0.0
-    depth = jnp.asarray(calorimeter.boundaries_x0(), jnp.float32) / jnp.cos(incidence) - start
+    depth = jnp.asarray(calorimeter.boundaries_x0(), jnp.float32) + tuning.plane
+    depth = depth / jnp.cos(incidence) - start
 
     mean = shower_model.longitudinal(energy, medium)
     t, a = shower_model.fluctuate(mean, *jax.random.normal(k_profile, (2,)))
+    t = tuning.depth * t
     deposited = shower_model.energy_by_layer(energy, t, a, depth)
     response = tuning.visible * medium.e_hat * calorimeter.mip_fractions()
     visible = jnp.asarray(response, jnp.float32) * _sampled(k_sampling, deposited, tuning.sampling)

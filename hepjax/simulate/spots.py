@@ -5,13 +5,13 @@ hash of the spot's number, so that they depend on the shower alone; threefry, ja
 would be two thirds of the whole time here on a CPU.
 """
 
-import math
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.scipy.special import gamma
 
 QUANTUM = 1e-9
 """Cells add up in units of 1 eV, as integers: the sum is the same in any order, on any device."""
@@ -30,25 +30,32 @@ class Layers(NamedTuple):
     seeds: Array  # (3,) uint32, of this shower's spots
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2, 3))
+@partial(jax.jit, static_argnums=(0, 1))
 def fill_cells(
-    shape: tuple[int, int, int], slots: int, spot_energy: float, spot_shape: float, layers: Layers
+    shape: tuple[int, int, int],
+    slots: int,
+    spot: tuple[Array | float, Array | float],
+    layers: Layers,
 ) -> Array:
     """Cell energies of a batch of showers.
 
     Args:
       shape: cells along x, along y, and layers.
       slots: room for spots; at least the number of spots of each shower.
-      spot_energy, spot_shape: mean and Weibull shape of the energy of a spot.
+      spot: mean (GeV) and Weibull shape of the energy of a spot.
       layers: of each shower, with a leading batch axis n.
     Returns:
       (n, x, y, layers) float32, GeV.
     """
-    return jax.vmap(partial(_fill_one, shape, slots, spot_energy, spot_shape))(layers)
+    return jax.vmap(partial(_fill_one, shape, slots, *spot))(layers)
 
 
 def _fill_one(
-    shape: tuple[int, int, int], slots: int, spot_energy: float, spot_shape: float, layers: Layers
+    shape: tuple[int, int, int],
+    slots: int,
+    mean: Array | float,
+    weibull: Array | float,
+    layers: Layers,
 ) -> Array:
     nx, ny, nz = shape
     spot = jnp.arange(slots)
@@ -70,8 +77,8 @@ def _fill_one(
     iy = jnp.floor(layers.y[layer] + layers.stretch * radius * jnp.sin(angle)).astype(jnp.int32)
     kept = (ix >= 0) & (ix < nx) & (iy >= 0) & (iy < ny) & (spot < ends[-1])
     cell = jnp.where(kept, (ix * ny + iy) * nz + layer, nx * ny * nz)
-    mean = spot_energy / math.gamma(1.0 + 1.0 / spot_shape) / QUANTUM
-    quanta = jnp.round(mean * (-jnp.log(u_energy)) ** (1.0 / spot_shape)).astype(jnp.uint32)
+    unit = mean / gamma(1.0 + 1.0 / weibull) / QUANTUM
+    quanta = jnp.round(unit * (-jnp.log(u_energy)) ** (1.0 / weibull)).astype(jnp.uint32)
     cells = jnp.zeros(nx * ny * nz, jnp.uint32).at[cell].add(quanta, mode="drop")
     return QUANTUM * cells.astype(jnp.float32).reshape(shape)
 
