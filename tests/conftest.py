@@ -1,9 +1,12 @@
-"""Fixtures that every test may use."""
+"""Fixtures that every test may use, and eight virtual devices for the tests of sharding."""
 
 import os
 from pathlib import Path
 
+import jax
 import pytest
+
+jax.config.update("jax_num_cpu_devices", 8)
 
 
 @pytest.fixture(scope="session")

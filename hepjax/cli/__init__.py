@@ -59,7 +59,9 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hepjax {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     for verb, summary in VERBS.items():
-        sub = verbs.add_parser(verb, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        sub = verbs.add_parser(
+            verb, help=summary, description=summary[0].upper() + summary[1:] + "."
+        )
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
         if verb in argv[:1]:
             module = importlib.import_module(f"hepjax.cli.{verb}")

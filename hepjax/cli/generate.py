@@ -9,7 +9,9 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``generate``."""
     parser.add_argument("run_dir", metavar="RUN", type=Path, help="run directory")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="HDF5 file to write")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="HDF5 file to write"
+    )
     parser.add_argument("--events", type=int, metavar="N", help="number of showers")
     conditions = parser.add_mutually_exclusive_group()
     conditions.add_argument(
@@ -56,9 +58,7 @@ def run(args: argparse.Namespace) -> int:
         energy = np.random.default_rng(args.seed).uniform(low, high, args.events)
     energy = energy.astype(np.float32)
 
-    batches = opened.workload.generate(
-        opened.cfg, opened.state, energy, args.seed, args.batch_size
-    )
+    batches = opened.workload.generate(opened.cfg, opened.state, energy, args.seed, args.batch_size)
     done, first = 0, 0.0
     with (
         ShowerWriter(args.out, "fixed", len(energy)) as writer,

@@ -118,7 +118,9 @@ def read_manifest(folder: Path, step: int) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text())
     except (OSError, ValueError):
-        raise InputError(f"{path}: expected the manifest of a checkpoint, found a damaged file") from None
+        raise InputError(
+            f"{path}: expected the manifest of a checkpoint, found a damaged file"
+        ) from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("sha256"), dict):
         raise InputError(f"{path}: expected the manifest of a checkpoint, found other JSON")
     return manifest
@@ -141,7 +143,9 @@ def verify(folder: Path, step: int) -> dict[str, Any]:
 
 
 def _digests(path: Path) -> dict[str, str]:
-    files = sorted(p for p in path.rglob("*") if p.is_file() and p.name not in (MANIFEST, MANIFEST + ".tmp"))
+    files = sorted(
+        p for p in path.rglob("*") if p.is_file() and p.name not in (MANIFEST, MANIFEST + ".tmp")
+    )
     return {str(p.relative_to(path)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
@@ -176,7 +180,9 @@ def restore_newest(folder: Path, abstract: Any) -> tuple[int, Any] | None:
             return step, restore(folder, step, abstract)
         except InputError as error:
             last_error = error
-            print(f"hepjax: warning: {error}; falling back to the checkpoint before", file=sys.stderr)
+            print(
+                f"hepjax: warning: {error}; falling back to the checkpoint before", file=sys.stderr
+            )
     if steps:
         raise InputError(f"{folder}: expected a usable checkpoint, found none; {last_error}")
     return None

@@ -121,7 +121,9 @@ def find_config(name: str) -> Path:
     if name and (root / f"{name}.yaml").is_file():
         return root / f"{name}.yaml"
     known = sorted(str(p.relative_to(root).with_suffix("")) for p in root.rglob("*.yaml"))
-    raise InputError(f"{name}: no such file or packaged configuration; there are {', '.join(known)}")
+    raise InputError(
+        f"{name}: no such file or packaged configuration; there are {', '.join(known)}"
+    )
 
 
 def read_settings(path: Path, overrides: list[str]) -> dict[str, Any]:
@@ -165,7 +167,9 @@ def build(cls: type[C], settings: Any, prefix: str = "") -> C:
             near = difflib.get_close_matches(str(key), hints, n=1)
             hint = f"did you mean {prefix}{near[0]}?" if near else f"there are {', '.join(hints)}"
             raise InputError(f"{prefix}{key}: unknown setting; {hint}")
-    return cls(**{key: _convert(hints[key], value, prefix + key) for key, value in settings.items()})
+    return cls(
+        **{key: _convert(hints[key], value, prefix + key) for key, value in settings.items()}
+    )
 
 
 def _convert(hint: Any, value: Any, key: str) -> Any:
@@ -176,7 +180,11 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         require(value in args, key, f"one of {', '.join(map(str, args))}", value)
         return value
     if origin in (types.UnionType, typing.Union):
-        return None if value is None else _convert(next(a for a in args if a is not type(None)), value, key)
+        return (
+            None
+            if value is None
+            else _convert(next(a for a in args if a is not type(None)), value, key)
+        )
     if origin is tuple:
         require(isinstance(value, list | tuple), key, "a list", value)
         kinds = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
@@ -204,5 +212,7 @@ def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings as ``{"train.seed": 0, ...}``."""
     flat: dict[str, Any] = {}
     for key, value in settings.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        flat |= (
+            flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        )
     return flat

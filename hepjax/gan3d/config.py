@@ -62,7 +62,12 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         require(self.learning_rate > 0, "optimizer.learning_rate", "above 0", self.learning_rate)
-        require(self.reference_batch >= 1, "optimizer.reference_batch", "at least 1", self.reference_batch)
+        require(
+            self.reference_batch >= 1,
+            "optimizer.reference_batch",
+            "at least 1",
+            self.reference_batch,
+        )
         require(self.warmup_epochs >= 0, "optimizer.warmup_epochs", "0 or more", self.warmup_epochs)
 
 

@@ -76,7 +76,12 @@ class Gan3D:
         return Sources(Part(source, 0, cut), Part(source, cut, len(source)))
 
     def generate(
-        self, cfg: Gan3DConfig, state: objective.State, energy: np.ndarray, seed: int, batch_size: int
+        self,
+        cfg: Gan3DConfig,
+        state: objective.State,
+        energy: np.ndarray,
+        seed: int,
+        batch_size: int,
     ) -> Iterator[np.ndarray]:
         """Showers (n, 25, 25, 25) GeV at ``energy`` (n,) GeV, batch by batch.
 

@@ -1,0 +1,36 @@
+# make demo   installs into .venv, then simulates, trains, evaluates and generates (docs/results.md)
+# make test   installs into .venv, then runs the whole default test suite
+# make check  lint, format and types
+
+PYTHON ?= python3
+RUN ?= runs/demo
+DATA ?= data/demo
+BIN := .venv/bin
+
+.PHONY: demo test check clean
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hepjax: error: $(PYTHON): expected Python 3.11 or newer, found " + sys.version.split()[0])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: .venv/installed
+	$(BIN)/hepjax simulate showers --events 4000 --out $(DATA) --energy 10:500 --seed 1
+	$(BIN)/hepjax simulate showers --events 1000 --out $(DATA)-test --energy 10:500 --seed 2
+	$(BIN)/hepjax train gan3d/demo --run $(RUN) 'data.files=[$(DATA)]'
+	$(BIN)/hepjax evaluate $(RUN) --data $(DATA)-test
+	$(BIN)/hepjax generate $(RUN) --events 1000 --energy 10:500 --out $(RUN)/showers.h5
+	@echo
+	@echo "The report that compares generated showers with Monte Carlo: $(abspath $(RUN))/report/index.html"
+
+test: .venv/installed
+	$(BIN)/python -m pytest -n 2
+
+check: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv build dist

@@ -1,0 +1,87 @@
+"""Damage to a checkpoint is seen, named, and survived."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hepjax.engine.checkpoint import (
+    MANIFEST,
+    Checkpoints,
+    complete_steps,
+    restore_newest,
+    verify,
+)
+from hepjax.errors import InputError
+
+ABSTRACT = {"w": jax.ShapeDtypeStruct((64,), jnp.float32)}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    with Checkpoints(tmp_path / "checkpoints", keep=5) as checkpoints:
+        for step in (1, 2):
+            checkpoints.save(step, {"w": jnp.arange(64.0) * step}, {"epoch": step, "score": 0.1})
+    return tmp_path / "checkpoints"
+
+
+def files(folder, step):
+    return sorted(p for p in (folder / f"step_{step}").rglob("*") if p.is_file())
+
+
+def test_the_newest_is_restored(folder):
+    step, state = restore_newest(folder, ABSTRACT)
+    assert step == 2
+    np.testing.assert_array_equal(state["w"], np.arange(64.0) * 2)
+
+
+def test_a_flipped_bit_in_any_file_falls_back_and_says_so(folder, capsys):
+    for path in files(folder, 2):
+        if path.name == MANIFEST or not path.stat().st_size:
+            continue
+        good = path.read_bytes()
+        damaged = bytearray(good)
+        damaged[len(damaged) // 2] ^= 4
+        path.write_bytes(damaged)
+        step, state = restore_newest(folder, ABSTRACT)
+        assert step == 1
+        np.testing.assert_array_equal(state["w"], np.arange(64.0))
+        assert "falling back" in capsys.readouterr().err
+        path.write_bytes(good)
+    assert verify(folder, 2)["step"] == 2
+
+
+@pytest.mark.parametrize("damage", ["truncate", "remove", "garbage manifest"])
+def test_other_damage_falls_back(folder, damage):
+    path = max(files(folder, 2), key=lambda p: p.stat().st_size if p.name != MANIFEST else -1)
+    if damage == "truncate":
+        path.write_bytes(path.read_bytes()[:-7])
+    elif damage == "remove":
+        path.unlink()
+    else:
+        (folder / "step_2" / MANIFEST).write_text("{}")
+    assert restore_newest(folder, ABSTRACT)[0] == 1
+
+
+def test_nothing_usable_is_an_error(folder):
+    for step in (1, 2):
+        (folder / f"step_{step}" / MANIFEST).write_text("not json")
+    with pytest.raises(InputError, match="usable checkpoint"):
+        restore_newest(folder, ABSTRACT)
+
+
+def test_a_save_without_manifest_never_finished(folder):
+    (folder / "step_2" / MANIFEST).unlink()
+    assert complete_steps(folder) == [1]
+    with Checkpoints(folder, keep=5) as checkpoints:
+        checkpoints.save(2, {"w": jnp.zeros(64)}, {"epoch": 2, "score": 0.1})
+    assert complete_steps(folder) == [1, 2]
+
+
+def test_no_checkpoint_at_all(tmp_path):
+    assert restore_newest(tmp_path, ABSTRACT) is None
+
+
+def test_state_of_another_shape_is_refused(folder):
+    with pytest.raises(InputError, match="this configuration"):
+        restore_newest(folder, {"w": jax.ShapeDtypeStruct((65,), jnp.float32)})

@@ -1,0 +1,140 @@
+"""The train loop: resuming, layouts, non-finite updates, interruption, records."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from toy import Toy, ToyConfig
+
+from hepjax.engine import records
+from hepjax.engine.checkpoint import complete_steps, restore
+from hepjax.engine.config import CheckpointConfig, MeshConfig, TrainConfig
+from hepjax.engine.train import init_state, train
+from hepjax.errors import TrainingError
+
+TOTAL = 4 * (52 // 8)
+
+
+def final_state(run: Path, step: int = TOTAL):
+    abstract = jax.eval_shape(lambda: init_state(Toy(), ToyConfig()))
+    return jax.device_get(restore(run / "checkpoints", step, abstract))
+
+
+def same_bits(a, b):
+    return all(
+        np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    run = tmp_path_factory.mktemp("straight")
+    outcome = train(Toy(), ToyConfig(), run, quiet=True)
+    assert (outcome.step, outcome.signal) == (TOTAL, None)
+    return run
+
+
+def test_training_learns(straight):
+    losses = [
+        r["loss"] for r in records.read(straight / "metrics.jsonl") if r["event"] == "validation"
+    ]
+    assert len(losses) == 4
+    assert losses[-1] < 0.2 * losses[0]
+
+
+def test_validation_counts_each_event_once(straight):
+    rows = [r for r in records.read(straight / "metrics.jsonl") if r["event"] == "validation"]
+    assert all(r["n"] == 12 for r in rows)  # 12 events in batches of 8
+
+
+def test_killed_and_resumed_run_equals_the_straight_one_bit_for_bit(straight, tmp_path):
+    script = [sys.executable, str(Path(__file__).with_name("toy.py")), str(tmp_path)]
+    child = subprocess.Popen([*script, "0.2"])
+    deadline = time.monotonic() + 60
+    while len(complete_steps(tmp_path / "checkpoints")) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    killed_at = complete_steps(tmp_path / "checkpoints")[-1]
+    assert 0 < killed_at < TOTAL
+    subprocess.run([*script, "0"], check=True)
+    assert same_bits(final_state(tmp_path), final_state(straight))
+    steps = [r["step"] for r in records.read(tmp_path / "metrics.jsonl") if r["event"] == "train"]
+    assert steps == sorted(set(steps))
+
+
+@pytest.mark.parametrize("layout", ["replicated", "fsdp"])
+def test_eight_devices_equal_one_to_rounding(straight, tmp_path, layout):
+    train(Toy(), ToyConfig(mesh=MeshConfig(layout, devices=8)), tmp_path, quiet=True)
+    for x, y in zip(
+        jax.tree.leaves(final_state(tmp_path)), jax.tree.leaves(final_state(straight)), strict=True
+    ):
+        np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6)
+
+
+def test_resume_on_other_devices_equals_to_rounding(straight, tmp_path):
+    stops = iter([None] * 9 + [signal.SIGTERM] * 100)
+    first = train(Toy(), ToyConfig(), tmp_path, quiet=True, interrupted=lambda: next(stops))
+    assert (first.step, first.signal) == (10, signal.SIGTERM)
+    mesh = MeshConfig("fsdp", devices=4)
+    assert train(Toy(), ToyConfig(mesh=mesh), tmp_path, quiet=True).step == TOTAL
+    for x, y in zip(
+        jax.tree.leaves(final_state(tmp_path)), jax.tree.leaves(final_state(straight)), strict=True
+    ):
+        np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6)
+
+
+def test_fsdp_spreads_large_arrays(tmp_path):
+    from hepjax.engine.mesh import make_mesh, state_shardings
+
+    cfg = MeshConfig("fsdp", devices=8)
+    abstract = jax.eval_shape(lambda: init_state(Toy(), ToyConfig()))
+    shardings = state_shardings(cfg, make_mesh(cfg, 8), abstract)
+    assert shardings.model["w"].shard_shape((32, 64)) == (32, 8)
+    assert shardings.step.is_fully_replicated
+
+
+def test_nonfinite_update_stops_and_keeps_the_last_good_checkpoint(tmp_path):
+    cfg = ToyConfig(TrainConfig(batch_size=8, epochs=4, record_every=1), poison=5)
+    with pytest.raises(TrainingError, match="non-finite"):
+        train(Toy(), cfg, tmp_path, quiet=True)
+    for step in complete_steps(tmp_path / "checkpoints"):
+        assert np.isfinite(final_state(tmp_path, step).model["w"]).all()
+
+
+def test_nonfinite_update_is_skipped_when_asked(tmp_path):
+    policy = TrainConfig(batch_size=8, epochs=4, record_every=1, on_nonfinite="skip")
+    outcome = train(Toy(), ToyConfig(policy, poison=5), tmp_path, quiet=True)
+    assert outcome.step == TOTAL
+    assert np.isfinite(final_state(tmp_path).model["w"]).all()
+    skipped = [
+        r["skipped"] for r in records.read(tmp_path / "metrics.jsonl") if r["event"] == "train"
+    ]
+    assert 1 <= sum(s > 0 for s in skipped) <= 4  # event 5 is in one batch an epoch at most
+
+
+def test_skipping_has_a_ceiling(tmp_path):
+    policy = TrainConfig(
+        batch_size=52, epochs=9, record_every=1, on_nonfinite="skip", max_skipped=3
+    )
+    with pytest.raises(TrainingError, match="4 in a row"):
+        train(Toy(), ToyConfig(policy, poison=5), tmp_path, quiet=True)
+
+
+def test_epoch_checkpoints_beyond_the_limit_are_removed(tmp_path):
+    cfg = ToyConfig(checkpoint=CheckpointConfig(keep=2))
+    train(Toy(), cfg, tmp_path, quiet=True)
+    assert complete_steps(tmp_path / "checkpoints") == [18, 24]
+
+
+def test_a_finished_run_is_left_alone(straight):
+    before = sorted((p, os.stat(p).st_mtime_ns) for p in (straight / "checkpoints").rglob("*"))
+    assert train(Toy(), ToyConfig(), straight, quiet=True).step == TOTAL
+    after = sorted((p, os.stat(p).st_mtime_ns) for p in (straight / "checkpoints").rglob("*"))
+    assert before == after

@@ -1,0 +1,100 @@
+"""The smallest workload: a line fitted with momentum. As a script it trains, to be killed.
+
+Its data say how the engine treats any workload, in milliseconds instead of minutes.
+"""
+
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hepjax.engine.config import CheckpointConfig, InputConfig, MeshConfig, TrainConfig
+from hepjax.engine.workload import Sources
+from hepjax.formats.source import Part
+
+
+@dataclass(frozen=True)
+class ToyConfig:
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(batch_size=8, epochs=4))
+    mesh: MeshConfig = field(default_factory=lambda: MeshConfig(devices=1))
+    input: InputConfig = field(default_factory=lambda: InputConfig(window=16))
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    poison: int = -1
+    """This event is NaN."""
+    delay: float = 0.0
+    """Seconds that reading a batch takes."""
+
+
+class Line:
+    """64 events on y = 3 mean(x) with a little noise."""
+
+    def __init__(self, poison: int = -1, delay: float = 0.0, n: int = 64) -> None:
+        rng = np.random.default_rng(7)
+        self.x = rng.normal(size=(n, 32)).astype(np.float32)
+        self.y = (3 * self.x.mean(1) + 0.1 * rng.normal(size=n)).astype(np.float32)
+        if poison >= 0:
+            self.y[poison] = np.nan
+        self.delay = delay
+
+    @property
+    def blocks(self):
+        return np.arange(0, len(self.x) + 1, 4)
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, indices):
+        time.sleep(self.delay)
+        return {"x": self.x[indices], "y": self.y[indices]}
+
+
+class Toy:
+    name, Config, score = "toy", ToyConfig, "loss"
+
+    def init(self, cfg, key):
+        return {"w": 0.1 * jax.random.normal(key, (32, 64)), "v": jnp.zeros((32, 64))}
+
+    def prepare(self, cfg, raw):
+        return raw
+
+    def _loss(self, w, batch, key):
+        noise = 0.01 * jax.random.normal(key, batch["x"].shape)
+        return jnp.square(((batch["x"] + noise) @ w).mean(1) - batch["y"])
+
+    def train_step(self, cfg, state, batch, key, epoch):
+        loss, grad = jax.value_and_grad(lambda w: self._loss(w, batch, key).mean())(state["w"])
+        v = 0.9 * state["v"] + grad
+        return {"w": state["w"] - 0.1 * v, "v": v}, {"loss": loss}
+
+    def eval_step(self, cfg, state, batch, key):
+        loss = self._loss(state["w"], batch, key)
+        return {"loss": (loss * batch["mask"]).sum(), "n": batch["mask"].sum()}
+
+    def summarise(self, cfg, sums):
+        return {"loss": float(sums["loss"] / sums["n"]), "n": float(sums["n"])}
+
+    def failure(self, cfg, metrics):
+        return None
+
+    def sources(self, cfg):
+        line = Line(cfg.poison, cfg.delay)
+        return Sources(Part(line, 0, 52), Part(line, 52, 64))
+
+
+if __name__ == "__main__":
+    from hepjax.engine.train import train
+
+    train(
+        Toy(),
+        ToyConfig(
+            TrainConfig(batch_size=8, epochs=4, record_every=2),
+            checkpoint=CheckpointConfig(every_steps=4),
+            delay=float(sys.argv[2]),
+        ),
+        Path(sys.argv[1]),
+        quiet=True,
+    )
