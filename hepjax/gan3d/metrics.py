@@ -112,7 +112,7 @@ def moments_error(reference: Array, generated: Array) -> float:
     Counted once; the released code adds it twice.
     """
     expected, found = (np.asarray(m, float)[:, :2].mean(0) for m in (reference, generated))
-    return _mean_relative(expected, found)
+    return relative(expected, found)
 
 
 def shapes_error(reference: Sequence[Array], generated: Sequence[Array]) -> tuple[float, ...]:
@@ -124,7 +124,7 @@ def shapes_error(reference: Sequence[Array], generated: Sequence[Array]) -> tupl
     Cells that are empty in the whole reference sample are left out.
     """
     return tuple(
-        _mean_relative(np.asarray(r, float).mean(0), np.asarray(g, float).mean(0))
+        relative(np.asarray(r, float).mean(0), np.asarray(g, float).mean(0))
         for r, g in zip(reference, generated, strict=True)
     )
 
@@ -133,6 +133,13 @@ def mean_over_bins(values: Sequence[float]) -> float:
     """Mean of the finite values, one per energy bin; NaN without any."""
     finite = [v for v in values if np.isfinite(v)]
     return float(np.mean(finite)) if finite else float("nan")
+
+
+def relative(reference: Array, generated: Array) -> float:
+    """|r - g| / r, averaged over the entries with r > 0; NaN if there are none."""
+    r, g = np.asarray(reference, float), np.asarray(generated, float)
+    some = r > 0
+    return float((np.abs(r - g)[some] / r[some]).mean()) if some.any() else float("nan")
 
 
 def separation(reference: Array, generated: Array) -> float:
@@ -207,8 +214,3 @@ def _mean_and_spread(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     count, total, squares = sums.T
     mean = total / count
     return count, mean, np.sqrt(np.maximum(squares / count - mean**2, 0.0))
-
-
-def _mean_relative(expected: np.ndarray, found: np.ndarray) -> float:
-    some = expected > 0
-    return float((np.abs(expected - found)[some] / expected[some]).mean()) if some.any() else np.nan
