@@ -1,1 +1,5 @@
 """Hot array functions in pure JAX, no Flax and no files."""
+
+from hepjax.ops.convolution import active_conv3d, conv3d, upsample_conv3d
+
+__all__ = ["active_conv3d", "conv3d", "upsample_conv3d"]

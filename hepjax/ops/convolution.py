@@ -1,0 +1,197 @@
+"""Three-dimensional convolution, alone or after upsampling: the same numbers on every platform.
+
+Models call it and nothing else. The platform is chosen when the program is lowered: the
+convolution of the library (cuDNN and the like) on accelerators, faster forms on CPUs.
+
+Environment variable ``HEPJAX_CONV3D``, read when a function is traced: ``auto`` (default), or one
+of these on every platform: ``xla`` (the library), ``jax`` (2-D convolutions in pure JAX).
+"""
+
+import functools
+import math
+import os
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from hepjax.errors import InputError
+from hepjax.ops.conv_jax import Pads, Triple, conv_planes, conv_xla, output_size
+
+VARIABLE = "HEPJAX_CONV3D"
+CHOICES = ("auto", "jax", "xla")
+DTYPES = (jnp.float32, jnp.bfloat16)
+
+Padding = str | Sequence[Sequence[int]]
+
+
+def conv3d(
+    x: jax.Array, w: jax.Array, strides: Sequence[int] = (1, 1, 1), padding: Padding = "SAME"
+) -> jax.Array:
+    """Cross-correlation of (n, d, h, w, in) with a (d, h, w, in, out) kernel.
+
+    Args:
+      x: float32 or bfloat16 (products are summed in float32).
+      w: same dtype as ``x``.
+      strides: cells between outputs along the three axes.
+      padding: zeros around, ``((low, high),) * 3``, or "SAME" (as many outputs as
+        inputs / stride, the odd cell at the end) or "VALID" (none).
+    Returns:
+      (n, d', h', w', out), dtype of ``x``.
+    Raises:
+      TypeError: other or unequal dtypes. ValueError: shapes that do not fit.
+    """
+    strides = _triple("strides", strides)
+    pads = _check(x, w, x.shape[1:4], strides, padding)
+    return _conv(x, w, strides, pads)
+
+
+def upsample_conv3d(
+    x: jax.Array, w: jax.Array, scale: Sequence[int], padding: Padding = "SAME"
+) -> jax.Array:
+    """``conv3d`` of ``x`` with each cell repeated ``scale`` times along the three axes, stride 1.
+
+    Where that takes fewer products it is computed on the cells before repetition ("sub-pixel"):
+    the outputs of one cell, ``scale`` of them along each axis, become channels of a convolution
+    whose kernel holds sums of the taps that meet the same cell. Arguments, result and errors as
+    for ``conv3d``; ``padding`` counts repeated cells.
+    """
+    scale = _triple("scale", scale)
+    size = tuple(s * r for s, r in zip(x.shape[1:4], scale, strict=False))
+    pads = _check(x, w, size, (1, 1, 1), padding)
+    n_out = tuple(map(output_size, size, w.shape, (1, 1, 1), pads))
+    taps, low_pads = _coarse_grid(x.shape[1:4], w.shape[:3], scale, pads, n_out)
+    coarse_out = tuple(-(-n // r) for n, r in zip(n_out, scale, strict=True))
+    if math.prod(coarse_out + scale) * math.prod(len(t) for t in taps) >= math.prod(
+        n_out + w.shape[:3]
+    ):
+        for axis, r in enumerate(scale):
+            x = jnp.repeat(x, r, axis=axis + 1)
+        return _conv(x, w, (1, 1, 1), pads)
+    # [cell, phase, tap] = 1 where an output of that phase sees that cell through that tap.
+    a, b, c = (
+        _tap_sums(t, k, r, p[0]) for t, k, r, p in zip(taps, w.shape, scale, pads, strict=False)
+    )
+    kernel = jnp.einsum("apx,bqy,crz,xyzio->abcipqro", a, b, c, w.astype(jnp.float32))
+    kernel = kernel.reshape(*kernel.shape[:4], -1).astype(w.dtype)
+    y = _conv(x, kernel, (1, 1, 1), low_pads)
+    return _interleave(y, scale, w.shape[-1], n_out)
+
+
+def _coarse_grid(
+    size: Sequence[int], kernel: Sequence[int], scale: Triple, pads: Pads, n_out: Sequence[int]
+) -> tuple[list[range], Pads]:
+    """Offsets of the cells that one coarse output sees, and the padding, along each axis."""
+    taps = [
+        range((-p[0]) // r, (r + k - 2 - p[0]) // r + 1)
+        for k, r, p in zip(kernel, scale, pads, strict=True)
+    ]
+    low_pads = tuple(
+        (-t[0], -(-n // r) - 1 + t[-1] - (s - 1))
+        for t, n, r, s in zip(taps, n_out, scale, size, strict=True)
+    )
+    return taps, low_pads  # type: ignore[return-value]
+
+
+def _tap_sums(taps: range, kernel: int, scale: int, pad: int) -> jax.Array:
+    cell = (jnp.arange(scale)[:, None] + jnp.arange(kernel)[None, :] - pad) // scale
+    return (cell[None] == jnp.asarray(taps)[:, None, None]).astype(jnp.float32)
+
+
+def _interleave(y: jax.Array, scale: Triple, features: int, n_out: Sequence[int]) -> jax.Array:
+    """(n, d, h, w, scale * features) -> (n, *n_out, features)."""
+    n, d, h, w, _ = y.shape
+    y = y.reshape(n, d, h, w, *scale, features).transpose(0, 1, 4, 2, 5, 3, 6, 7)
+    y = y.reshape(n, d * scale[0], h * scale[1], w * scale[2], features)
+    return y[:, : n_out[0], : n_out[1], : n_out[2]]
+
+
+def active_conv3d() -> dict[str, str]:
+    """Which implementation ``conv3d`` uses on CPUs here, and why; for ``hepjax doctor``."""
+    choice = _choice()
+    if choice == "auto":
+        return {"path": "jax", "why": "2-D convolutions in pure JAX"}
+    return {"path": choice, "why": f"{VARIABLE}={choice}"}
+
+
+def _choice() -> str:
+    choice = os.environ.get(VARIABLE, "auto")
+    if choice not in CHOICES:
+        raise InputError(f"{VARIABLE}: expected one of {', '.join(CHOICES)}, found '{choice}'")
+    return choice
+
+
+def _conv(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> jax.Array:
+    choice = _choice()
+    if choice == "xla":
+        return conv_xla(x, w, strides, pads)
+    if choice == "jax":
+        return conv_planes(x, w, strides, pads)
+    return _conv_by_platform(x, w, strides, pads)
+
+
+# The derivative is ours so that the platform is chosen inside each pass: differentiating the choice
+# itself would carry the residuals of every branch.
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _conv_by_platform(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> jax.Array:
+    return lax.platform_dependent(
+        x, w,
+        cpu=functools.partial(conv_planes, strides=strides, pads=pads),
+        default=functools.partial(conv_xla, strides=strides, pads=pads),
+    )  # fmt: skip
+
+
+def _forward(x, w, strides, pads):  # type: ignore[no-untyped-def]
+    return _conv_by_platform(x, w, strides, pads), (x, w)
+
+
+def _backward(strides, pads, residuals, dy):  # type: ignore[no-untyped-def]
+    def gradients(conv, x, w, dy):  # type: ignore[no-untyped-def]
+        return jax.vjp(functools.partial(conv, strides=strides, pads=pads), x, w)[1](dy)
+
+    return lax.platform_dependent(
+        *residuals, dy,
+        cpu=functools.partial(gradients, conv_planes),
+        default=functools.partial(gradients, conv_xla),
+    )  # fmt: skip
+
+
+_conv_by_platform.defvjp(_forward, _backward)
+
+
+def _triple(name: str, value: Sequence[int]) -> Triple:
+    value = tuple(value)
+    if len(value) != 3 or any(v < 1 for v in value):
+        raise ValueError(f"{name}: expected three positive integers, found {value}")
+    return value
+
+
+def _check(
+    x: jax.Array, w: jax.Array, size: Sequence[int], strides: Triple, padding: Padding
+) -> Pads:
+    """Explicit padding of a convolution over ``size`` cells, after checking the operands."""
+    shapes = f"x {x.dtype}{list(x.shape)}, w {w.dtype}{list(w.shape)}"
+    if x.ndim != 5 or w.ndim != 5:
+        raise ValueError(
+            f"conv3d: expected (n, d, h, w, in) and (d, h, w, in, out), found {shapes}"
+        )
+    if x.dtype not in DTYPES or w.dtype != x.dtype:
+        raise TypeError(f"conv3d: expected both float32 or both bfloat16, found {shapes}")
+    if x.shape[4] != w.shape[3]:
+        raise ValueError(f"conv3d: expected as many input channels in both, found {shapes}")
+    if min(w.shape) < 1:
+        raise ValueError(f"conv3d: expected a kernel without empty axes, found {shapes}")
+    if isinstance(padding, str):
+        if padding not in ("SAME", "VALID"):
+            raise ValueError(f"conv3d: expected padding 'SAME' or 'VALID', found '{padding}'")
+        pads = tuple(lax.padtype_to_pads(size, w.shape[:3], strides, padding))
+    else:
+        pads = tuple((int(low), int(high)) for low, high in padding)
+        if len(pads) != 3 or min(map(min, pads)) < 0:
+            raise ValueError(f"conv3d: expected three pairs of padding, not negative, found {pads}")
+    if min(map(output_size, size, w.shape, strides, pads)) < 1:
+        raise ValueError(
+            f"conv3d: expected a kernel that fits the padded input, found {shapes}, padding {pads}"
+        )
+    return pads  # type: ignore[return-value]
