@@ -68,7 +68,7 @@ class Toy:
     def train_step(self, cfg, state, batch, key, epoch):
         loss, grad = jax.value_and_grad(lambda w: self._loss(w, batch, key).mean())(state["w"])
         v = 0.9 * state["v"] + grad
-        return {"w": state["w"] - 0.1 * v, "v": v}, {"loss": loss}
+        return {"w": state["w"] - 0.3 * v, "v": v}, {"loss": loss}
 
     def eval_step(self, cfg, state, batch, key):
         loss = self._loss(state["w"], batch, key)
