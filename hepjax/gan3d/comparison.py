@@ -89,6 +89,16 @@ def _projection_sums(showers: jax.Array, inside: jax.Array) -> tuple[jax.Array, 
     return tuple(jnp.tensordot(weight, p, 1) for p in physics.projections(showers))
 
 
+def similarity(showers: np.ndarray, energy: np.ndarray, bins: metrics.Bins) -> np.ndarray:
+    """Mean similarity of shower pairs in each energy bin, (bins,); see ``metrics.mean_similarity``.
+
+    The whole sample stands in only if there is no other bin: its energies alone make it diverse.
+    """
+    inside = np.asarray(metrics.in_bins(energy, bins[1:] or bins))
+    picks = [np.flatnonzero(row)[: metrics.SIMILARITY_SHOWERS] for row in inside]
+    return np.array([metrics.mean_similarity(showers[pick]) for pick in picks])
+
+
 def _chunks(
     showers: np.ndarray, energy: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:

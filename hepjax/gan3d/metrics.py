@@ -20,6 +20,8 @@ HALF_WIDTH = 5.0
 """GeV on either side of a bin's centre (published)."""
 MIN_EVENTS = 10
 """Bins in which either sample has fewer events are left out of every mean over bins."""
+SIMILARITY_SHOWERS = 200
+"""Showers of a bin that are compared in pairs."""
 LAST_EPOCHS = 10
 """The published choice of the best epoch looks at this many last epochs."""
 
@@ -175,13 +177,13 @@ def real_fake_distance(reference: Array, generated: Array) -> float:
     return float(2 * abs(area - 0.5))
 
 
-def mean_similarity(showers: Array, most: int = 200) -> float:
-    """Mean cosine similarity of all pairs among the first ``most`` showers (n, x, y, z).
+def mean_similarity(showers: Array) -> float:
+    """Mean cosine similarity of all pairs of showers (n, x, y, z); NaN without a pair.
 
     Towards 1 when showers are copies of one another: a generator whose value lies far above that of
     the Monte Carlo has lost its diversity.
     """
-    cells = np.asarray(showers[:most], np.float32).reshape(min(len(showers), most), -1)
+    cells = np.asarray(showers, np.float32).reshape(len(showers), int(np.prod(showers.shape[1:])))
     length = np.linalg.norm(cells, axis=1)
     unit = cells[length > 0] / length[length > 0, None]
     n = len(unit)

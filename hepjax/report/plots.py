@@ -16,6 +16,7 @@ from hepjax.errors import MissingExtra
 try:
     import hist
     import matplotlib
+    import matplotlib.style
     import mplhep
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -129,7 +130,11 @@ def bands(
     titles: Sequence[str], x: np.ndarray, curves: Sequence[tuple[np.ndarray, np.ndarray]],
     labels: tuple[str, str], xlabel: str, ylabel: str, text: str,
 ) -> Figure:  # fmt: skip
-    """Mean curves with a band of one standard deviation; ``curves``: the rows (events, x) of both."""
+    """Mean curves with a band of one standard deviation.
+
+    Args:
+      curves: for each panel the rows (events, x) of both samples.
+    """
     columns = 4 if len(titles) > 6 else 3
     figure, grid = panel_grid(len(titles), columns, [2.6], True)
     for k, (title, pair, (axis,)) in enumerate(zip(titles, curves, grid, strict=True)):
@@ -236,7 +241,7 @@ def lines(
     panels: Sequence[tuple[str, Sequence[tuple[str, np.ndarray, np.ndarray]], str]],
     xlabel: str, text: str, *, marked: float | None = None,
 ) -> Figure:  # fmt: skip
-    """Curves against a common x: panels of (title, [(label, x, y)], y scale); a line at ``marked``."""
+    """Panels of (title, [(label, x, y)], y scale) with one x axis; a dashed line at ``marked``."""
     figure, grid = panel_grid(len(panels), min(len(panels), 3), [2.6], True)
     for (title, curves, scale), (axis,) in zip(panels, grid, strict=True):
         for (label, x, y), colour in zip(curves, (EDGE, LINE, "#009e73", "#cc79a7"), strict=False):
@@ -268,7 +273,7 @@ def png(figure: Figure) -> bytes:
 def panel_grid(
     count: int, columns: int, heights: Sequence[float], ylabel: bool
 ) -> tuple[Figure, list[list[Axes]]]:
-    """A figure of ``count`` panels, each a column of axes of these heights (inches) on one x axis."""
+    """A figure of panels; each has axes of these heights (inches) above one another."""
     left, right, top, bottom = (0.85 if ylabel else 0.6), 0.15, 0.95, 0.15
     gap_x, gap_y, inner = 0.55, 0.95, 0.08
     rows = -(-count // columns)
@@ -351,8 +356,8 @@ def _draw_ratio(axis: Axes, panel: Panel) -> None:
 
 def _note(axis: Axes, text: str) -> None:
     axis.text(
-        0.97, 0.95, text, transform=axis.transAxes, ha="right", va="top", fontsize=10.5, color="0.25"
-    )  # fmt: skip
+        0.97, 0.95, text, transform=axis.transAxes, ha="right", va="top", size=10.5, color="0.25"
+    )
 
 
 def _head(figure: Figure, text: str) -> None:
