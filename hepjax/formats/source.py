@@ -23,7 +23,7 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, indices: np.ndarray) -> Batch:
-        """Events ``indices`` (n,), any order: one array per field, leading axis n, in that order."""
+        """Events ``indices`` (n,), any order: one array per field, leading axis n, same order."""
         ...
 
 

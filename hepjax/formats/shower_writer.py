@@ -1,0 +1,233 @@
+"""Writes showers as HDF5 in the two published CLIC layouts; reading them is in showers.py.
+
+A file appears under its name only when it is whole, and holds no clock or host name: the same
+showers give the same bytes, in whatever batches they arrive.
+"""
+
+import contextlib
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import h5py
+import numpy as np
+
+from hepjax import __version__
+from hepjax.errors import InputError
+from hepjax.formats.shower_angle import measured_angle
+from hepjax.formats.source import Batch
+
+Layout = Literal["fixed", "angle"]
+
+PDG = {"Ele": 11, "Gamma": 22, "Pi0": 111, "ChPi": 211}
+"""Particle names of the published files and their codes (Particle Data Group scheme)."""
+CELL_UNIT = {"fixed": "GeV", "angle": "0.02 GeV"}
+"""The variable-angle files hold GeV x 50."""
+CELL_UNIT_GEV = {"GeV": 1.0, "0.02 GeV": 0.02}
+CHUNK_EVENTS = 16
+GZIP_LEVEL = 4  # The shuffle filter would make sparse showers larger and slower to read.
+
+
+class ShowerWriter:
+    """One file, written batch by batch inside a ``with`` block.
+
+    Args:
+      path: the file; its folder must exist. A file of that name is replaced at the end.
+      layout: ``fixed`` writes ``ECAL`` in GeV and ``target`` = (particle code, energy);
+        ``angle`` writes ``ECAL`` in GeV x 50, ``energy``, ``theta``, ``mtheta`` and ``sum``
+        (in the unit of ``ECAL``).
+      total_events: the number of showers to come; ending with another number is a bug.
+      particle: a key of ``PDG``.
+    Raises:
+      InputError: the file cannot be written (no folder, no permission, disk full). Nothing is left
+        behind then, nor after any other exception inside the block.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        layout: Layout,
+        total_events: int | None = None,
+        particle: str = "Ele",
+    ) -> None:
+        if particle not in PDG:
+            raise InputError(f"particle: expected one of {', '.join(PDG)}, found {particle!r}")
+        self.path, self.layout, self.total_events = Path(path), layout, total_events
+        self.particle = particle
+        self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        self._waiting: list[np.ndarray] = []  # showers that do not fill a chunk yet
+        self._columns: dict[str, list[np.ndarray]] = {}  # everything else, written at the end
+        self._received = 0
+
+    def __enter__(self) -> "ShowerWriter":
+        try:
+            # Metadata of version 1.10 carry checksums, so that damage shows when reading.
+            self._file = h5py.File(self._partial, "w", libver=("v110", "v110"))
+        except OSError as error:
+            raise self._failure(error) from None
+        self._file.attrs.update(
+            creator=f"hepjax {__version__}", layout=self.layout, particle=self.particle
+        )
+        return self
+
+    def write(self, batch: Batch) -> None:
+        """Append showers.
+
+        Args:
+          batch: ``ecal`` (n, x, y, z) GeV and ``energy`` (n,) GeV; layout ``angle`` also needs
+            ``theta`` (n,), polar angle, rad. Other fields are ignored.
+        """
+        fields = ("ecal", "energy", "theta") if self.layout == "angle" else ("ecal", "energy")
+        rows = {field: np.asarray(batch[field], np.float32) for field in fields}
+        for field, values in rows.items():
+            if not (np.isfinite(values).all() and (values >= 0).all()):
+                raise InputError(
+                    f"{self.path}: expected finite, non-negative {field} in the events from "
+                    f"{self._received} on, found others; nothing was left behind"
+                )
+        stored = self._stored(rows)
+        self._received += len(rows["ecal"])
+        self._waiting.append(stored.pop("ECAL"))
+        for key, values in stored.items():
+            self._columns.setdefault(key, []).append(values)
+        if sum(map(len, self._waiting)) >= CHUNK_EVENTS:
+            self._append_showers(whole_chunks=True)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+                self._guarded(self._file.close)
+                self._guarded(os.replace, self._partial, self.path)
+        finally:
+            with contextlib.suppress(OSError, RuntimeError):  # a full disk refuses again
+                self._file.close()
+            self._partial.unlink(missing_ok=True)
+
+    def _stored(self, rows: Batch) -> Batch:
+        """The datasets of the layout, from fields in GeV and rad."""
+        if self.layout == "fixed":
+            code = np.full_like(rows["energy"], PDG[self.particle])
+            return {"ECAL": rows["ecal"], "target": np.stack([code, rows["energy"]], axis=1)}
+        cells = rows["ecal"] / np.float32(CELL_UNIT_GEV[CELL_UNIT["angle"]])
+        return {
+            "ECAL": cells,
+            "energy": rows["energy"],
+            "theta": rows["theta"],
+            "mtheta": measured_angle(cells),
+            "sum": cells.sum((1, 2, 3)),
+        }
+
+    def _append_showers(self, whole_chunks: bool) -> None:
+        """Write the showers that wait; whole chunks only, so that each is compressed once."""
+        cells = np.concatenate(self._waiting)
+        n = len(cells) - (len(cells) % CHUNK_EVENTS if whole_chunks else 0)
+        self._waiting = [cells[n:]]
+        if "ECAL" not in self._file:
+            chunk, grow = (CHUNK_EVENTS, *cells.shape[1:]), (None, *cells.shape[1:])
+            dataset = self._file.create_dataset(
+                "ECAL", (0, *cells.shape[1:]), "f4", maxshape=grow, chunks=chunk,
+                compression="gzip", compression_opts=GZIP_LEVEL, track_times=False,
+            )  # fmt: skip
+            dataset.attrs["unit"] = CELL_UNIT[self.layout]
+        dataset = self._file["ECAL"]
+        start = len(dataset)
+        self._guarded(dataset.resize, start + n, 0)
+        self._guarded(dataset.__setitem__, slice(start, start + n), cells[:n])
+
+    def _finish(self) -> None:
+        if self._received == 0:
+            raise InputError(f"{self.path}: expected at least one shower to write, found none")
+        if self.total_events not in (None, self._received):
+            raise RuntimeError(
+                f"{self.path}: {self.total_events} showers announced, {self._received} written"
+            )
+        self._append_showers(whole_chunks=False)
+        units = {"sum": CELL_UNIT[self.layout], "theta": "rad", "mtheta": "rad"}
+        for key, parts in self._columns.items():
+            dataset = self._guarded(self._create_column, key, np.concatenate(parts))
+            dataset.attrs["unit"] = units.get(key, "GeV")
+
+    def _create_column(self, key: str, values: np.ndarray) -> h5py.Dataset:
+        return self._file.create_dataset(key, data=values, track_times=False)
+
+    def _guarded(self, call: Callable[..., Any], *args: Any) -> Any:
+        """Call what writes; HDF5 reports a full disk as any of these errors."""
+        try:
+            return call(*args)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise self._failure(error) from None
+
+    def _failure(self, error: Exception) -> InputError:
+        code = getattr(error, "errno", None)
+        reason = os.strerror(code) if code else str(error)
+        return InputError(f"{self.path}: cannot be written ({reason}); nothing was left behind")
+
+
+def write_showers(
+    out_dir: str | Path,
+    batches: Iterable[Batch],
+    *,
+    layout: Layout,
+    events_per_file: int,
+    particle: str = "Ele",
+) -> list[Path]:
+    """Write showers into numbered files named as published, all of them or none.
+
+    Args:
+      out_dir: folder, made if absent; it may not hold HDF5 files yet.
+      batches: as for ``ShowerWriter.write``, of any sizes.
+      events_per_file: showers in each file; the last one may hold fewer.
+    Returns:
+      the files, in the order of the showers, which is also their sorted order.
+    Raises:
+      InputError: the folder cannot be used, the disk is full, or there are no showers.
+    """
+    if events_per_file < 1:
+        raise InputError(f"events per file: expected at least 1, found {events_per_file}")
+    out_dir = Path(out_dir)
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out_dir}: cannot be made ({error.strerror})") from None
+    if present := next(iter(sorted(out_dir.glob("*.h5"))), None):
+        raise InputError(
+            f"{out_dir}: expected a folder without HDF5 files, found {present.name}; "
+            "choose another folder or remove them"
+        )
+    stem = f"{particle}Escan_RandomAngle_1" if layout == "angle" else f"{particle}Escan_1"
+    written: list[Path] = []
+    try:
+        for number, pieces in itertools.groupby(_by_file(batches, events_per_file), lambda p: p[0]):
+            path = out_dir / f"{stem}_{number:03d}.h5"
+            with ShowerWriter(path, layout, particle=particle) as writer:
+                for _, piece in pieces:
+                    writer.write(piece)
+            written.append(path)
+        if not written:
+            raise InputError(f"{out_dir}: expected at least one shower to write, found none")
+    except BaseException:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
+    return written
+
+
+def _by_file(batches: Iterable[Batch], events_per_file: int) -> Iterator[tuple[int, Batch]]:
+    """The batches cut where a new file begins, each with the number of its file from 1 on."""
+    done = 0
+    for batch in batches:
+        n, start = len(batch["energy"]), 0
+        while start < n:
+            stop = min(n, start + events_per_file - done % events_per_file)
+            yield done // events_per_file + 1, {k: v[start:stop] for k, v in batch.items()}
+            done += stop - start
+            start = stop

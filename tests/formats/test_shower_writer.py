@@ -1,0 +1,140 @@
+"""The published layouts come out as documented, whole or not at all."""
+
+import h5py
+import numpy as np
+import pytest
+
+from hepjax.errors import InputError
+from hepjax.formats.shower_angle import measured_angle
+from hepjax.formats.shower_writer import ShowerWriter, write_showers
+
+
+def showers(n, grid=(5, 5, 4), seed=0):
+    """Sparse random showers with a sampling fraction of 2 %."""
+    rng = np.random.default_rng(seed)
+    energy = rng.uniform(10, 500, n).astype(np.float32)
+    cells = rng.exponential(size=(n, *grid)) * (rng.random((n, *grid)) < 0.3)
+    cells *= (0.02 * energy / cells.sum((1, 2, 3)))[:, None, None, None]
+    theta = rng.uniform(1.05, 2.09, n).astype(np.float32)
+    return {"ecal": cells.astype(np.float32), "energy": energy, "theta": theta}
+
+
+def cut(batch, size):
+    for start in range(0, len(batch["energy"]), size):
+        yield {k: v[start : start + size] for k, v in batch.items()}
+
+
+def write(path, layout, batches, total=None, particle="Ele"):
+    with ShowerWriter(path, layout, total, particle) as writer:
+        for batch in batches:
+            writer.write(batch)
+
+
+def interrupted():
+    yield showers(15)
+    raise KeyboardInterrupt
+
+
+def test_fixed_layout_has_the_particle_code_and_the_energy_in_column_1(tmp_path):
+    made = showers(40)
+    write(tmp_path / "a.h5", "fixed", cut(made, 7), total=40, particle="Gamma")
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert set(file) == {"ECAL", "target"}
+        assert file["ECAL"].dtype == np.float32
+        assert file["ECAL"].chunks == (16, 5, 5, 4)
+        np.testing.assert_array_equal(file["ECAL"], made["ecal"])
+        np.testing.assert_array_equal(file["target"][:, 0], 22)
+        np.testing.assert_array_equal(file["target"][:, 1], made["energy"])
+
+
+def test_angle_layout_is_in_units_of_20_mev_so_that_the_sum_is_about_the_energy(tmp_path):
+    made = showers(20)
+    write(tmp_path / "a.h5", "angle", [made])
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert set(file) == {"ECAL", "energy", "theta", "mtheta", "sum"}
+        np.testing.assert_allclose(file["ECAL"], 50 * made["ecal"], rtol=1e-6)
+        np.testing.assert_allclose(file["sum"], made["energy"], rtol=1e-4)
+        np.testing.assert_array_equal(file["theta"], made["theta"])
+        np.testing.assert_allclose(file["mtheta"], measured_angle(made["ecal"]), rtol=1e-5)
+
+
+def test_the_same_showers_give_the_same_bytes_in_any_batches(tmp_path):
+    made = showers(50)
+    for size in (1, 16, 50):
+        write(tmp_path / f"{size}.h5", "angle", cut(made, size), total=50)
+    contents = {(tmp_path / f"{size}.h5").read_bytes() for size in (1, 16, 50)}
+    assert len(contents) == 1
+
+
+def test_nothing_is_left_behind_after_an_error(tmp_path):
+    bad = showers(4)
+    bad["ecal"][2, 0, 0, 0] = np.nan
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "a.h5", "fixed", interrupted())
+    with pytest.raises(RuntimeError, match="9 showers announced, 4 written"):
+        write(tmp_path / "a.h5", "fixed", [showers(4)], total=9)
+    with pytest.raises(InputError, match=r"a\.h5: expected finite"):
+        write(tmp_path / "a.h5", "fixed", [bad])
+    with pytest.raises(InputError, match=r"none/a\.h5: cannot be written"):
+        write(tmp_path / "none" / "a.h5", "fixed", [showers(4)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_are_numbered_in_order_and_filled(tmp_path):
+    made = showers(25)
+    written = write_showers(
+        tmp_path / "out", cut(made, 7), layout="fixed", events_per_file=10, particle="Ele"
+    )
+    assert [p.name for p in written] == [f"EleEscan_1_00{i}.h5" for i in (1, 2, 3)]
+    assert sorted((tmp_path / "out").iterdir()) == written
+    read = [h5py.File(p)["ECAL"][:] for p in written]
+    assert [len(r) for r in read] == [10, 10, 5]
+    np.testing.assert_array_equal(np.concatenate(read), made["ecal"])
+
+
+def test_a_folder_with_showers_is_not_written_into(tmp_path):
+    write_showers(tmp_path, [showers(3)], layout="angle", events_per_file=10)
+    with pytest.raises(InputError, match=r"found EleEscan_RandomAngle_1_001\.h5"):
+        write_showers(tmp_path, [showers(3)], layout="angle", events_per_file=10)
+
+
+def test_an_interrupted_set_is_removed(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        write_showers(tmp_path, interrupted(), layout="fixed", events_per_file=10)
+    with pytest.raises(InputError, match="at least one shower"):
+        write_showers(tmp_path, [], layout="fixed", events_per_file=10)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_line_naming_the_file(tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(InputError, match=r"a\.h5: cannot be written \(No space left on device\)"):
+        write(tmp_path / "a.h5", "fixed", [showers(4)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_measured_angle_of_a_tilted_line_is_its_tilt():
+    theta = np.array([1.2, np.pi / 2, 1.9])
+    cells = np.zeros((4, 51, 51, 25), np.float32)
+    for event, angle in enumerate(theta):
+        for z in range(25):
+            y = 25.5 + (z - 12) / np.tan(angle)
+            low = int(np.floor(y - 0.5))
+            cells[event, 25, low, z] = low + 1.5 - y
+            cells[event, 25, low + 1, z] = y - 0.5 - low
+    measured = measured_angle(cells)
+    # The layer at the barycentre has no lever arm, counts as pi/2 and weighs 12.5 / 312.5.
+    np.testing.assert_allclose(measured[:3], theta + 0.04 * (np.pi / 2 - theta), atol=1e-4)
+    assert measured[3] == 100
+
+
+def test_measured_angle_equals_the_compiled_formula():
+    from hepjax.gan3d import physics
+
+    cells = showers(12, grid=(9, 9, 8))["ecal"]
+    cells[3] = 0
+    cells[4, :, :, 2:] = 0
+    np.testing.assert_allclose(measured_angle(cells), physics.measured_angle(cells), rtol=2e-5)
