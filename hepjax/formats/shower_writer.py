@@ -4,10 +4,10 @@ A file appears under its name only when it is whole, and holds no clock or host 
 showers give the same bytes, in whatever batches they arrive.
 """
 
-import contextlib
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -26,7 +26,7 @@ PDG = {"Ele": 11, "Gamma": 22, "Pi0": 111, "ChPi": 211}
 """Particle names of the published files and their codes (Particle Data Group scheme)."""
 CELL_UNIT = {"fixed": "GeV", "angle": "0.02 GeV"}
 """The variable-angle files hold GeV x 50."""
-CELL_UNIT_GEV = {"GeV": 1.0, "0.02 GeV": 0.02}
+UNITS_PER_GEV = {"GeV": 1.0, "0.02 GeV": 50.0}
 CHUNK_EVENTS = 16
 GZIP_LEVEL = 4  # The shuffle filter would make sparse showers larger and slower to read.
 
@@ -64,10 +64,11 @@ class ShowerWriter:
 
     def __enter__(self) -> "ShowerWriter":
         try:
-            # Metadata of version 1.10 carry checksums, so that damage shows when reading.
-            self._file = h5py.File(self._partial, "w", libver=("v110", "v110"))
+            self._disk = _Disk(self._partial, "w+")
         except OSError as error:
             raise self._failure(error) from None
+        # Metadata of version 1.10 carry checksums, so that damage shows when reading.
+        self._file = h5py.File(self._disk, "w", libver=("v110", "v110"))
         self._file.attrs.update(
             creator=f"hepjax {__version__}", layout=self.layout, particle=self.particle
         )
@@ -105,11 +106,17 @@ class ShowerWriter:
         try:
             if kind is None:
                 self._finish()
-                self._guarded(self._file.close)
-                self._guarded(os.replace, self._partial, self.path)
+            self._file.close()
+            self._disk.sync()
+            self._disk.close()
+            if kind is None:
+                self._check_disk()
+                os.replace(self._partial, self.path)
+        except OSError as failed:
+            raise self._failure(failed) from None
         finally:
-            with contextlib.suppress(OSError, RuntimeError):  # a full disk refuses again
-                self._file.close()
+            self._file.close()
+            self._disk.close()
             self._partial.unlink(missing_ok=True)
 
     def _stored(self, rows: Batch) -> Batch:
@@ -117,7 +124,7 @@ class ShowerWriter:
         if self.layout == "fixed":
             code = np.full_like(rows["energy"], PDG[self.particle])
             return {"ECAL": rows["ecal"], "target": np.stack([code, rows["energy"]], axis=1)}
-        cells = rows["ecal"] / np.float32(CELL_UNIT_GEV[CELL_UNIT["angle"]])
+        cells = rows["ecal"] * np.float32(UNITS_PER_GEV[CELL_UNIT["angle"]])
         return {
             "ECAL": cells,
             "energy": rows["energy"],
@@ -140,8 +147,9 @@ class ShowerWriter:
             dataset.attrs["unit"] = CELL_UNIT[self.layout]
         dataset = self._file["ECAL"]
         start = len(dataset)
-        self._guarded(dataset.resize, start + n, 0)
-        self._guarded(dataset.__setitem__, slice(start, start + n), cells[:n])
+        dataset.resize(start + n, axis=0)
+        dataset[start:] = cells[:n]
+        self._check_disk()
 
     def _finish(self) -> None:
         if self._received == 0:
@@ -153,23 +161,40 @@ class ShowerWriter:
         self._append_showers(whole_chunks=False)
         units = {"sum": CELL_UNIT[self.layout], "theta": "rad", "mtheta": "rad"}
         for key, parts in self._columns.items():
-            dataset = self._guarded(self._create_column, key, np.concatenate(parts))
+            dataset = self._file.create_dataset(key, data=np.concatenate(parts), track_times=False)
             dataset.attrs["unit"] = units.get(key, "GeV")
 
-    def _create_column(self, key: str, values: np.ndarray) -> h5py.Dataset:
-        return self._file.create_dataset(key, data=values, track_times=False)
+    def _check_disk(self) -> None:
+        if self._disk.error:
+            raise self._failure(self._disk.error)
 
-    def _guarded(self, call: Callable[..., Any], *args: Any) -> Any:
-        """Call what writes; HDF5 reports a full disk as any of these errors."""
+    def _failure(self, error: OSError) -> InputError:
+        return InputError(
+            f"{self.path}: cannot be written ({error.strerror}); nothing was left behind"
+        )
+
+
+class _Disk(FileIO):
+    """A file that keeps its first failed write to itself: HDF5 crashes if told of a full disk."""
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        written = 0
         try:
-            return call(*args)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise self._failure(error) from None
+            while self.error is None and written < len(view):
+                written += super().write(view[written:]) or 0
+        except OSError as error:
+            self.error = error
+        return len(view)
 
-    def _failure(self, error: Exception) -> InputError:
-        code = getattr(error, "errno", None)
-        reason = os.strerror(code) if code else str(error)
-        return InputError(f"{self.path}: cannot be written ({reason}); nothing was left behind")
+    def sync(self) -> None:
+        """Some file systems report a full disk only now."""
+        try:
+            os.fsync(self.fileno())
+        except OSError as error:
+            self.error = self.error or error
 
 
 def write_showers(

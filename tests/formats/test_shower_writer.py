@@ -1,5 +1,7 @@
 """The published layouts come out as documented, whole or not at all."""
 
+import resource
+
 import h5py
 import numpy as np
 import pytest
@@ -106,13 +108,15 @@ def test_an_interrupted_set_is_removed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_one_line_naming_the_file(tmp_path, monkeypatch):
-    def full(*args):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.replace", full)
-    with pytest.raises(InputError, match=r"a\.h5: cannot be written \(No space left on device\)"):
-        write(tmp_path / "a.h5", "fixed", [showers(4)])
+@pytest.mark.parametrize("room", [100, 5_000, 20_000])
+def test_a_full_disk_is_one_line_naming_the_file(tmp_path, room):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"a\.h5: cannot be written \(File too large\)"):
+            write(tmp_path / "a.h5", "fixed", cut(showers(400), 50))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.iterdir()) == []
 
 
