@@ -131,7 +131,7 @@ def shapes_error(reference: Sequence[Array], generated: Sequence[Array]) -> tupl
     )
 
 
-def mean_over_bins(values: Sequence[float]) -> float:
+def mean_over_bins(values: Sequence[float] | np.ndarray) -> float:
     """Mean of the finite values, one per energy bin; NaN without any."""
     finite = [v for v in values if np.isfinite(v)]
     return float(np.mean(finite)) if finite else float("nan")

@@ -16,6 +16,7 @@
   events_reference, events_generated, energy_range, labels, verdict, provenance
 """
 
+import dataclasses
 import os
 import tempfile
 from collections.abc import Iterator
@@ -25,17 +26,12 @@ from typing import Any
 import numpy as np
 
 from hepjax.errors import InputError
-from hepjax.gan3d import comparison, figures, metrics
-from hepjax.gan3d.comparison import FAMILIES, Sample
-from hepjax.report import page, plots
+from hepjax.gan3d import comparison, displays, figures, metrics
+from hepjax.gan3d.summary import energy_table, summary, verdict
+from hepjax.report import layout, page
 from hepjax.report.scores import plain, write_scores
 
 Showers = dict[str, np.ndarray]
-
-SIGNIFICANT = 2.0
-"""A score above this many times the noise floor counts as a real difference."""
-HISTORY_SCORES = ("sampling_fraction_mre", "moments", "shapes")
-HISTORY_LOSSES = ("gen_loss", "real_loss", "fake_loss")
 
 
 def build_report(
@@ -58,52 +54,35 @@ def build_report(
       InputError: an empty sample, different grids, energies that do not match the showers.
     """
     _check(reference, generated, labels)
-    samples = tuple(comparison.quantities(s["ecal"], s["energy"]) for s in (reference, generated))
-    low, high = np.floor(samples[0]["energy"].min()), np.ceil(samples[0]["energy"].max())
-    bins = metrics.energy_bins(low, high, min(len(s["energy"]) for s in samples))
-    scores = _scores(reference, generated, samples, bins, discriminator)
-    scores |= {"energy_range": [low, high], "labels": list(labels)}
+    pair = figures.Pair(
+        comparison.quantities(reference["ecal"], reference["energy"]),
+        comparison.quantities(generated["ecal"], generated["energy"]),
+        bins=_bins(reference["energy"], generated["energy"]),
+        labels=labels,
+    )
+    scores = _scores(reference, generated, pair, discriminator)
     scores |= {"verdict": verdict(scores, labels), "provenance": provenance or {}}
+    used = tuple((b["low"], b["high"]) for b in scores["bins"] if b["used"])
+    pair = dataclasses.replace(pair, bins=used or pair.bins[:1])
 
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
-        building = Path(folder) / "report"
-        (building / "figures").mkdir(parents=True)
-        sections = _sections(
-            building / "figures", reference, generated, samples, scores, discriminator, history
+        building = Path(folder)
+        (building / "figures").mkdir()
+        drawings = _drawings(reference, generated, pair, discriminator, history or [])
+        sections = [page.Section("Summary", summary(scores))]
+        with layout.style():
+            for title, group in drawings:
+                body = "".join(_embed(drawing, building / "figures") for drawing in group)
+                body += energy_table(scores) if title == "Energy" else ""
+                sections.append(page.Section(title, body))
+        sections.append(page.Section("Configuration", _about(run_config, scores["provenance"])))
+        page.write_page(
+            building / "index.html", page.page("Shower validation", pair.text, sections)
         )
-        sections += [_about(run_config, scores)]
-        subtitle = f"{labels[1]} against {labels[0]}: {len(samples[1]['energy']):,} and "
-        subtitle += f"{len(samples[0]['energy']):,} showers, {low:g}-{high:g} GeV"
-        page.write_page(building / "index.html", page.page("Shower validation", subtitle, sections))
         write_scores(building / "scores.json", scores)
         _publish(building, out)
     return plain(scores)
-
-
-def verdict(scores: dict[str, Any], labels: tuple[str, str]) -> str:
-    """What the scores say, in three sentences made of their numbers."""
-    mre, error = scores["sampling_fraction_mre"], scores["sampling_fraction_mre_error"]
-    used = [b for b in scores["bins"][1:] if b["used"]]
-    text = f"The sampling fraction of {labels[1]} is off by {mre:.1%} ± {error:.1%} on average"
-    if used:
-        far = max(used, key=lambda b: abs(b["sampling_fraction_ratio"] - 1))
-        centre, ratio = (far["low"] + far["high"]) / 2, far["sampling_fraction_ratio"]
-        text += f" (furthest at {centre:g} GeV: {ratio:.3f} of {labels[0]}"
-        text += f" ± {far['sampling_fraction_ratio_error']:.3f})"
-    floor = scores["noise_floor"]
-    excess = {n: s / floor[n] for n, s in scores["families"].items() if _finite(s, floor.get(n))}
-    close = [name for name, times in excess.items() if times <= SIGNIFICANT]
-    text += (
-        f". Moments and shapes differ by {scores['moments_shapes_total']:.3g} in total; two halves "
-        f"of {labels[0]} differ by {floor['moments_shapes_total']:.3g}. "
-        f"{len(close)} of {len(excess)} families agree within {SIGNIFICANT:g} times that noise"
-    )
-    worst = sorted(set(excess) - set(close), key=lambda name: -excess[name])[:3]
-    if worst:
-        text += "; furthest beyond it: "
-        text += ", ".join(f"{n.replace('_', ' ')} ({excess[n]:.3g} times)" for n in worst)
-    return text + "."
 
 
 def _check(reference: Showers, generated: Showers, labels: tuple[str, str]) -> None:
@@ -121,176 +100,82 @@ def _check(reference: Showers, generated: Showers, labels: tuple[str, str]) -> N
         )
 
 
+def _bins(reference: np.ndarray, generated: np.ndarray) -> metrics.Bins:
+    low, high = float(np.floor(reference.min())), float(np.ceil(reference.max()))
+    return metrics.energy_bins(low, high, min(len(reference), len(generated)))
+
+
 def _scores(
-    reference: Showers, generated: Showers, samples: tuple[Sample, ...], bins: metrics.Bins,
-    discriminator: Showers | None,
-) -> dict[str, Any]:  # fmt: skip
-    scores = comparison.compare(*samples, bins)
-    floor = comparison.compare(*comparison.halves(samples[0]), bins)
-    noise = floor["families"] | {
-        name: floor[name] for name in ("moments_shapes_total", "moments_total", "shapes_total")
-    }
-    similar = [comparison.similarity(s["ecal"], s["energy"], bins) for s in (reference, generated)]
-    part = [
-        comparison.similarity(reference["ecal"][k::2], reference["energy"][k::2], bins)
-        for k in range(2)
-    ]
-    scores["families"]["diversity"] = metrics.mean_over_bins(np.abs(similar[0] - similar[1]))
-    noise["diversity"] = metrics.mean_over_bins(np.abs(part[0] - part[1]))
+    reference: Showers, generated: Showers, pair: figures.Pair, discriminator: Showers | None
+) -> dict[str, Any]:
+    """Everything in ``scores.json`` that is a number."""
+    scores = comparison.compare(pair.reference, pair.generated, pair.bins)
+    half, other = comparison.halves(pair.reference)
+    floor = comparison.compare(half, other, pair.bins)
+    noise = floor["families"] | {k: floor[k] for k in floor if k.endswith("_total")}
+
+    def similarity(sample: Showers, start: int = 0, step: int = 1) -> np.ndarray:
+        part = slice(start, None, step)
+        return comparison.similarity(sample["ecal"][part], sample["energy"][part], pair.bins)
+
+    alike_r, alike_g = similarity(reference), similarity(generated)
+    scores["families"]["diversity"] = metrics.mean_over_bins(np.abs(alike_r - alike_g))
+    noise["diversity"] = metrics.mean_over_bins(
+        np.abs(similarity(reference, 0, 2) - similarity(reference, 1, 2))
+    )
     if discriminator is not None:
         scores["families"]["real_fake"] = metrics.real_fake_distance(
             np.ravel(discriminator["reference"]), np.ravel(discriminator["generated"])
         )
     return scores | {
         "noise_floor": noise,
-        "similarity_reference": metrics.mean_over_bins(similar[0]),
-        "similarity_generated": metrics.mean_over_bins(similar[1]),
+        "similarity_reference": metrics.mean_over_bins(alike_r),
+        "similarity_generated": metrics.mean_over_bins(alike_g),
         "events_reference": len(reference["ecal"]),
         "events_generated": len(generated["ecal"]),
+        "energy_range": list(pair.bins[0]),
+        "labels": list(pair.labels),
     }
 
 
-def _sections(
-    folder: Path, reference: Showers, generated: Showers, samples: tuple[Sample, ...],
-    scores: dict[str, Any], discriminator: Showers | None, history: list[dict[str, Any]] | None,
-) -> list[page.Section]:  # fmt: skip
-    labels = scores["labels"][0], scores["labels"][1]
-    used = tuple((b["low"], b["high"]) for b in scores["bins"] if b["used"])
-    pair = figures.Pair(
-        *samples, used or ((scores["bins"][0]["low"], scores["bins"][0]["high"]),), labels
+def _drawings(
+    reference: Showers, generated: Showers, pair: figures.Pair, discriminator: Showers | None,
+    history: list[dict[str, Any]],
+) -> Iterator[tuple[str, Iterator[figures.Drawing]]]:  # fmt: skip
+    """The sections with figures, in the order of the page; drawn one by one when asked for."""
+    means = (
+        comparison.mean_projections(s["ecal"], s["energy"], pair.bins)
+        for s in (reference, generated)
     )
-
-    def drawn(drawings: Iterator[figures.Drawing]) -> str:
-        pieces = []
-        for drawing in drawings:
-            picture = plots.png(drawing.figure)
-            (folder / f"{drawing.name}.png").write_bytes(picture)
-            pieces.append(page.figure(picture, drawing.title, drawing.how_to_read))
-        return "".join(pieces)
-
-    with plots.style():
-        means = [
-            comparison.mean_projections(s["ecal"], s["energy"], pair.bins)
-            for s in (reference, generated)
-        ]
-        displays = drawn(figures.projections(pair, *means))
-        displays += drawn(figures.single_showers(pair, reference["ecal"], generated["ecal"]))
-        sections = [
-            page.Section("Summary", _summary(scores)),
-            page.Section("Energy", drawn(figures.energy_response(pair)) + _energy_table(scores)),
-            page.Section("Showers", displays),
-            page.Section("Shapes", drawn(figures.shapes(pair))),
-            page.Section("Moments", drawn(figures.shower_moments(pair))),
-            page.Section("Longitudinal ratios", drawn(figures.longitudinal(pair))),
-            page.Section("Cells", drawn(figures.cells(pair))),
-            page.Section("Hottest cell", drawn(figures.hottest_cell(pair))),
-            page.Section("Correlations", drawn(figures.correlations(pair))),
-        ]
-        if discriminator is not None:
-            body = drawn(figures.real_or_fake(pair, discriminator))
-            sections.append(page.Section("Real or fake", body))
-        training = _training(history or [])
-        if training is not None:
-            sections.append(page.Section("Training", drawn(training)))
-    return sections
+    yield "Energy", figures.energy_response(pair)
+    yield "Mean showers", displays.projections(pair, *means)
+    yield "Single showers", displays.single_showers(pair, reference["ecal"], generated["ecal"])
+    yield "Shapes", figures.shapes(pair)
+    yield "Moments", figures.shower_moments(pair)
+    yield "Longitudinal ratios", figures.longitudinal(pair)
+    yield "Cells", figures.cells(pair)
+    yield "Hottest cell", figures.hottest_cell(pair)
+    yield "Correlations", displays.correlations(pair)
+    if discriminator is not None:
+        yield "Real or fake", figures.real_or_fake(pair, discriminator)
+    records = [record for record in history if record.get("event") == "validation"]
+    if records:
+        yield "Training", displays.training(records)
 
 
-def _summary(scores: dict[str, Any]) -> str:
-    floor = scores["noise_floor"]
-    headline = [
-        (
-            "Sampling fraction",
-            f"{_percent(scores['sampling_fraction_mre'])} ± {_percent(scores['sampling_fraction_mre_error'])}",
-            "published mean relative error over energy bins",
-        ),
-        (
-            "Moments",
-            f"{scores['moments_total']:.3g}",
-            f"published term; two halves of the reference: {floor['moments_total']:.2g}",
-        ),
-        (
-            "Shapes",
-            f"{scores['shapes_total']:.3g}",
-            f"published term; two halves of the reference: {floor['shapes_total']:.2g}",
-        ),
-        (
-            "Moments + shapes",
-            f"{scores['moments_shapes_total']:.3g}",
-            f"published total; two halves of the reference: {floor['moments_shapes_total']:.2g}",
-        ),
-    ]
-    rows = []
-    for name, meaning in FAMILIES.items():
-        if name not in scores["families"]:
-            continue
-        score, noise = scores["families"][name], floor.get(name, np.nan)
-        known = _finite(score, noise)
-        word = ("agrees" if score <= SIGNIFICANT * noise else "differs") if known else "-"
-        times = f"{score / noise:.2g}" if known else "-"
-        rows.append((meaning, f"{score:.3g}", f"{noise:.2g}" if known else "-", times, word))
-    header = ("Family: what its score is (0 is perfect)", "score", "noise floor", "ratio", "")
-    explanation = (
-        "The noise floor is the same score between two halves of the reference: what perfect "
-        f"agreement gives at half the statistics. A family agrees if its score is within "
-        f"{SIGNIFICANT:g} times the floor. Scores are means over bins of incident energy."
-    )
-    return (
-        page.cards(headline) + page.verdict(scores["verdict"])
-        + page.table(header, rows) + page.paragraph(explanation)
-    )  # fmt: skip
+def _embed(drawing: figures.Drawing, folder: Path) -> str:
+    """Write the figure and return it as HTML."""
+    picture = layout.png(drawing.figure)
+    (folder / f"{drawing.name}.png").write_bytes(picture)
+    return page.figure(picture, drawing.title, drawing.how_to_read)
 
 
-def _energy_table(scores: dict[str, Any]) -> str:
-    reference, generated = scores["labels"]
-    header = (
-        "incident energy", f"{reference} showers", f"{generated} showers",
-        f"{reference} [%]", f"{generated} [%]", "ratio", "KS visible energy", "KS hits",
-    )  # fmt: skip
-    rows = []
-    for k, b in enumerate(scores["bins"]):
-        row = [
-            figures.bin_title(k, (b["low"], b["high"])),
-            *(f"{b[f'events_{s}']:,}" for s in ("reference", "generated")),
-        ]
-        if b["used"]:
-            for name in ("reference", "generated"):
-                value, error = (100 * b[f"sampling_fraction_{name}{end}"] for end in ("", "_error"))
-                row.append(f"{value:.3f} ± {error:.3f}")
-            row.append(
-                f"{b['sampling_fraction_ratio']:.3f} ± {b['sampling_fraction_ratio_error']:.3f}"
-            )
-            row += [f"{b['ks_ecal_sum']:.2g}", f"{b['ks_hits']:.2g}"]
-        else:
-            row += ["too few", "-", "-", "-", "-"]
-        rows.append(row)
-    return page.paragraph("Sampling fraction in bins of incident energy:") + page.table(
-        header, rows
-    )
-
-
-def _training(history: list[dict[str, Any]]) -> Iterator[figures.Drawing] | None:
-    records = [r for r in history if r.get("event") == "validation"]
-    if not records:
-        return None
-
-    def series(names: tuple[str, ...]) -> dict[str, np.ndarray]:
-        present = [name for name in names if any(r.get(name) is not None for r in records)]
-        return {n: np.array([r.get(n, np.nan) for r in records], float) for n in present}
-
-    epochs = np.array([r["epoch"] for r in records], float)
-    criterion = [r.get(HISTORY_SCORES[0]) for r in records]
-    chosen = epochs[metrics.select_epoch(criterion)]
-    text = f"{len(records)} epochs, best {chosen:g}"
-    return figures.training(epochs, series(HISTORY_SCORES), series(HISTORY_LOSSES), chosen, text)
-
-
-def _about(run_config: str | None, scores: dict[str, Any]) -> page.Section:
-    rows = [(key, str(value)) for key, value in scores["provenance"].items()]
+def _about(run_config: str | None, provenance: dict[str, Any]) -> str:
+    rows = [(key, str(value)) for key, value in provenance.items()]
     body = page.table(("provenance", ""), rows) if rows else ""
     if run_config:
         body += page.paragraph("Configuration of the run:") + page.code(run_config)
-    body += page.paragraph("Scores as numbers: scores.json; figures: figures/*.png.")
-    return page.Section("Configuration", body)
+    return body + page.paragraph("The scores as numbers: scores.json; the figures: figures/*.png.")
 
 
 def _publish(building: Path, out: Path) -> None:
@@ -298,11 +183,3 @@ def _publish(building: Path, out: Path) -> None:
     (out / "figures").mkdir(parents=True, exist_ok=True)
     for path in sorted(building.rglob("*.*"), reverse=True):
         os.replace(path, out / path.relative_to(building))
-
-
-def _finite(score: float, noise: float | None) -> bool:
-    return noise is not None and bool(np.isfinite(score) and np.isfinite(noise) and noise > 0)
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.2f} %" if abs(value) < 0.1 else f"{100 * value:.1f} %"

@@ -48,7 +48,7 @@ figcaption b { color: var(--ink); }
 table { border-collapse: collapse; font-size: .95rem; margin: .4rem 0; }
 th, td { padding: .34rem .8rem; text-align: right; border-bottom: 1px solid var(--line); }
 th { color: var(--soft); font-weight: 600; white-space: nowrap; }
-td { font-variant-numeric: tabular-nums; }
+td { font-variant-numeric: tabular-nums; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 pre { background: var(--paper); padding: .9rem 1.1rem; border-radius: 8px; overflow-x: auto;
   font-size: .88rem; line-height: 1.45; }

@@ -1,43 +1,34 @@
 """Plots that compare two samples: a filled reference, a line for the other, their ratio below.
 
-Knows histograms, curves and pictures, no workload. Needs the ``plot`` extra.
+Knows histograms and curves, no workload. Needs the ``plot`` extra.
 """
 
-import io
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from hepjax.errors import MissingExtra
+from hepjax.report.layout import (
+    EDGE,
+    FILL,
+    LINE,
+    Axes,
+    Figure,
+    columns_for,
+    head,
+    legend,
+    mplhep,
+    panel_grid,
+)  # fmt: skip
 
 try:
     import hist
-    import matplotlib
-    import matplotlib.style
-    import mplhep
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 except ImportError as error:
     raise MissingExtra("plots", "plot") from error
 
-FILL, EDGE, LINE = "#bcd9ee", "#0072b2", "#d55e00"
-"""Reference fill and edge, and the other sample: Okabe-Ito, distinct for colour-blind readers."""
-WIDTH = 13.2
-"""Inches; every figure of a page has this width, so that fonts come out alike."""
-DPI = 110
-RATIO_RANGES = (0.2, 0.5, 1.0)
+RATIO_RANGES = (0.05, 0.1, 0.2, 0.5, 1.0)
 """Half ranges of ratio panels around 1; the smallest that holds most points is taken."""
-RC = {
-    "font.size": 12, "axes.labelsize": 12, "axes.titlesize": 12, "legend.fontsize": 12,
-    "xtick.labelsize": 11, "ytick.labelsize": 11, "axes.titleweight": "bold",
-    "axes.titlelocation": "left", "xaxis.labellocation": "right", "yaxis.labellocation": "top",
-    "figure.facecolor": "white", "savefig.facecolor": "white", "figure.dpi": DPI,
-    "axes.formatter.limits": (-3, 4), "axes.formatter.use_mathtext": True, "axes.linewidth": 1.0,
-    "xtick.major.size": 6, "ytick.major.size": 6, "xtick.minor.size": 3, "ytick.minor.size": 3,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,16 +39,10 @@ class Panel:
     """
 
     title: str
+    xlabel: str
     reference: "hist.Hist"
     generated: "hist.Hist"
     note: str = ""
-
-
-@contextmanager
-def style() -> Iterator[None]:
-    """The mplhep style of all figures, sized for a page."""
-    with matplotlib.style.context([mplhep.style.ATLAS, RC]):
-        yield
 
 
 def distribution(values: np.ndarray, edges: np.ndarray) -> "hist.Hist":
@@ -97,32 +82,33 @@ def from_values(edges: np.ndarray, values: np.ndarray, variances: np.ndarray) ->
 
 
 def overlay(
-    panels: Sequence[Panel], labels: tuple[str, str], xlabel: str, ylabel: str, text: str,
-    *, scales: Sequence[str] = ("linear",), columns: int | None = None,
+    panels: Sequence[Panel], labels: tuple[str, str], ylabel: str, text: str, *,
+    scales: Sequence[str] = ("linear",), columns: int | None = None,
 ) -> Figure:  # fmt: skip
     """Panels of two histograms each, their ratio with its statistical error below.
 
     Args:
       labels: of the reference and the other sample.
       text: what the figure is about, next to the experiment label; for example the sample size.
-      scales: one drawing per y scale, ``linear`` and ``log``, above the ratio.
+      scales: one drawing per y scale above the ratio: ``linear``, ``log``, or ``zoom``, which is
+        linear around the values, without zero, for means.
     """
     heights = [2.3 if len(scales) == 1 else 1.8] * len(scales) + [0.85]
-    columns = columns or (4 if len(panels) > 6 else 3)
-    figure, grid = panel_grid(len(panels), columns, heights, ylabel != "")
+    columns = columns or columns_for(len(panels))
+    figure, grid = panel_grid(len(panels), columns, heights)
     for k, (panel, axes) in enumerate(zip(panels, grid, strict=True)):
         for axis, scale in zip(axes[:-1], scales, strict=True):
             _draw_pair(axis, panel, scale)
         _draw_ratio(axes[-1], panel)
         axes[0].set_title(panel.title, pad=5)
-        axes[-1].set_xlabel(xlabel)
+        axes[-1].set_xlabel(panel.xlabel, labelpad=2)
         if panel.note:
             _note(axes[0], panel.note)
         if k % columns == 0:
             axes[0].set_ylabel(ylabel)
             axes[-1].set_ylabel("ratio", loc="center")
-    _head(figure, text)
-    _legend(figure, labels)
+    head(figure, text)
+    legend(figure, labels)
     return figure
 
 
@@ -135,105 +121,22 @@ def bands(
     Args:
       curves: for each panel the rows (events, x) of both samples.
     """
-    columns = 4 if len(titles) > 6 else 3
-    figure, grid = panel_grid(len(titles), columns, [2.6], True)
+    columns = columns_for(len(titles))
+    figure, grid = panel_grid(len(titles), columns, [2.6])
     for k, (title, pair, (axis,)) in enumerate(zip(titles, curves, grid, strict=True)):
-        for rows, fill, edge in zip(pair, (FILL, LINE), (EDGE, LINE), strict=True):
-            mean, spread = np.mean(rows, 0), np.std(rows, 0)
-            opacity = 0.9 if fill == FILL else 0.25
-            axis.fill_between(x, mean - spread, mean + spread, color=fill, alpha=opacity, lw=0)
-            axis.plot(x, mean, color=edge, lw=1.8)
+        (mean_r, spread_r), (mean_g, spread_g) = ((np.mean(p, 0), np.std(p, 0)) for p in pair)
+        axis.fill_between(x, mean_r - spread_r, mean_r + spread_r, color=FILL, lw=0)
+        axis.plot(x, mean_r, color=EDGE, lw=1.8)
+        axis.plot(x, mean_g, color=LINE, lw=1.8)
+        for edge in (mean_g - spread_g, mean_g + spread_g):
+            axis.plot(x, edge, ":", color=LINE, lw=1.6)
         axis.set_title(title, pad=5)
         axis.set_xlabel(xlabel)
         axis.set_ylim(bottom=0)
         if k % columns == 0:
             axis.set_ylabel(ylabel)
-    _head(figure, text)
-    _legend(figure, labels)
-    return figure
-
-
-def pictures(
-    rows: Sequence[Sequence[np.ndarray]], row_titles: Sequence[str], column_titles: Sequence[str],
-    axis_labels: Sequence[tuple[str, str]], colour_label: str, text: str, *, decades: float = 4.0,
-) -> Figure:  # fmt: skip
-    """Two-dimensional maps (first index to the right) in a grid; one log colour scale for all.
-
-    Args:
-      axis_labels: (x, y) of each column.
-      decades: how far below the maximum the colours reach; what lies lower stays white.
-    """
-    from matplotlib.colors import LogNorm
-
-    columns = len(column_titles)
-    left, right, top, gap = 0.95, 1.15, 1.0, 0.42
-    size = (WIDTH - left - right - gap * (columns - 1)) / columns
-    height = top + len(rows) * (size + 0.3) + 0.55
-    figure = Figure(figsize=(WIDTH, height))
-    peak = max(float(np.max(picture)) for row in rows for picture in row) or 1.0
-    norm = LogNorm(peak / 10**decades, peak)
-    image = None
-    for i, row in enumerate(rows):
-        for j, picture in enumerate(row):
-            bottom = height - top - (i + 1) * size - i * 0.3
-            axis = figure.add_axes(
-                (
-                    (left + j * (size + gap)) / WIDTH,
-                    bottom / height,
-                    size / WIDTH,
-                    size / height,
-                )
-            )
-            image = axis.imshow(
-                np.where(picture > 0, picture, np.nan).T,
-                origin="lower", norm=norm, cmap="viridis", aspect="auto", interpolation="none",
-            )  # fmt: skip
-            axis.tick_params(labelsize=10, top=False, right=False, which="both", color="0.4")
-            axis.set_ylabel(axis_labels[j][1], fontsize=11, labelpad=1, loc="center")
-            if i == 0:
-                axis.set_title(column_titles[j], pad=5)
-            if i == len(rows) - 1:
-                axis.set_xlabel(axis_labels[j][0], fontsize=11, loc="center")
-            else:
-                axis.set_xticklabels([])
-            if j == 0:
-                position = (0.22 / WIDTH, (bottom + size / 2) / height)
-                figure.text(*position, row_titles[i], rotation=90, va="center", fontweight="bold")
-    bar = figure.add_axes(
-        ((WIDTH - 0.95) / WIDTH, 0.6 / height, 0.18 / WIDTH, 1 - (top + 0.6) / height)
-    )
-    if image is not None:
-        figure.colorbar(image, cax=bar).set_label(colour_label, fontsize=12)
-    _head(figure, text)
-    return figure
-
-
-def matrices(
-    values: Sequence[np.ndarray], titles: Sequence[str], names: Sequence[str], text: str
-) -> Figure:
-    """Square matrices of correlations with their values in percent, from -1 to 1."""
-    left, top, bottom, gap = 0.75, 0.95, 0.75, 0.75
-    size = (WIDTH - left - 0.2 - gap * (len(values) - 1)) / len(values)
-    height = top + size + bottom
-    figure = Figure(figsize=(WIDTH, height))
-    for k, (matrix, title) in enumerate(zip(values, titles, strict=True)):
-        place = ((left + k * (size + gap)) / WIDTH, bottom / height, size / WIDTH, size / height)
-        axis = figure.add_axes(place)
-        axis.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r")
-        axis.set_title(title, pad=5)
-        axis.set_xticks(range(len(names)), names, rotation=90, fontsize=10)
-        axis.set_yticks(range(len(names)), names, fontsize=10)
-        axis.minorticks_off()
-        axis.tick_params(length=0)
-        for (i, j), value in np.ndenumerate(matrix):
-            colour = "white" if abs(value) > 0.6 else "black"
-            label = (
-                f"{100 * value:.0f}".replace("-0", "0")
-                if abs(value) < 0.005
-                else f"{100 * value:.0f}"
-            )
-            axis.text(j, i, label, ha="center", va="center", fontsize=8, color=colour)
-    _head(figure, text)
+    head(figure, text)
+    legend(figure, labels)
     return figure
 
 
@@ -242,7 +145,7 @@ def lines(
     xlabel: str, text: str, *, marked: float | None = None,
 ) -> Figure:  # fmt: skip
     """Panels of (title, [(label, x, y)], y scale) with one x axis; a dashed line at ``marked``."""
-    figure, grid = panel_grid(len(panels), min(len(panels), 3), [2.6], True)
+    figure, grid = panel_grid(len(panels), min(len(panels), 3), [2.6])
     for (title, curves, scale), (axis,) in zip(panels, grid, strict=True):
         for (label, x, y), colour in zip(curves, (EDGE, LINE, "#009e73", "#cc79a7"), strict=False):
             axis.plot(x, y, marker="o", ms=3.5, lw=1.6, color=colour, label=label)
@@ -253,75 +156,37 @@ def lines(
         axis.set_xlabel(xlabel)
         axis.margins(y=0.25)
         axis.legend(frameon=False, fontsize=11)
-    _head(figure, text)
+    head(figure, text)
     return figure
-
-
-def png(figure: Figure) -> bytes:
-    """The figure as PNG with a palette of 256 colours, a third of the size."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from PIL import Image
-
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
-    buffer = io.BytesIO()
-    image.quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
-
-
-def panel_grid(
-    count: int, columns: int, heights: Sequence[float], ylabel: bool
-) -> tuple[Figure, list[list[Axes]]]:
-    """A figure of panels; each has axes of these heights (inches) above one another."""
-    left, right, top, bottom = (0.85 if ylabel else 0.6), 0.15, 0.95, 0.15
-    gap_x, gap_y, inner = 0.55, 0.95, 0.08
-    rows = -(-count // columns)
-    panel_width = (WIDTH - left - right - gap_x * (columns - 1)) / columns
-    panel_height = sum(heights) + inner * (len(heights) - 1)
-    height = top + rows * panel_height + (rows - 1) * gap_y + 0.5 + bottom
-    figure = Figure(figsize=(WIDTH, height))
-    grid = []
-    for k in range(count):
-        row, column = divmod(k, columns)
-        x = left + column * (panel_width + gap_x)
-        y = height - top - row * (panel_height + gap_y)
-        axes: list[Axes] = []
-        for h in heights:
-            y -= h
-            place = (x / WIDTH, y / height, panel_width / WIDTH, h / height)
-            axes.append(figure.add_axes(place, sharex=axes[0] if axes else None))
-            y -= inner
-        for axis in axes[:-1]:
-            axis.tick_params(labelbottom=False)
-        grid.append(axes)
-    return figure, grid
 
 
 def _draw_pair(axis: Axes, panel: Panel, scale: str) -> None:
     edges = panel.reference.axes[0].edges
     r, g = panel.reference.values(), panel.generated.values()
     error_r, error_g = (np.sqrt(h.variances()) for h in (panel.reference, panel.generated))
-    mplhep.histplot(
-        np.nan_to_num(r), edges, ax=axis, histtype="fill", color=FILL, edgecolor=EDGE, lw=1.0
-    )
-    axis.stairs(
-        np.nan_to_num(r + error_r), edges, baseline=np.nan_to_num(r - error_r),
-        fill=True, color=EDGE, alpha=0.35, lw=0,
-    )  # fmt: skip
-    axis.stairs(np.where(np.isnan(g), 0, g), edges, color=LINE, lw=1.7)
+    if scale == "zoom":
+        axis.stairs(r, edges, baseline=None, color=EDGE, lw=1.2)
+    else:
+        mplhep.histplot(r, edges, ax=axis, histtype="fill", color=FILL, edgecolor=EDGE, lw=1.0)
+    axis.stairs(r + error_r, edges, baseline=r - error_r, fill=True, color=EDGE, alpha=0.35, lw=0)
+    axis.stairs(g, edges, baseline=None if scale == "zoom" else 0, color=LINE, lw=1.7)
     centres = (edges[1:] + edges[:-1]) / 2
     axis.errorbar(centres, g, error_g, fmt="none", ecolor=LINE, elinewidth=1.1)
-    axis.set_yscale(scale)
     axis.set_xlim(edges[0], edges[-1])
     both = np.concatenate([r, g])
-    positive = both[np.isfinite(both) & (both > 0)]
-    top = positive.max() if positive.size else 1.0
+    both = both[np.isfinite(both) & (both > 0)]
+    if both.size == 0:
+        return
+    low, top = both.min(), both.max()
     if scale == "log":
-        low = max(positive.min() if positive.size else 0.1, top * 1e-6)
-        axis.set_ylim(low / 2, top * (top / low) ** 0.3 * 2)
+        low = max(low, top * 1e-6)
+        axis.set_yscale("log")
+        axis.set_ylim(low / 2, top * (top / low) ** 0.15 * 2)
+    elif scale == "zoom":
+        margin = max(top - low, 0.1 * top)
+        axis.set_ylim(low - margin, top + margin)
     else:
-        axis.set_ylim(0, 1.35 * top)
+        axis.set_ylim(0, (1.45 if panel.note else 1.2) * top)
 
 
 def _draw_ratio(axis: Axes, panel: Panel) -> None:
@@ -358,25 +223,3 @@ def _note(axis: Axes, text: str) -> None:
     axis.text(
         0.97, 0.95, text, transform=axis.transAxes, ha="right", va="top", size=10.5, color="0.25"
     )
-
-
-def _head(figure: Figure, text: str) -> None:
-    y = 1 - 0.3 / figure.get_figheight()
-    figure.text(
-        0.2 / WIDTH, y, "hepjax", fontsize=16, fontweight="bold", style="italic", va="center"
-    )
-    figure.text(1.1 / WIDTH, y, text, fontsize=12.5, va="center", color="0.25")
-
-
-def _legend(figure: Figure, labels: tuple[str, str]) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    handles: list[Any] = [
-        Patch(facecolor=FILL, edgecolor=EDGE, label=f"{labels[0]} (band: stat. error)"),
-        Line2D([], [], color=LINE, lw=1.8, label=labels[1]),
-    ]
-    figure.legend(
-        handles=handles, loc="center right", ncols=2, frameon=False, borderaxespad=0,
-        bbox_to_anchor=(1 - 0.15 / WIDTH, 1 - 0.3 / figure.get_figheight()),
-    )  # fmt: skip

@@ -1,0 +1,112 @@
+"""What all figures of a page share: style, colours, a grid of panels, the head, PNG.
+
+Needs the ``plot`` extra.
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+
+from hepjax.errors import MissingExtra
+
+try:
+    import matplotlib.style
+    import mplhep
+    from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from PIL import Image
+except ImportError as error:
+    raise MissingExtra("plots", "plot") from error
+
+FILL, EDGE, LINE = "#bcd9ee", "#0072b2", "#d55e00"
+"""Reference fill and edge, and the other sample: Okabe-Ito, distinct for colour-blind readers."""
+WIDTH = 13.2
+"""Inches; every figure of a page has this width, so that fonts come out alike."""
+DPI = 130
+RC = {
+    "font.size": 12, "axes.labelsize": 12, "axes.titlesize": 12, "legend.fontsize": 12,
+    "xtick.labelsize": 11, "ytick.labelsize": 11, "axes.titleweight": "bold",
+    "axes.titlelocation": "left", "xaxis.labellocation": "right", "yaxis.labellocation": "top",
+    "figure.facecolor": "white", "savefig.facecolor": "white", "figure.dpi": DPI,
+    "axes.formatter.limits": (-3, 4), "axes.formatter.use_mathtext": True, "axes.linewidth": 1.0,
+    "xtick.major.size": 6, "ytick.major.size": 6, "xtick.minor.size": 3, "ytick.minor.size": 3,
+}  # fmt: skip
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The mplhep style of all figures, sized for a page."""
+    with matplotlib.style.context([mplhep.style.ATLAS, RC]):
+        yield
+
+
+def columns_for(panels: int) -> int:
+    """Columns of a grid of this many panels."""
+    return 4 if panels > 6 else 3
+
+
+def panel_grid(
+    count: int, columns: int, heights: Sequence[float]
+) -> tuple[Figure, list[list[Axes]]]:
+    """A figure of panels; each has axes of these heights (inches) above one another."""
+    left, right, top, bottom = 0.85, 0.15, 0.95, 0.65
+    gap_x, gap_y, inner = 0.65, 0.9, 0.08
+    rows = -(-count // columns)
+    panel_width = (WIDTH - left - right - gap_x * (columns - 1)) / columns
+    panel_height = sum(heights) + inner * (len(heights) - 1)
+    height = top + rows * panel_height + (rows - 1) * gap_y + bottom
+    figure = Figure(figsize=(WIDTH, height))
+    grid = []
+    for k in range(count):
+        row, column = divmod(k, columns)
+        x = left + column * (panel_width + gap_x)
+        y = height - top - row * (panel_height + gap_y)
+        axes: list[Axes] = []
+        for h in heights:
+            y -= h
+            place = (x / WIDTH, y / height, panel_width / WIDTH, h / height)
+            axes.append(figure.add_axes(place, sharex=axes[0] if axes else None))
+            y -= inner
+        for axis in axes[:-1]:
+            axis.tick_params(labelbottom=False)
+        grid.append(axes)
+    return figure, grid
+
+
+def head(figure: Figure, text: str) -> None:
+    """The experiment label and what the figure is about, at the top left."""
+    y = 1 - 0.3 / figure.get_figheight()
+    figure.text(
+        0.2 / WIDTH, y, "hepjax", fontsize=16, fontweight="bold", style="italic", va="center"
+    )
+    figure.text(1.1 / WIDTH, y, text, fontsize=12.5, va="center", color="0.25")
+
+
+def legend(figure: Figure, labels: tuple[str, str]) -> None:
+    """How the two samples are drawn, at the top right."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles: list[Patch | Line2D] = [
+        Patch(facecolor=FILL, edgecolor=EDGE, label=f"{labels[0]} (band: stat. error)"),
+        Line2D([], [], color=LINE, lw=1.8, label=labels[1]),
+    ]
+    figure.legend(
+        handles=handles, loc="center right", ncols=2, frameon=False, borderaxespad=0,
+        bbox_to_anchor=(1 - 0.15 / WIDTH, 1 - 0.3 / figure.get_figheight()),
+    )  # fmt: skip
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as PNG; with a palette, a third of the size, if it holds lines and text alone."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+    if not any(axis.images for axis in figure.axes):
+        image = image.quantize(256, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
