@@ -16,20 +16,48 @@ from hepjax.simulate.geometry import Medium
 
 
 class Tuning(NamedTuple):
-    """What the published constants leave open, set on EGSnrc showers (docs/showers.md)."""
+    """What the formulas leave open or get wrong here; how it was set is in docs/showers.md."""
 
-    visible: float = 1.10  # factor on the visible energy
-    depth: float = 1.05  # factor on the depth of the maximum
-    plane: float = 0.3  # silicon planes see the shower this much deeper, X0
-    core_radius: float = 0.9  # factor on the core radius
-    tail_radius: float = 1.4  # factor on the tail radius
-    tail_weight: float = 1.2  # factor on the weight of the tail
-    sampling: float = 0.2  # sampling fluctuation, sqrt(GeV)
-    spot_energy: float = 3.0e-4  # mean energy of a spot in its silicon plane, GeV
-    spot_shape: float = 1.2  # Weibull shape of that energy
+    visible: float  # factor on the visible energy
+    depth: float  # factor on the depth of the maximum, T
+    shape: float  # factor on the shape a
+    plane: float  # a silicon plane sees the profile this much deeper than its layer, X0
+    core_radius: float  # factor on the core radius
+    core_front: float  # factor on the widening of the core at the front of the shower
+    tail_radius: float  # factor on the tail radius
+    tail_weight: float  # added to the weight of the tail
+    sampling: float  # sampling fluctuation, sqrt(GeV)
+    spot_energy: float  # mean energy of a spot in its silicon plane, GeV
+    spot_shape: float  # Weibull shape of that energy
 
 
-TUNED = Tuning()
+PUBLISHED = Tuning(
+    visible=1.0,
+    depth=1.0,
+    shape=1.0,
+    plane=0.0,
+    core_radius=1.0,
+    core_front=1.0,
+    tail_radius=1.0,
+    tail_weight=0.0,
+    sampling=0.17,
+    spot_energy=5.5e-4,  # 10.3 ln(Z) E^0.959 spots of equal energy, at 50 GeV
+    spot_shape=20.0,
+)
+TUNED = Tuning(
+    visible=1.125,
+    depth=1.13,
+    shape=1.155,
+    plane=0.66,
+    core_radius=0.81,
+    core_front=0.0,
+    tail_radius=1.17,
+    tail_weight=0.15,
+    sampling=0.2,
+    spot_energy=3.15e-4,
+    spot_shape=1.17,
+)
+"""Set on EGSnrc electrons of 10-100 GeV at normal incidence."""
 
 
 class Longitudinal(NamedTuple):
@@ -95,7 +123,7 @@ def radial(energy: Array, tau: Array, medium: Medium, tuning: Tuning) -> Radial:
     """Radial profile at depth ``tau`` (in units of the mean depth); shapes as ``tau``."""
     log_e, fs, not_e = jnp.log(energy), medium.periods_per_x0, 1.0 - medium.e_hat
     core = 0.0251 + 0.00319 * log_e + (0.1162 - 0.000381 * medium.z) * tau
-    core += -0.0203 * not_e + 0.0397 / fs * jnp.exp(-tau)
+    core += -0.0203 * not_e + tuning.core_front * 0.0397 / fs * jnp.exp(-tau)
     rise = jnp.exp((0.3585 + 0.0412 * log_e) * (tau - 0.645))
     tail = (0.659 - 0.00309 * medium.z) * (jnp.exp(-2.59 * (tau - 0.645)) + rise)
     tail += -0.14 * not_e - 0.495 / fs * jnp.exp(-tau)
@@ -103,7 +131,7 @@ def radial(energy: Array, tau: Array, medium: Medium, tuning: Tuning) -> Radial:
     u = (p2 - tau) / (1.313 - 0.0686 * log_e)
     weight = p1 * jnp.exp(u - jnp.exp(u))
     weight += not_e * (0.348 - 0.642 / fs * jnp.exp(-jnp.square(tau - 1.0)))
-    weight = 1.0 - tuning.tail_weight * (1.0 - weight)
+    weight -= tuning.tail_weight
     core = tuning.core_radius * jnp.maximum(core, 1e-3)
     # The exponent of the tail grows without bound behind the shower, where no energy is left.
     tail = tuning.tail_radius * jnp.clip(tail, 1e-3, 10.0)

@@ -67,7 +67,8 @@ def simulate_showers(
     layers = _in_batches(draw, PROFILES_PER_BATCH, (energy, theta, index))
 
     showers = np.zeros((len(energy), *calorimeter.shape), np.float32)
-    slots = _slots(layers.spots.sum(axis=1))
+    spots = np.maximum(layers.spots.sum(axis=1), FEWEST_SLOTS)
+    slots = 2 ** np.ceil(np.log2(spots)).astype(np.int64)
     for count in np.unique(slots).tolist():
         rows = np.flatnonzero(slots == count)
         fill = partial(
@@ -88,12 +89,6 @@ def _check(energy: np.ndarray, theta: np.ndarray, particle: str) -> None:
     if not np.all(np.abs(theta - np.pi / 2) <= np.pi / 4 + 1e-6):
         low, high = np.degrees([theta.min(), theta.max()])
         raise InputError(f"theta: expected 45 to 135 degrees, found {low:g} to {high:g}")
-
-
-def _slots(spots: np.ndarray) -> np.ndarray:
-    """(n,) the next of 1024, 1536, 2048, 3072, 4096, ... that holds the spots of each shower."""
-    power = 2 ** np.ceil(np.log2(np.maximum(spots, FEWEST_SLOTS))).astype(np.int64)
-    return np.where((spots <= 3 * power // 4) & (power > FEWEST_SLOTS), 3 * power // 4, power)
 
 
 def _in_batches(function: Callable[..., Any], per_device: int, arrays: tuple[Any, ...]) -> Any:
@@ -142,7 +137,7 @@ def _draw_one(
 
     mean = shower_model.longitudinal(energy, medium)
     t, a = shower_model.fluctuate(mean, *jax.random.normal(k_profile, (2,)))
-    t = tuning.depth * t
+    t, a = tuning.depth * t, tuning.shape * a
     deposited = shower_model.energy_by_layer(energy, t, a, depth)
     response = tuning.visible * medium.e_hat * calorimeter.mip_fractions()
     visible = jnp.asarray(response, jnp.float32) * _sampled(k_sampling, deposited, tuning.sampling)
