@@ -17,6 +17,7 @@ PROFILE_BINS = 15
 """Bins of incident energy in plots against energy."""
 CURVE_RANGE = (10.0, 500.0)
 """GeV; where the published sampling-fraction curve holds."""
+MOST_BINS = 60
 Take = Callable[[Sample], np.ndarray]
 """One quantity of a sample, (n,)."""
 
@@ -63,6 +64,11 @@ def bin_title(index: int, span: tuple[float, float]) -> str:
     if index == 0:
         return "all energies"
     return f"{(span[0] + span[1]) / 2:g} ± {(span[1] - span[0]) / 2:g} GeV"
+
+
+def p_value(p: float) -> str:
+    """A probability as text."""
+    return f"{p:.2f}" if p >= 0.01 else f"{p:.0e}"
 
 
 def energy_response(pair: Pair) -> Iterator[Drawing]:
@@ -267,29 +273,27 @@ def _against_energy(pair: Pair, take: dict[str, Take], ylabel: str) -> Any:
 
 
 def _edges(reference: np.ndarray, generated: np.ndarray) -> np.ndarray:
-    """Bins that hold both samples but for a few outliers, fewer for few events.
+    """Bins that hold both samples but for a few outliers.
 
-    Whole numbers get bins of whole width.
+    Their width suits the spread and the number of events of the narrower sample, unless that takes
+    more than ``MOST_BINS``; whole numbers get bins of whole width.
     """
-    both = np.concatenate([reference, generated])
-    count = int(np.clip(2.2 * min(len(reference), len(generated)) ** (1 / 3), 10, 50))
-    low, high = np.quantile(both, [0.002, 0.998])
+    spans = [np.quantile(values, [0.002, 0.998]) for values in (reference, generated)]
+    low, high = min(span[0] for span in spans), max(span[1] for span in spans)
     margin = 0.08 * (high - low) or 0.05 * abs(high) or 0.5
     low, high = low - margin, high + margin
-    if np.issubdtype(both.dtype, np.integer):
-        step = max(int(np.ceil((high - low) / count)), 1)
+    count = float(np.clip(2.2 * min(len(reference), len(generated)) ** (1 / 3), 10, 50))
+    width = max(min(np.ptp(span) for span in spans) / count, (high - low) / MOST_BINS)
+    if np.issubdtype(reference.dtype, np.integer):
+        step = int(np.ceil(width))
         return np.arange(np.floor(low), high + step, step) - 0.5
-    return np.linspace(low, high, count + 1)
+    return np.linspace(low, high, int(np.ceil((high - low) / width)) + 1)
 
 
 def _tests(reference: np.ndarray, generated: np.ndarray, edges: np.ndarray) -> str:
     chi = metrics.chi_squared(*(np.histogram(v, edges)[0] for v in (reference, generated)))
     p_values = {"KS": metrics.kolmogorov(reference, generated), "χ²": chi}
-    return ", ".join(
-        f"p({name}) = {p:.2f}" if p >= 0.01 else f"p({name}) = {p:.0e}"
-        for name, p in p_values.items()
-        if np.isfinite(p)
-    )
+    return ", ".join(f"p({name}) = {p_value(p)}" for name, p in p_values.items() if np.isfinite(p))
 
 
 def _filled(*counts: np.ndarray) -> slice:

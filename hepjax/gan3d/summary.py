@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from hepjax.gan3d.comparison import FAMILIES
-from hepjax.gan3d.figures import bin_title
+from hepjax.gan3d.figures import bin_title, p_value
 from hepjax.report import page
 
 SIGNIFICANT = 2.0
@@ -64,7 +64,7 @@ def summary(scores: dict[str, Any]) -> str:
         score, noise = scores["families"][name], floor.get(name, np.nan)
         known = _finite(score, noise)
         word = ("agrees" if score <= SIGNIFICANT * noise else "differs") if known else "-"
-        times = f"{score / noise:.2g}" if known else "-"
+        times = f"{score / noise:.1f}" if known else "-"
         rows.append((meaning, f"{score:.3g}", f"{noise:.2g}" if known else "-", times, word))
     header = ("Family: what its score is (0 is perfect)", "score", "noise floor", "ratio", "")
     explanation = (
@@ -82,23 +82,18 @@ def energy_table(scores: dict[str, Any]) -> str:
     """Sampling fractions and p-values in bins of incident energy, as HTML."""
     reference, generated = scores["labels"]
     header = (
-        "incident energy", f"{reference} showers", f"{generated} showers",
-        f"{reference} [%]", f"{generated} [%]", "ratio", "KS visible energy", "KS hits",
+        "incident energy", "showers", f"{reference} [%]", f"{generated} [%]", "ratio",
+        "p(KS) visible energy", "p(KS) hits",
     )  # fmt: skip
     rows = []
-    for k, b in enumerate(scores["bins"]):
-        row = [
-            bin_title(k, (b["low"], b["high"])),
-            *(f"{b[f'events_{s}']:,}" for s in ("reference", "generated")),
-        ]
-        if b["used"]:
-            for name in ("reference", "generated"):
-                value, error = (100 * b[f"sampling_fraction_{name}{end}"] for end in ("", "_error"))
-                row.append(f"{value:.3f} ± {error:.3f}")
-            row.append(
-                f"{b['sampling_fraction_ratio']:.3f} ± {b['sampling_fraction_ratio_error']:.3f}"
-            )
-            row += [f"{b['ks_ecal_sum']:.2g}", f"{b['ks_hits']:.2g}"]
+    for k, record in enumerate(scores["bins"]):
+        counts = f"{record['events_reference']:,} / {record['events_generated']:,}"
+        row = [bin_title(k, (record["low"], record["high"])), counts]
+        if record["used"]:
+            for name, scale in (("reference", 100), ("generated", 100), ("ratio", 1)):
+                value = scale * record[f"sampling_fraction_{name}"]
+                row.append(f"{value:.3f} ± {scale * record[f'sampling_fraction_{name}_error']:.3f}")
+            row += [p_value(record[f"ks_{name}"]) for name in ("ecal_sum", "hits")]
         else:
             row += ["too few", "-", "-", "-", "-"]
         rows.append(row)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from hepjax.errors import MissingExtra
+from hepjax.errors import MissingExtraError
 
 try:
     import matplotlib.style
@@ -19,7 +19,7 @@ try:
     from matplotlib.figure import Figure
     from PIL import Image
 except ImportError as error:
-    raise MissingExtra("plots", "plot") from error
+    raise MissingExtraError("plots", "plot") from error
 
 FILL, EDGE, LINE = "#bcd9ee", "#0072b2", "#d55e00"
 """Reference fill and edge, and the other sample: Okabe-Ito, distinct for colour-blind readers."""

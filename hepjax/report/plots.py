@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hepjax.errors import MissingExtra
+from hepjax.errors import MissingExtraError
 from hepjax.report.layout import (
     EDGE,
     FILL,
@@ -25,7 +25,7 @@ from hepjax.report.layout import (
 try:
     import hist
 except ImportError as error:
-    raise MissingExtra("plots", "plot") from error
+    raise MissingExtraError("plots", "plot") from error
 
 RATIO_RANGES = (0.05, 0.1, 0.2, 0.5, 1.0)
 """Half ranges of ratio panels around 1; the smallest that holds most points is taken."""
@@ -184,7 +184,7 @@ def _draw_pair(axis: Axes, panel: Panel, scale: str) -> None:
         axis.set_ylim(low / 2, top * (top / low) ** 0.15 * 2)
     elif scale == "zoom":
         margin = max(top - low, 0.1 * top)
-        axis.set_ylim(low - margin, top + margin)
+        axis.set_ylim(max(low - margin, 0.0), top + margin)
     else:
         axis.set_ylim(0, (1.45 if panel.note else 1.2) * top)
 
@@ -198,7 +198,7 @@ def _draw_ratio(axis: Axes, panel: Panel) -> None:
         error = np.sqrt(panel.generated.variances()) / panel.reference.values()
     shown = np.isfinite(ratio) & np.isfinite(band) & (band < 1) & (error < 1)
     off = np.abs(ratio[shown] - 1)
-    reach = next((r for r in RATIO_RANGES if off.size and np.quantile(off, 0.8) <= r), 1.0)
+    reach = next((r for r in RATIO_RANGES if off.size and np.quantile(off, 0.8) <= 0.85 * r), 1.0)
     low, high = 1 - reach, 1 + reach
     band = np.where(shown, band, 0)
     axis.stairs(1 + band, edges, baseline=1 - band, fill=True, color=EDGE, alpha=0.3, lw=0)
