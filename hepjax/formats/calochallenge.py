@@ -25,7 +25,7 @@ DATASETS = {
     6480: ("2, electrons", (45, 16, 9)),
     40500: ("3, electrons", (45, 50, 18)),
 }
-"""Number of voxels: data set and its grid (layer, angle, radius); set 1 has layers of many sizes."""
+"""Voxels: data set and its grid (layer, angle, radius); the layers of set 1 differ in size."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -145,6 +145,11 @@ class ShowerSource:
         return batch
 
     @property
+    def energy(self) -> np.ndarray | None:
+        """(n,) float32 incident energies, GeV; None if no file stores them."""
+        return self._columns.get("energy")
+
+    @property
     def _measures_angle(self) -> bool:
         return self.files[0].layout == "angle" and "mtheta" not in self._columns
 

@@ -5,20 +5,11 @@ import resource
 import h5py
 import numpy as np
 import pytest
+from shower_samples import showers
 
 from hepjax.errors import InputError
 from hepjax.formats.shower_angle import measured_angle
 from hepjax.formats.shower_writer import ShowerWriter, write_showers
-
-
-def showers(n, grid=(5, 5, 4), seed=0):
-    """Sparse random showers with a sampling fraction of 2 %."""
-    rng = np.random.default_rng(seed)
-    energy = rng.uniform(10, 500, n).astype(np.float32)
-    cells = rng.exponential(size=(n, *grid)) * (rng.random((n, *grid)) < 0.3)
-    cells *= (0.02 * energy / cells.sum((1, 2, 3)))[:, None, None, None]
-    theta = rng.uniform(1.05, 2.09, n).astype(np.float32)
-    return {"ecal": cells.astype(np.float32), "energy": energy, "theta": theta}
 
 
 def cut(batch, size):
