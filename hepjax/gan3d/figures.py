@@ -83,7 +83,7 @@ def energy_response(pair: Pair) -> Iterator[Drawing]:
     axis.plot(x, curve, "--", color="0.25", lw=1.4, label="published CLIC electron curve")
     bottom, top = axis.get_ylim()
     axis.set_ylim(min(bottom, 0.97 * curve.min()), max(top, 1.03 * curve.max()))
-    axis.legend(loc="lower right", frameon=False)
+    axis.legend(loc="best", frameon=False)
     yield Drawing(
         "sampling_fraction", "Sampling fraction against incident energy",
         "Mean visible over incident energy; the ratio should stay at 1 within its errors. The "
@@ -282,7 +282,7 @@ def _edges(reference: np.ndarray, generated: np.ndarray) -> np.ndarray:
     low, high = min(span[0] for span in spans), max(span[1] for span in spans)
     margin = 0.08 * (high - low) or 0.05 * abs(high) or 0.5
     low, high = low - margin, high + margin
-    count = float(np.clip(2.2 * min(len(reference), len(generated)) ** (1 / 3), 10, 50))
+    count = float(np.clip(2.2 * min(len(reference), len(generated)) ** (1 / 3), 6, 50))
     width = max(min(np.ptp(span) for span in spans) / count, (high - low) / MOST_BINS)
     if np.issubdtype(reference.dtype, np.integer):
         step = int(np.ceil(width))

@@ -18,7 +18,7 @@ Bins = tuple[tuple[float, float], ...]
 PUBLISHED_CENTRES = (50.0, 100.0, 200.0, 300.0, 400.0, 500.0)
 HALF_WIDTH = 5.0
 """GeV on either side of a bin's centre (published)."""
-MIN_EVENTS = 10
+MIN_EVENTS = 20
 """Bins in which either sample has fewer events are left out of every mean over bins."""
 SIMILARITY_SHOWERS = 200
 """Showers of a bin that are compared in pairs."""

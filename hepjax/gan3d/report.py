@@ -77,9 +77,8 @@ def build_report(
                 body += energy_table(scores) if title == "Energy" else ""
                 sections.append(page.Section(title, body))
         sections.append(page.Section("Configuration", _about(run_config, scores["provenance"])))
-        page.write_page(
-            building / "index.html", page.page("Shower validation", pair.text, sections)
-        )
+        title = f"Shower validation: {labels[1]} against {labels[0]}"
+        page.write_page(building / "index.html", page.page(title, pair.text, sections))
         write_scores(building / "scores.json", scores)
         _publish(building, out)
     return plain(scores)

@@ -177,7 +177,7 @@ def _draw_pair(axis: Axes, panel: Panel, scale: str) -> None:
     both = both[np.isfinite(both) & (both > 0)]
     if both.size == 0:
         return
-    low, top = both.min(), both.max()
+    low, top = both.min(), np.nanmax(np.concatenate([r + error_r, g + error_g]))
     if scale == "log":
         low = max(low, top * 1e-6)
         axis.set_yscale("log")
