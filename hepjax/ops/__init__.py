@@ -1,5 +1,6 @@
 """Hot array functions in pure JAX, no Flax and no files."""
 
-from hepjax.ops.convolution import active_conv3d, conv3d, upsample_conv3d
+from hepjax.ops.conv_platform import active_conv3d
+from hepjax.ops.convolution import conv3d, upsample_conv3d
 
 __all__ = ["active_conv3d", "conv3d", "upsample_conv3d"]

@@ -1,26 +1,19 @@
 """Three-dimensional convolution, alone or after upsampling: the same numbers on every platform.
 
-Models call it and nothing else. The platform is chosen when the program is lowered: the
-convolution of the library (cuDNN and the like) on accelerators, faster forms on CPUs.
-
-Environment variable ``HEPJAX_CONV3D``, read when a function is traced: ``auto`` (default), or one
-of these on every platform: ``xla`` (the library), ``jax`` (2-D convolutions in pure JAX).
+Models call it and nothing else. Which implementation runs is decided in
+``conv_platform``.
 """
 
-import functools
 import math
-import os
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from hepjax.errors import InputError
-from hepjax.ops.conv_jax import Pads, Triple, conv_planes, conv_xla, output_size
+from hepjax.ops.conv_jax import Pads, Triple, output_size
+from hepjax.ops.conv_platform import convolve
 
-VARIABLE = "HEPJAX_CONV3D"
-CHOICES = ("auto", "jax", "xla")
 DTYPES = (jnp.float32, jnp.bfloat16)
 
 Padding = str | Sequence[Sequence[int]]
@@ -44,7 +37,7 @@ def conv3d(
     """
     strides = _triple("strides", strides)
     pads = _check(x, w, x.shape[1:4], strides, padding)
-    return _conv(x, w, strides, pads)
+    return convolve(x, w, strides, pads)
 
 
 def upsample_conv3d(
@@ -68,14 +61,14 @@ def upsample_conv3d(
     ):
         for axis, r in enumerate(scale):
             x = jnp.repeat(x, r, axis=axis + 1)
-        return _conv(x, w, (1, 1, 1), pads)
+        return convolve(x, w, (1, 1, 1), pads)
     # [cell, phase, tap] = 1 where an output of that phase sees that cell through that tap.
     a, b, c = (
         _tap_sums(t, k, r, p[0]) for t, k, r, p in zip(taps, w.shape, scale, pads, strict=False)
     )
     kernel = jnp.einsum("apx,bqy,crz,xyzio->abcipqro", a, b, c, w.astype(jnp.float32))
     kernel = kernel.reshape(*kernel.shape[:4], -1).astype(w.dtype)
-    y = _conv(x, kernel, (1, 1, 1), low_pads)
+    y = convolve(x, kernel, (1, 1, 1), low_pads)
     return _interleave(y, scale, w.shape[-1], n_out)
 
 
@@ -105,59 +98,6 @@ def _interleave(y: jax.Array, scale: Triple, features: int, n_out: Sequence[int]
     y = y.reshape(n, d, h, w, *scale, features).transpose(0, 1, 4, 2, 5, 3, 6, 7)
     y = y.reshape(n, d * scale[0], h * scale[1], w * scale[2], features)
     return y[:, : n_out[0], : n_out[1], : n_out[2]]
-
-
-def active_conv3d() -> dict[str, str]:
-    """Which implementation ``conv3d`` uses on CPUs here, and why; for ``hepjax doctor``."""
-    choice = _choice()
-    if choice == "auto":
-        return {"path": "jax", "why": "2-D convolutions in pure JAX"}
-    return {"path": choice, "why": f"{VARIABLE}={choice}"}
-
-
-def _choice() -> str:
-    choice = os.environ.get(VARIABLE, "auto")
-    if choice not in CHOICES:
-        raise InputError(f"{VARIABLE}: expected one of {', '.join(CHOICES)}, found '{choice}'")
-    return choice
-
-
-def _conv(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> jax.Array:
-    choice = _choice()
-    if choice == "xla":
-        return conv_xla(x, w, strides, pads)
-    if choice == "jax":
-        return conv_planes(x, w, strides, pads)
-    return _conv_by_platform(x, w, strides, pads)
-
-
-# The derivative is ours so that the platform is chosen inside each pass: differentiating the choice
-# itself would carry the residuals of every branch.
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _conv_by_platform(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> jax.Array:
-    return lax.platform_dependent(
-        x, w,
-        cpu=functools.partial(conv_planes, strides=strides, pads=pads),
-        default=functools.partial(conv_xla, strides=strides, pads=pads),
-    )  # fmt: skip
-
-
-def _forward(x, w, strides, pads):  # type: ignore[no-untyped-def]
-    return _conv_by_platform(x, w, strides, pads), (x, w)
-
-
-def _backward(strides, pads, residuals, dy):  # type: ignore[no-untyped-def]
-    def gradients(conv, x, w, dy):  # type: ignore[no-untyped-def]
-        return jax.vjp(functools.partial(conv, strides=strides, pads=pads), x, w)[1](dy)
-
-    return lax.platform_dependent(
-        *residuals, dy,
-        cpu=functools.partial(gradients, conv_planes),
-        default=functools.partial(gradients, conv_xla),
-    )  # fmt: skip
-
-
-_conv_by_platform.defvjp(_forward, _backward)
 
 
 def _triple(name: str, value: Sequence[int]) -> Triple:

@@ -1,0 +1,539 @@
+// Direct convolution in float on vector registers, compiled once for each instruction set.
+//
+// forward, "lanes": the lanes of a vector are (neighbouring outputs along the row, output channel).
+// Several outputs share a vector where the channels alone would leave lanes empty; their kernel is
+// a band matrix. A block of MxN vectors stays in registers while all taps and channels stream past.
+// forward, "dot": for very few output channels the lanes are the products of one output.
+// kernel_gradient: lanes are the run of (tap, channel) along a row, or the output channels.
+//
+// An output is summed in an order that depends on shapes alone, never on threads or batch.
+#include "common.h"
+
+#ifndef HEPJAX_LANES
+#error "set HEPJAX_LANES (floats in a vector), HEPJAX_REGISTERS and HEPJAX_SET"
+#endif
+
+namespace hepjax {
+namespace {
+
+constexpr int V = HEPJAX_LANES;
+constexpr int kAccumulators = HEPJAX_REGISTERS == 32 ? 28 : 12;
+constexpr int kMaxVectors = 4;
+constexpr int kMaxChannelsDot = 2;
+constexpr int kGroups = 16;  // partial kernel gradients; fixed, so that sums do not depend on threads
+
+typedef float vec __attribute__((vector_size(V * 4)));
+
+inline vec load(const float* p) {
+  vec v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+inline void store(float* p, vec v) { __builtin_memcpy(p, &v, sizeof v); }
+
+// ---------------------------------------------------------------- forward, lanes
+
+// How one convolution is cut: `band` outputs of a row to a vector group, N vectors at a time,
+// M groups at a time.
+struct Plan {
+  int64_t band, lanes, vectors, vector_blocks, groups, m, m_blocks, phases, taps, k, pitch, row;
+};
+
+typedef void (*Tile)(const float* const* rows, const int32_t* offsets, int64_t k, const float* w,
+                     int64_t n_rows, const int64_t* w_at, float* out, int64_t out_pitch);
+
+template <int M, int N>
+void tile(const float* const* rows, const int32_t* offsets, int64_t k, const float* w,
+          int64_t n_rows, const int64_t* w_at, float* out, int64_t out_pitch) {
+  vec acc[M][N];
+  for (int m = 0; m < M; ++m)
+    for (int n = 0; n < N; ++n) acc[m][n] = vec{};
+  for (int64_t r = 0; r < n_rows; ++r) {
+    const float* x = rows[r];
+    const float* b = w + w_at[r];
+    for (int64_t i = 0; i < k; ++i, b += N * V) {
+      const float* p = x + offsets[i];
+      vec bv[N];
+#pragma GCC unroll 4
+      for (int n = 0; n < N; ++n) bv[n] = load(b + n * V);
+#pragma GCC unroll 28
+      for (int m = 0; m < M; ++m) {
+        float s = p[m];
+#pragma GCC unroll 4
+        for (int n = 0; n < N; ++n) acc[m][n] += s * bv[n];
+      }
+    }
+  }
+#pragma GCC unroll 28
+  for (int m = 0; m < M; ++m)
+#pragma GCC unroll 4
+    for (int n = 0; n < N; ++n) store(out + m * out_pitch + n * V, acc[m][n]);
+}
+
+template <int M = kAccumulators / kMaxVectors, int N = kMaxVectors>
+Tile find_tile(int64_t m, int64_t n) {
+  if constexpr (N == 0) return nullptr;
+  else if constexpr (M == 0) return find_tile<kAccumulators / most(1, N - 1), N - 1>(m, n);
+  else if (n != N) return find_tile<0, N>(m, n);
+  else return m == M ? tile<M, N> : find_tile<M - 1, N>(m, n);
+}
+
+Plan make_plan(const Conv& c) {
+  Plan best{};
+  double best_cost = 0;
+  for (int64_t band = 1; band <= least(16, c.out[2]); ++band) {
+    for (int64_t n = 1; n <= kMaxVectors; ++n) {
+      Plan p{};
+      p.band = band;
+      p.lanes = band * c.c_out;
+      if (n > divide_up(p.lanes, V)) break;
+      p.vectors = n;
+      p.vector_blocks = divide_up(divide_up(p.lanes, V), n);
+      p.groups = divide_up(c.out[2], band);
+      p.m_blocks = divide_up(p.groups, kAccumulators / n);
+      p.m = divide_up(p.groups, p.m_blocks);
+      p.phases = band * c.stride[2];
+      p.taps = c.kernel[2] + (band - 1) * c.stride[2];
+      p.k = p.taps * c.c_in;
+      p.pitch = p.m * p.m_blocks + divide_up(p.taps, p.phases);
+      p.row = p.pitch * p.phases * c.c_in;
+      // Cycles: two products, or two loads, a cycle; a sum waits four cycles for itself.
+      double products = 0.5 * static_cast<double>(p.m * n);
+      double loads = 0.5 * static_cast<double>(p.m + n);
+      double cycles = products > loads ? products : loads;
+      double cost = (cycles > 4 ? cycles : 4) * static_cast<double>(p.k * p.m_blocks * p.vector_blocks);
+      if (best.band == 0 || cost < best_cost) best = p, best_cost = cost;
+    }
+  }
+  return best;
+}
+
+// Packed kernel: [vector block][a][b][tap, channel][lane].
+template <typename T>
+void pack_lanes(const Conv& c, const Plan& p, const T* w, int64_t ab, float* out) {
+  const int64_t width = p.vectors * V, planes = c.kernel[0] * c.kernel[1];
+  const int64_t a = ab / c.kernel[1], b = ab % c.kernel[1];
+  for (int64_t block = 0; block < p.vector_blocks; ++block) {
+    float* to = out + (block * planes + ab) * p.k * width;
+    memset(to, 0, static_cast<size_t>(p.k * width) * 4);
+    for (int64_t lane = block * width; lane < least(p.lanes, (block + 1) * width); ++lane) {
+      const int64_t j = lane / c.c_out, o = lane % c.c_out;
+      for (int64_t t = 0; t < c.kernel[2]; ++t)
+        for (int64_t i = 0; i < c.c_in; ++i)
+          to[((t + j * c.stride[2]) * c.c_in + i) * width + lane - block * width] =
+              kernel_element(c, w, a, b, t, i, o);
+    }
+  }
+}
+
+// One row of x, (w, channel), as [channel][phase][group], padded with zeros.
+template <typename T>
+void spread_row(const Conv& c, const Plan& p, const T* x, float* out) {
+  memset(out, 0, static_cast<size_t>(p.row) * 4);
+  const int64_t step = p.phases * p.pitch;
+  const int64_t end = least(c.in[2], p.pitch * p.phases - c.low[2]);
+  for (int64_t at = most(0, -c.low[2]); at < end; ++at) {
+    const int64_t cell = at + c.low[2];
+    float* to = out + (cell % p.phases) * p.pitch + cell / p.phases;
+    const T* from = x + at * c.c_in;
+    for (int64_t i = 0; i < c.c_in; ++i) to[i * step] = to_float(from[i]);
+  }
+}
+
+template <typename T>
+struct Forward {
+  const Conv& c;
+  Plan plan;
+  int64_t chunks;
+  const T* x;
+  const T* w;
+  T* y;
+  const float* packed;
+  const int32_t* offsets;
+  volatile bool failed;
+};
+
+template <typename T>
+void lanes_task(void* arg, int64_t task) {
+  Forward<T>& f = *static_cast<Forward<T>*>(arg);
+  const Conv& c = f.c;
+  const Plan& p = f.plan;
+  const int64_t event = task / f.chunks, chunk = task % f.chunks;
+  const int64_t first = c.out[0] * chunk / f.chunks, last = c.out[0] * (chunk + 1) / f.chunks;
+  const int64_t width = p.vectors * V, planes = c.kernel[0] * c.kernel[1];
+  const int64_t out_pitch = p.vector_blocks * width, cells = c.in[1] * c.in[2];
+  // Slices of x wait in a ring, prepared when first needed.
+  const int64_t ring = least(c.in[0], c.kernel[0]), slice = c.in[1] * p.row;
+  Buffer slices, row, lists;
+  if (!slices.allocate((ring * slice + V) * 4) ||
+      !row.allocate(p.m * p.m_blocks * out_pitch * 4) || !lists.allocate(planes * 16)) {
+    f.failed = true;
+    return;
+  }
+  float* const padded = reinterpret_cast<float*>(slices.data);
+  float* const out = reinterpret_cast<float*>(row.data);
+  const float** const rows = reinterpret_cast<const float**>(lists.data);
+  int64_t* const w_at = reinterpret_cast<int64_t*>(lists.data) + planes;
+  const Tile run = find_tile(p.m, p.vectors);
+  int64_t prepared = most(0, first * c.stride[0] - c.low[0]);
+
+  for (int64_t d = first; d < last; ++d) {
+    const Taps a = valid_taps(c, 0, d);
+    const int64_t at_d = d * c.stride[0] - c.low[0];
+    prepared = most(prepared, at_d + a.first);
+    for (; prepared < at_d + a.last; ++prepared)
+      for (int64_t h = 0; h < c.in[1]; ++h)
+        spread_row(c, p, f.x + ((event * c.in[0] + prepared) * cells + h * c.in[2]) * c.c_in,
+                   padded + (prepared % ring) * slice + h * p.row);
+    for (int64_t h = 0; h < c.out[1]; ++h) {
+      const Taps b = valid_taps(c, 1, h);
+      const int64_t at_h = h * c.stride[1] - c.low[1];
+      int64_t n_rows = 0;
+      for (int64_t i = a.first; i < a.last; ++i)
+        for (int64_t j = b.first; j < b.last; ++j, ++n_rows) {
+          rows[n_rows] = padded + ((at_d + i) % ring) * slice + (at_h + j) * p.row;
+          w_at[n_rows] = (i * c.kernel[1] + j) * p.k * width;
+        }
+      for (int64_t block = 0; block < p.vector_blocks; ++block)
+        for (int64_t m = 0; m < p.m_blocks; ++m) {
+          run(rows, f.offsets, p.k, f.packed + block * planes * p.k * width, n_rows, w_at,
+              out + m * p.m * out_pitch + block * width, out_pitch);
+          for (int64_t r = 0; r < n_rows; ++r) rows[r] += m + 1 < p.m_blocks ? p.m : -m * p.m;
+        }
+      T* to = f.y + ((event * c.out[0] + d) * c.out[1] + h) * c.out[2] * c.c_out;
+      const int64_t length = c.out[2] * c.c_out;
+      for (int64_t g = 0; g < p.groups; ++g) {
+        const float* from = out + g * out_pitch;
+        const int64_t lanes = least(p.lanes, length - g * p.lanes);
+        for (int64_t l = 0; l < lanes; ++l) from_float(from[l], to + g * p.lanes + l);
+      }
+    }
+  }
+}
+
+template <typename T>
+void pack_lanes_task(void* arg, int64_t ab) {
+  Forward<T>& f = *static_cast<Forward<T>*>(arg);
+  pack_lanes(f.c, f.plan, f.w, ab, const_cast<float*>(f.packed));
+}
+
+template <typename T>
+bool forward_lanes(const Conv& c, const T* x, const T* w, T* y, const Runner& runner) {
+  const Plan p = make_plan(c);
+  const int64_t planes = c.kernel[0] * c.kernel[1];
+  Buffer packed, offsets;
+  if (!packed.allocate(p.vector_blocks * planes * p.k * p.vectors * V * 4) ||
+      !offsets.allocate(p.k * 4))
+    return false;
+  int32_t* const at = reinterpret_cast<int32_t*>(offsets.data);
+  for (int64_t t = 0; t < p.taps; ++t)
+    for (int64_t i = 0; i < c.c_in; ++i)
+      at[t * c.c_in + i] = static_cast<int32_t>((i * p.phases + t % p.phases) * p.pitch + t / p.phases);
+  Forward<T> f{c, p, depth_chunks(c, runner), x, w, y, reinterpret_cast<float*>(packed.data), at, false};
+  runner.run(runner.pool, planes, pack_lanes_task<T>, &f);
+  runner.run(runner.pool, c.n * f.chunks, lanes_task<T>, &f);
+  return !f.failed;
+}
+
+// ---------------------------------------------------------------- forward, dot
+
+constexpr int kDotOutputs = 8;
+
+inline float sum_lanes(vec v) {
+  float s[V];
+  store(s, v);
+  for (int width = V / 2; width > 0; width /= 2)
+    for (int i = 0; i < width; ++i) s[i] += s[i + width];
+  return s[0];
+}
+
+// Copies a row of x with zeros around it: `cells` cells from -low on.
+template <typename T>
+void pad_row(const Conv& c, const T* x, int64_t cells, float* out) {
+  const int64_t begin = most(0, -c.low[2]), end = least(c.in[2], cells - c.low[2]);
+  if (end <= begin) {
+    memset(out, 0, static_cast<size_t>(cells * c.c_in) * 4);
+    return;
+  }
+  const int64_t left = (begin + c.low[2]) * c.c_in, right = (end + c.low[2]) * c.c_in;
+  memset(out, 0, static_cast<size_t>(left) * 4);
+  const T* from = x + begin * c.c_in;
+  for (int64_t i = 0; i < right - left; ++i) out[left + i] = to_float(from[i]);
+  memset(out + right, 0, static_cast<size_t>(cells * c.c_in - right) * 4);
+}
+
+template <typename T>
+void dot_task(void* arg, int64_t task) {
+  Forward<T>& f = *static_cast<Forward<T>*>(arg);
+  const Conv& c = f.c;
+  const int64_t event = task / f.chunks, chunk = task % f.chunks;
+  const int64_t first = c.out[0] * chunk / f.chunks, last = c.out[0] * (chunk + 1) / f.chunks;
+  const int64_t run = round_up(c.kernel[2] * c.c_in, V), step = c.stride[2] * c.c_in;
+  const int64_t outputs = round_up(c.out[2], kDotOutputs);
+  const int64_t width = (outputs - 1) * c.stride[2] + divide_up(run, c.c_in);
+  const int64_t row = width * c.c_in, ring = least(c.in[0], c.kernel[0]), slice = c.in[1] * row;
+  Buffer slices;
+  if (!slices.allocate((ring * slice + V) * 4)) {
+    f.failed = true;
+    return;
+  }
+  float* const padded = reinterpret_cast<float*>(slices.data);
+  int64_t prepared = most(0, first * c.stride[0] - c.low[0]);
+  for (int64_t d = first; d < last; ++d) {
+    const Taps a = valid_taps(c, 0, d);
+    const int64_t at_d = d * c.stride[0] - c.low[0];
+    prepared = most(prepared, at_d + a.first);
+    for (; prepared < at_d + a.last; ++prepared)
+      for (int64_t h = 0; h < c.in[1]; ++h)
+        pad_row(c, f.x + (((event * c.in[0] + prepared) * c.in[1] + h) * c.in[2]) * c.c_in, width,
+                padded + (prepared % ring) * slice + h * row);
+    for (int64_t h = 0; h < c.out[1]; ++h) {
+      const Taps b = valid_taps(c, 1, h);
+      const int64_t at_h = h * c.stride[1] - c.low[1];
+      T* to = f.y + ((event * c.out[0] + d) * c.out[1] + h) * c.out[2] * c.c_out;
+      for (int64_t w0 = 0; w0 < c.out[2]; w0 += kDotOutputs)
+        for (int64_t o = 0; o < c.c_out; ++o) {
+          vec acc[kDotOutputs] = {};
+          for (int64_t i = a.first; i < a.last; ++i)
+            for (int64_t j = b.first; j < b.last; ++j) {
+              const float* from = padded + ((at_d + i) % ring) * slice + (at_h + j) * row + w0 * step;
+              const float* taps = f.packed + ((i * c.kernel[1] + j) * c.c_out + o) * run;
+              for (int64_t k = 0; k < run; k += V) {
+                const vec t = load(taps + k);
+#pragma GCC unroll 8
+                for (int m = 0; m < kDotOutputs; ++m) acc[m] += load(from + k + m * step) * t;
+              }
+            }
+          for (int64_t m = 0; m < least(kDotOutputs, c.out[2] - w0); ++m)
+            from_float(sum_lanes(acc[m]), to + (w0 + m) * c.c_out + o);
+        }
+    }
+  }
+}
+
+template <typename T>
+bool forward_dot(const Conv& c, const T* x, const T* w, T* y, const Runner& runner) {
+  const int64_t run = round_up(c.kernel[2] * c.c_in, V), planes = c.kernel[0] * c.kernel[1];
+  Buffer buffer;
+  if (!buffer.allocate(planes * c.c_out * run * 4)) return false;
+  float* const packed = reinterpret_cast<float*>(buffer.data);
+  memset(packed, 0, static_cast<size_t>(planes * c.c_out * run) * 4);
+  for (int64_t ab = 0; ab < planes; ++ab)
+    for (int64_t t = 0; t < c.kernel[2]; ++t)
+      for (int64_t i = 0; i < c.c_in; ++i)
+        for (int64_t o = 0; o < c.c_out; ++o)
+          packed[(ab * c.c_out + o) * run + t * c.c_in + i] =
+              kernel_element(c, w, ab / c.kernel[1], ab % c.kernel[1], t, i, o);
+  Forward<T> f{c, {}, depth_chunks(c, runner), x, w, y, packed, nullptr, false};
+  runner.run(runner.pool, c.n * f.chunks, dot_task<T>, &f);
+  return !f.failed;
+}
+
+template <typename T>
+bool forward_of(const Conv& c, const void* x, const void* w, void* y, const Runner& runner) {
+  const T *xt = static_cast<const T*>(x), *wt = static_cast<const T*>(w);
+  const bool dot = c.c_out <= kMaxChannelsDot && c.kernel[2] * c.c_in >= V / 2;
+  return (dot ? forward_dot<T> : forward_lanes<T>)(c, xt, wt, static_cast<T*>(y), runner);
+}
+
+bool forward(const Conv& c, const void* x, const void* w, void* y, const Runner& runner) {
+  return (c.bf16 ? forward_of<bfloat> : forward_of<float>)(c, x, w, y, runner);
+}
+
+// ---------------------------------------------------------------- gradient to the kernel
+
+// dw[a, b] is a matrix product over all outputs: u (in lanes, N vectors) times v (M scalars), where
+// {u, v} are the run (tap, channel) of x from the output on, and dy, whichever fills lanes better.
+struct GradientPlan {
+  bool run_in_lanes;
+  int64_t run, lanes, scalars, vectors, vector_blocks, m, m_blocks, tile, size;
+};
+
+typedef void (*GradientTile)(const float* u, int64_t u_step, int64_t u_row, const float* v,
+                             int64_t v_step, int64_t v_row, int64_t rows, int64_t cells, float* sums);
+
+template <int M, int N>
+void gradient_tile(const float* u, int64_t u_step, int64_t u_row, const float* v, int64_t v_step,
+                   int64_t v_row, int64_t rows, int64_t cells, float* sums) {
+  vec acc[M][N];
+  for (int m = 0; m < M; ++m)
+    for (int n = 0; n < N; ++n) acc[m][n] = load(sums + (m * N + n) * V);
+  for (int64_t r = 0; r < rows; ++r, u += u_row, v += v_row) {
+    const float *up = u, *vp = v;
+    for (int64_t i = 0; i < cells; ++i, up += u_step, vp += v_step) {
+      vec uv[N];
+#pragma GCC unroll 4
+      for (int n = 0; n < N; ++n) uv[n] = load(up + n * V);
+#pragma GCC unroll 28
+      for (int m = 0; m < M; ++m) {
+        float s = vp[m];
+#pragma GCC unroll 4
+        for (int n = 0; n < N; ++n) acc[m][n] += s * uv[n];
+      }
+    }
+  }
+#pragma GCC unroll 28
+  for (int m = 0; m < M; ++m)
+#pragma GCC unroll 4
+    for (int n = 0; n < N; ++n) store(sums + (m * N + n) * V, acc[m][n]);
+}
+
+template <int M = kAccumulators / kMaxVectors, int N = kMaxVectors>
+GradientTile find_gradient_tile(int64_t m, int64_t n) {
+  if constexpr (N == 0) return nullptr;
+  else if constexpr (M == 0) return find_gradient_tile<kAccumulators / most(1, N - 1), N - 1>(m, n);
+  else if (n != N) return find_gradient_tile<0, N>(m, n);
+  else return m == M ? gradient_tile<M, N> : find_gradient_tile<M - 1, N>(m, n);
+}
+
+GradientPlan make_gradient_plan(const Conv& c) {
+  GradientPlan best{};
+  double best_cost = 0;
+  for (int side = 0; side < 2; ++side) {
+    for (int64_t n = 1; n <= kMaxVectors; ++n) {
+      for (int64_t m = 1; m <= kAccumulators / n; ++m) {
+        GradientPlan p{};
+        p.run_in_lanes = side == 0;
+        p.run = c.kernel[2] * c.c_in;
+        p.lanes = side == 0 ? p.run : c.c_out;
+        p.scalars = side == 0 ? c.c_out : p.run;
+        p.vectors = n;
+        p.vector_blocks = divide_up(divide_up(p.lanes, V), n);
+        p.m = m;
+        p.m_blocks = divide_up(p.scalars, m);
+        p.tile = m * n * V;
+        p.size = c.kernel[0] * c.kernel[1] * p.vector_blocks * p.m_blocks * p.tile;
+        double products = 0.5 * static_cast<double>(m * n);
+        double loads = 0.5 * static_cast<double>(m + n);
+        double cycles = products > loads ? products : loads;
+        double cost = (cycles > 4 ? cycles : 4) * static_cast<double>(p.vector_blocks * p.m_blocks);
+        if (best.m == 0 || cost < best_cost) best = p, best_cost = cost;
+      }
+    }
+  }
+  return best;
+}
+
+template <typename T>
+struct Gradient {
+  const Conv& c;
+  GradientPlan plan;
+  int64_t groups, depth_tasks;  // tasks are (group of events, depth taps)
+  const T* x;
+  const T* dy;
+  T* dw;
+  float* sums;  // [group][a][b][vector block][m block][m][lane]
+  volatile bool failed;
+};
+
+template <typename T>
+void gradient_task(void* arg, int64_t task) {
+  Gradient<T>& g = *static_cast<Gradient<T>*>(arg);
+  const Conv& c = g.c;
+  const GradientPlan& p = g.plan;
+  const int64_t group = task / g.depth_tasks, part = task % g.depth_tasks;
+  const int64_t a_first = c.kernel[0] * part / g.depth_tasks;
+  const int64_t a_last = c.kernel[0] * (part + 1) / g.depth_tasks;
+  const int64_t width = (c.out[2] - 1) * c.stride[2] + c.kernel[2], row = width * c.c_in;
+  const int64_t ring = least(c.in[0], c.kernel[0]), slice = c.in[1] * row;
+  // Slack: the last vector and the last block of scalars reach past the end of a run.
+  const int64_t slack = p.vector_blocks * p.vectors * V + p.m_blocks * p.m;
+  const int64_t dy_row = c.out[2] * c.c_out, dy_slice = c.out[1] * dy_row;
+  Buffer x_buffer, dy_buffer;
+  if (!x_buffer.allocate((ring * slice + slack) * 4) || !dy_buffer.allocate((dy_slice + slack) * 4)) {
+    g.failed = true;
+    return;
+  }
+  float* const x = reinterpret_cast<float*>(x_buffer.data);
+  float* const dy = reinterpret_cast<float*>(dy_buffer.data);
+  memset(x + ring * slice, 0, static_cast<size_t>(slack) * 4);
+  memset(dy + dy_slice, 0, static_cast<size_t>(slack) * 4);
+  float* const sums = g.sums + group * p.size;
+  const int64_t block_tiles = p.vector_blocks * p.m_blocks;
+  memset(sums + a_first * c.kernel[1] * block_tiles * p.tile, 0,
+         static_cast<size_t>((a_last - a_first) * c.kernel[1] * block_tiles * p.tile) * 4);
+  const GradientTile run = find_gradient_tile(p.m, p.vectors);
+
+  for (int64_t event = c.n * group / g.groups; event < c.n * (group + 1) / g.groups; ++event) {
+    int64_t prepared = 0;
+    for (int64_t d = 0; d < c.out[0]; ++d) {
+      Taps a = valid_taps(c, 0, d);
+      a = {most(a.first, a_first), least(a.last, a_last)};
+      if (a.first >= a.last) continue;
+      const int64_t at_d = d * c.stride[0] - c.low[0];
+      prepared = most(prepared, at_d + a.first);
+      for (; prepared < at_d + a.last; ++prepared)
+        for (int64_t h = 0; h < c.in[1]; ++h)
+          pad_row(c, g.x + (((event * c.in[0] + prepared) * c.in[1] + h) * c.in[2]) * c.c_in, width,
+                  x + (prepared % ring) * slice + h * row);
+      const T* from = g.dy + (event * c.out[0] + d) * dy_slice;
+      for (int64_t i = 0; i < dy_slice; ++i) dy[i] = to_float(from[i]);
+      for (int64_t i = a.first; i < a.last; ++i)
+        for (int64_t b = 0; b < c.kernel[1]; ++b) {
+          const Taps h = valid_outputs(c, 1, b);
+          if (h.first >= h.last) continue;
+          const float* xp = x + ((at_d + i) % ring) * slice +
+                            (h.first * c.stride[1] + b - c.low[1]) * row;
+          const float* dyp = dy + h.first * dy_row;
+          float* to = sums + (i * c.kernel[1] + b) * block_tiles * p.tile;
+          for (int64_t n = 0; n < p.vector_blocks; ++n)
+            for (int64_t m = 0; m < p.m_blocks; ++m, to += p.tile) {
+              const int64_t lane = n * p.vectors * V, scalar = m * p.m;
+              const int64_t x_step = c.stride[2] * c.c_in, x_row = c.stride[1] * row;
+              if (p.run_in_lanes)
+                run(xp + lane, x_step, x_row, dyp + scalar, c.c_out, dy_row, h.last - h.first,
+                    c.out[2], to);
+              else
+                run(dyp + lane, c.c_out, dy_row, xp + scalar, x_step, x_row, h.last - h.first,
+                    c.out[2], to);
+            }
+        }
+    }
+  }
+}
+
+template <typename T>
+void add_groups_task(void* arg, int64_t ab) {
+  Gradient<T>& g = *static_cast<Gradient<T>*>(arg);
+  const Conv& c = g.c;
+  const GradientPlan& p = g.plan;
+  for (int64_t r = 0; r < p.run; ++r)
+    for (int64_t o = 0; o < c.c_out; ++o) {
+      const int64_t lane = p.run_in_lanes ? r : o, scalar = p.run_in_lanes ? o : r;
+      const int64_t n = lane / (p.vectors * V), m = scalar / p.m;
+      const float* from = g.sums + ((ab * p.vector_blocks + n) * p.m_blocks + m) * p.tile +
+                          (scalar % p.m) * p.vectors * V + lane % (p.vectors * V);
+      float sum = 0;
+      for (int64_t group = 0; group < g.groups; ++group) sum += from[group * p.size];
+      from_float(sum, g.dw + (ab * p.run + r) * c.c_out + o);
+    }
+}
+
+template <typename T>
+bool kernel_gradient_of(const Conv& c, const void* x, const void* dy, void* dw, const Runner& runner) {
+  const GradientPlan p = make_gradient_plan(c);
+  const int64_t groups = least(c.n, kGroups);
+  const bool split = groups % runner.threads != 0 && groups < 4 * runner.threads;
+  Buffer sums;
+  if (!sums.allocate(groups * p.size * 4)) return false;
+  Gradient<T> g{c, p, groups, split ? c.kernel[0] : 1, static_cast<const T*>(x),
+                static_cast<const T*>(dy), static_cast<T*>(dw), reinterpret_cast<float*>(sums.data),
+                false};
+  runner.run(runner.pool, groups * g.depth_tasks, gradient_task<T>, &g);
+  if (g.failed) return false;
+  runner.run(runner.pool, c.kernel[0] * c.kernel[1], add_groups_task<T>, &g);
+  return true;
+}
+
+bool kernel_gradient(const Conv& c, const void* x, const void* dy, void* dw, const Runner& runner) {
+  return (c.bf16 ? kernel_gradient_of<bfloat> : kernel_gradient_of<float>)(c, x, dy, dw, runner);
+}
+
+}  // namespace
+
+const Kernels* HEPJAX_SET() {
+  static const Kernels kernels = {HEPJAX_NAME, forward, kernel_gradient};
+  return HEPJAX_SUPPORTED ? &kernels : nullptr;
+}
+
+}  // namespace hepjax
