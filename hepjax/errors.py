@@ -17,7 +17,7 @@ class InputError(HepjaxError, ValueError):
     exit_code = 2
 
 
-class MissingExtra(InputError):
+class MissingExtraError(InputError):
     """An optional dependency is not installed."""
 
     def __init__(self, feature: str, extra: str) -> None:

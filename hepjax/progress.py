@@ -1,4 +1,4 @@
-"""Progress for people: a bar on a terminal, a line every few seconds otherwise, silence if asked."""
+"""Progress for people: a bar on a terminal, otherwise a line every few seconds, or silence."""
 
 import sys
 import time

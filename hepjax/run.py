@@ -1,5 +1,6 @@
-"""A run directory opened for use: the verified state of its best epoch, ready to generate or judge."""
+"""A run directory opened for use: the verified state of its best epoch."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hepjax.engine.checkpoint import complete_steps, read_manifest, restore
 from hepjax.engine.config import to_settings
 from hepjax.engine.mesh import make_mesh, replicated
 from hepjax.engine.train import init_state
-from hepjax.engine.workload import State, Workload
+from hepjax.engine.workload import Generative, State, Workload
 from hepjax.errors import InputError
 
 
@@ -42,9 +43,22 @@ class Run:
           InputError: energies that are not positive finite numbers.
         """
         energies = np.atleast_1d(np.asarray(energy, np.float32))
-        return np.concatenate(
-            list(self.workload.generate(self.cfg, self.state, energies, seed, batch_size))
-        )
+        return np.concatenate(list(self.generated_batches(energies, seed, batch_size)))
+
+    def generated_batches(
+        self, energy: np.ndarray, seed: int, batch_size: int
+    ) -> Iterator[np.ndarray]:
+        """The showers of ``generate``, ``batch_size`` at a time, for more than memory holds.
+
+        Raises:
+          InputError: a workload that does not simulate events.
+        """
+        if not isinstance(self.workload, Generative):
+            raise InputError(
+                f"{self.directory}: expected a run that simulates events, "
+                f"found one of {self.workload.name}"
+            )
+        return self.workload.generate(self.cfg, self.state, energy, seed, batch_size)
 
     def evaluate(
         self, paths: list[Path], out: Path, *, seed: int = 0, quiet: bool = True

@@ -1,7 +1,7 @@
 """The command line: one file a verb, imported only when that verb is typed.
 
-Each verb module has ``add_arguments(parser)`` and ``run(args) -> int`` (the exit code); it keeps its
-imports of jax inside ``run`` so that help starts at once.
+Each verb module has ``add_arguments(parser)`` and ``run(args) -> int`` (the exit code); it
+imports jax inside ``run`` only, so that help starts at once.
 """
 
 import argparse

@@ -30,11 +30,12 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("evaluate: expected RUN, or --reference with --generated")
     if files:
         from hepjax import workloads
+        from hepjax.engine.workload import Generative
 
         out = args.out or Path("report")
-        scores = workloads.get("gan3d").compare(
-            args.reference, args.generated, out, quiet=args.quiet
-        )
+        workload = workloads.get("gan3d")
+        assert isinstance(workload, Generative)
+        scores = workload.compare(args.reference, args.generated, out, quiet=args.quiet)
     else:
         from hepjax.run import load
 

@@ -46,19 +46,23 @@ def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from hepjax.formats.shower_writer import ShowerWriter
+    from hepjax.formats.showers import open_showers
     from hepjax.progress import progress
     from hepjax.run import load
 
     opened = load(args.run_dir, args.step)
     if args.like is not None:
-        energy = opened.workload.energies(args.like)[: args.events]
+        known = open_showers(args.like).energy
+        if known is None:
+            raise InputError(f"{args.like}: expected incident energies, found a file without them")
+        energy = known[: args.events]
     else:
         low, high = window or opened.cfg.data.energy_range
         # A stream of its own: the noise of the showers comes from jax keys of the same seed.
         energy = np.random.default_rng(args.seed).uniform(low, high, args.events)
     energy = energy.astype(np.float32)
 
-    batches = opened.workload.generate(opened.cfg, opened.state, energy, args.seed, args.batch_size)
+    batches = opened.generated_batches(energy, args.seed, args.batch_size)
     done, first = 0, 0.0
     with (
         ShowerWriter(args.out, "fixed", len(energy)) as writer,

@@ -88,9 +88,8 @@ class Checkpoints:
         kept = [s for s in complete_steps(self.folder) if s != step]
         last = f"the last good checkpoint is step {kept[-1]}" if kept else "there is none before it"
         reason = "no space left" if "space left" in str(error) else str(error)[:200]
-        return InputError(
-            f"{self.folder / f'step_{step}'}: expected to write the checkpoint, found: {reason}; {last}"
-        )
+        path = self.folder / f"step_{step}"
+        return InputError(f"{path}: expected to write a checkpoint, found: {reason}; {last}")
 
     def _prune(self) -> None:
         """Keep the last ``keep`` epoch checkpoints and the newest two of any kind."""

@@ -6,6 +6,7 @@ cost per element would otherwise exceed that of reading an event.
 """
 
 import functools
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -31,7 +32,7 @@ def shuffled(blocks: np.ndarray, window: int, seed: int, epoch: int) -> np.ndarr
     sizes = np.diff(blocks)[shuffled_blocks]
     first = np.concatenate([[0], np.cumsum(sizes)[:-1]]) // window  # the window a block starts in
     edges = np.concatenate([[0], np.cumsum(np.bincount(first, weights=sizes).astype(np.int64))])
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges):
         events[low:high] = rng.permutation(events[low:high])
     return events
 

@@ -1,7 +1,7 @@
 """The train loop: restore or begin, compile one step, feed it, record, validate, save.
 
-It reads top to bottom and knows no workload. All randomness of update N is ``fold_in(key(seed), N)``
-and the batch of update N depends on N alone, so a restart needs the checkpoint and nothing else.
+It reads top to bottom and knows no workload. The key of update N is ``fold_in(key(seed), N)`` and
+its batch depends on N alone, so a restart needs the checkpoint and nothing else.
 """
 
 import time
@@ -13,12 +13,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 
 from hepjax.engine import input as batches
 from hepjax.engine import records
 from hepjax.engine.checkpoint import Checkpoints, restore_newest
 from hepjax.engine.mesh import make_mesh, over_data, replicated, state_shardings
+from hepjax.engine.rundir import Goodput, provenance
 from hepjax.engine.workload import Batch, Metrics, State, Workload
 from hepjax.errors import TrainingError
 from hepjax.progress import progress
@@ -27,7 +27,8 @@ STEPS_IN_FLIGHT = 2
 VALIDATION_KEY = 2**31  # a fold that no update number reaches
 
 
-@struct.dataclass
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
 class TrainState:
     """What a checkpoint holds."""
 
@@ -92,28 +93,17 @@ def train(
     steps_per_epoch = max(len(sources.train) // size, 1)
     total = cfg.train.steps or cfg.train.epochs * steps_per_epoch
     metrics_file = run / "metrics.jsonl"
+    signal, recent = None, []
 
-    abstract = jax.eval_shape(partial(init_state, workload, cfg))
-    shardings = state_shardings(cfg.mesh, mesh, abstract)
-    placed = jax.tree.map(
-        lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), abstract, shardings
-    )
     with jax.set_mesh(mesh), Checkpoints(run / "checkpoints", cfg.checkpoint.keep) as checkpoints:
-        restored = restore_newest(checkpoints.folder, placed)
-        if restored is None:
-            start, state = 0, jax.jit(
-                partial(init_state, workload, cfg), out_shardings=shardings
-            )()  # fmt: skip
-        else:
-            start, state = restored
+        start, state, shardings = _begin_or_restore(workload, cfg, mesh, checkpoints.folder)
+        if start:
             records.append(metrics_file, {"event": "resume", "step": start})
         if start >= total:
             return Outcome(start, start // steps_per_epoch, None)
-
-        over_batch = over_data(mesh)
-        step_fn = jax.jit(
+        update = jax.jit(
             partial(guarded_step, workload, cfg, steps_per_epoch),
-            in_shardings=(shardings, over_batch),
+            in_shardings=(shardings, over_data(mesh)),
             out_shardings=(shardings, replicated(mesh)),
             donate_argnums=0,
         )
@@ -121,43 +111,62 @@ def train(
         stream = batches.training_batches(
             sources.train, cfg.input, size, cfg.train.seed, start, total
         )
-        signal, unrecorded, began = None, [], time.monotonic()
+        goodput, began = Goodput(run, provenance()), time.monotonic()
         with progress("train", total * size, "events", quiet=quiet, start=start * size) as advance:
             for step in range(start + 1, total + 1):
-                state, metrics = step_fn(state, batches.to_mesh(next(stream), over_batch))
-                unrecorded.append(metrics)
-                if len(unrecorded) > STEPS_IN_FLIGHT:
+                state, metrics = update(state, batches.to_mesh(next(stream), over_data(mesh)))
+                recent.append(metrics)
+                if len(recent) > STEPS_IN_FLIGHT:
                     # Not the newest: the device stays busy, and no queue of batches builds up.
-                    jax.block_until_ready(unrecorded[-1 - STEPS_IN_FLIGHT])
+                    jax.block_until_ready(recent[-1 - STEPS_IN_FLIGHT])
                 signal = interrupted()
                 end_of_epoch = step % steps_per_epoch == 0 or step == total
-                save = (
-                    end_of_epoch
-                    or signal is not None
-                    or (cfg.checkpoint.every_steps and step % cfg.checkpoint.every_steps == 0)
-                )
-                if not save and len(unrecorded) < cfg.train.record_every:
+                every = cfg.checkpoint.every_steps
+                save = end_of_epoch or signal is not None or (every > 0 and step % every == 0)
+                if not save and len(recent) < cfg.train.record_every:
                     continue
 
-                fetched = jax.device_get(unrecorded)
-                means = {k: float(sum(m[k] for m in fetched)) / len(fetched) for k in fetched[0]}
-                now = time.monotonic()
-                rate = len(fetched) * size / (now - began)
-                record = {"event": "train", "step": step, "epoch": step / steps_per_epoch}
-                records.append(metrics_file, record | means | {"events_per_second": rate})
-                _check(workload, cfg, step, means, int(fetched[-1]["skipped"]))
-                advance(len(fetched) * size, _note(workload, means))
+                means = _means(recent)
+                seconds = time.monotonic() - began
+                about = {"step": step, "epoch": step / steps_per_epoch}
+                rate = {"events_per_second": len(recent) * size / seconds}
+                records.append(metrics_file, {"event": "train"} | about | means | rate)
+                _check(workload, cfg, step, means, int(metrics["skipped"]))
+                if end_of_epoch:
+                    scores = validate(state.model)
+                    records.append(metrics_file, {"event": "validation"} | about | scores)
+                    about["score"] = scores[workload.score]
                 if save:
-                    about: dict[str, Any] = {"epoch": step / steps_per_epoch}
-                    if end_of_epoch:
-                        scores = validate(state.model)
-                        records.append(metrics_file, record | {"event": "validation"} | scores)
-                        about["score"] = scores[workload.score]
                     checkpoints.save(step, state, about)
-                unrecorded, began = [], time.monotonic()
+                goodput.worked(seconds, saved=save)
+                advance(len(recent) * size, _note(means))
+                recent, began = [], time.monotonic()
                 if signal is not None:
                     break
     return Outcome(step, step // steps_per_epoch, signal if step < total else None)
+
+
+def _begin_or_restore(
+    workload: Workload, cfg: Any, mesh: jax.sharding.Mesh, folder: Path
+) -> tuple[int, TrainState, Any]:
+    """The update number to go on from, the state after it, and the shardings of the state."""
+    begin = partial(init_state, workload, cfg)
+    abstract = jax.eval_shape(begin)
+    shardings = state_shardings(cfg.mesh, mesh, abstract)
+    placed = jax.tree.map(
+        lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), abstract, shardings
+    )
+    restored = restore_newest(folder, placed)
+    if restored is not None:
+        return *restored, shardings
+    # Born on its devices: no copy of the whole state on the host.
+    return 0, jax.jit(begin, out_shardings=shardings)(), shardings
+
+
+def _means(recent: list[Metrics]) -> dict[str, float]:
+    """Mean of each metric since the last record; waits for the device."""
+    fetched = jax.device_get(recent)
+    return {name: float(sum(m[name] for m in fetched)) / len(fetched) for name in fetched[0]}
 
 
 def _check(workload: Workload, cfg: Any, step: int, means: dict[str, float], skipped: int) -> None:
@@ -173,7 +182,7 @@ def _check(workload: Workload, cfg: Any, step: int, means: dict[str, float], ski
         raise TrainingError(f"train: {failure} at step {step}; the last checkpoint is kept")
 
 
-def _note(workload: Workload, means: dict[str, float]) -> str:
+def _note(means: dict[str, float]) -> str:
     losses = [k for k in means if k.endswith("loss")]
     return "  ".join(f"{k} {means[k]:.3g}" for k in losses[:3])
 

@@ -5,11 +5,13 @@ and ``checkpoint`` of engine/config.py beside the workload's own. The engine nev
 state, a batch or the metrics.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
+import numpy as np
 
 from hepjax.formats.source import Source
 
@@ -64,9 +66,33 @@ class Workload(Protocol):
         """Open the files that the configuration names."""
         ...
 
+    def open(self, cfg: Any, paths: list[Path]) -> Source:
+        """The events of these files after the event cuts of the configuration."""
+        ...
+
     def evaluate(
-        self, cfg: Any, state: State, paths: list[Path], out: Path, seed: int, quiet: bool,
-        run_config: str, provenance: dict[str, Any], history: list[dict[str, Any]],
+        self, cfg: Any, state: State, source: Source, out: Path,
+        *, seed: int, about: dict[str, Any], quiet: bool,
     ) -> dict[str, Any]:  # fmt: skip
-        """Write the report page and scores on the events of ``paths``; return the scores."""
+        """Write the report page on the events of ``source``; return its scores.
+
+        ``about`` has ``run_config`` (text), ``provenance`` and ``history`` (the records).
+        """
+        ...
+
+
+@runtime_checkable
+class Generative(Protocol):
+    """What a workload that simulates events has besides."""
+
+    def generate(
+        self, cfg: Any, state: State, energy: np.ndarray, seed: int, batch_size: int
+    ) -> Iterator[np.ndarray]:
+        """Generated events at incident energies (n,) GeV, batch by batch."""
+        ...
+
+    def compare(
+        self, reference: list[Path], generated: list[Path], out: Path, *, quiet: bool
+    ) -> dict[str, Any]:
+        """Write the report page on the events of some files against others; return its scores."""
         ...

@@ -8,7 +8,7 @@ from hepjax.engine.config import CheckpointConfig, InputConfig, MeshConfig, Trai
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Sizes of the two networks. Kernels and padding of the generator are always the published ones."""
+    """Sizes of the two networks; the kernels of the generator are always the published ones."""
 
     latent: int = 200
     seed_channels: int = 8

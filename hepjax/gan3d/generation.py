@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hepjax.engine.mesh import make_mesh, over_data, replicated
 from hepjax.engine.config import MeshConfig
+from hepjax.engine.mesh import make_mesh, over_data, replicated
 from hepjax.gan3d.config import Gan3DConfig
 from hepjax.gan3d.objective import ENERGY_UNIT, Network, networks
 
@@ -37,7 +37,7 @@ def generate(
 def generated_batches(
     cfg: Gan3DConfig, generator: Network, energy: np.ndarray, seed: int, batch_size: int
 ) -> Iterator[np.ndarray]:
-    """Showers of all ``energy`` (n,) GeV in order, at most ``batch_size`` at a time, float32 GeV."""
+    """Showers of all ``energy`` (n,) GeV in order, ``batch_size`` at a time, float32 GeV."""
     devices = len(jax.devices())
     mesh = make_mesh(MeshConfig(), devices)
     size = -(-min(batch_size, len(energy)) // devices) * devices

@@ -21,7 +21,7 @@ Padding = Sequence[tuple[int, int]]
 
 
 class Conv3D(nn.Module):
-    """Convolution of (n, x, y, z, channels), on the input upsampled ``scale`` times by repetition."""
+    """Convolution of (n, x, y, z, channels), of the cells repeated ``scale`` times."""
 
     features: int
     kernel: tuple[int, int, int]

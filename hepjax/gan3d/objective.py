@@ -1,11 +1,11 @@
 """Losses and the published update of the 3DGAN, as pure functions of state, batch and key."""
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from flax import struct
 
 from hepjax.engine.mesh import split_events
 from hepjax.gan3d.config import Gan3DConfig, OptimizerConfig
@@ -18,7 +18,8 @@ REAL, FAKE = 1.0, 0.0
 ENERGY_UNIT = 100.0  # GeV; the networks see incident energies in this unit
 
 
-@struct.dataclass
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
 class Network:
     """One of the two networks: parameters, batch statistics, squared-gradient averages."""
 
@@ -27,7 +28,8 @@ class Network:
     optimizer: Any
 
 
-@struct.dataclass
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
 class State:
     """Everything that an update changes."""
 
@@ -142,14 +144,19 @@ def generate(cfg: Gan3DConfig, network: Network, inputs: jax.Array) -> jax.Array
     return split_events(cfg.mesh, shower)
 
 
+def flip_labels(cfg: Gan3DConfig, label: float, n: int, key: jax.Array) -> jax.Array:
+    """(n,) labels, each wrong with the configured probability."""
+    flipped = jax.random.bernoulli(key, cfg.objective.label_flip, (n,))
+    return jnp.where(flipped, 1.0 - label, label)
+
+
 def train_discriminator(
     cfg: Gan3DConfig, network: Network, shower: jax.Array, label: float,
     energy: jax.Array, total: jax.Array, rate: jax.Array, key: jax.Array,
 ) -> tuple[Network, Metrics]:  # fmt: skip
     """One update of the discriminator on showers that are all real or all fake."""
     k_flip, k_drop = jax.random.split(key)
-    flipped = jax.random.bernoulli(k_flip, cfg.objective.label_flip, energy.shape)
-    labels = jnp.where(flipped, 1.0 - label, label)
+    labels = flip_labels(cfg, label, energy.shape[0], k_flip)
 
     def loss(params: Any) -> tuple[jax.Array, tuple[Any, Metrics]]:
         outputs, changed = networks(cfg)[1].apply(
@@ -197,7 +204,7 @@ def train_generator(
     metrics = {name: term.mean() for name, term in terms.items()} | {"loss": value}
     return State(
         update(cfg.optimizer, state.generator, gradients, stats, rate),
-        state.discriminator.replace(stats=judged),
+        replace(state.discriminator, stats=judged),
     ), metrics
 
 
@@ -220,7 +227,7 @@ def train_step(
     discriminator, on_fake = train_discriminator(
         cfg, discriminator, fake, FAKE, energy, total, rate, k_fake
     )
-    state = state.replace(discriminator=discriminator)
+    state = replace(state, discriminator=discriminator)
     rounds = []
     for k_round in k_rounds:
         k_energy, k_train = jax.random.split(k_round)

@@ -4,14 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from hepjax.engine.workload import Sources
 from hepjax.errors import InputError
 from hepjax.formats.showers import open_showers
 from hepjax.formats.source import Part, Source
-from hepjax.gan3d import objective, validation
+from hepjax.gan3d import evaluation, objective, validation
 from hepjax.gan3d.config import Gan3DConfig
 from hepjax.gan3d.generation import generated_batches
 from hepjax.gan3d.model import GRID
@@ -51,13 +50,11 @@ class Gan3D:
         source = open_showers(
             paths, energy_window=cfg.data.energy_range, min_sum=cfg.data.min_sum
         )  # fmt: skip
-        first = source[np.arange(1)]
-        if "energy" not in first:
+        if source.energy is None:
             raise InputError(f"{paths[0]}: expected incident energies, found a file without them")
-        if first["ecal"].shape[1:] != GRID:
+        if source.grid != GRID:
             raise InputError(
-                f"{paths[0]}: expected showers of {GRID} cells for gan3d, "
-                f"found {first['ecal'].shape[1:]}"
+                f"{paths[0]}: expected showers of {GRID} cells for gan3d, found {source.grid}"
             )
         return source
 
@@ -91,6 +88,26 @@ class Gan3D:
         if energy.ndim != 1 or len(energy) == 0 or not np.all(np.isfinite(energy) & (energy > 0)):
             raise InputError("energy: expected a list of positive numbers in GeV, found others")
         return generated_batches(cfg, state.generator, energy, seed, batch_size)
+
+    evaluate = staticmethod(evaluation.evaluate)
+
+    def compare(
+        self, reference: list[Path], generated: list[Path], out: Path, *, quiet: bool
+    ) -> dict[str, Any]:
+        """Report on the showers of some files against those of others; return the scores."""
+        from hepjax.gan3d.report import build_report
+
+        samples = [
+            evaluation.read_showers(open_showers(paths), "read", quiet)
+            for paths in (reference, generated)
+        ]
+        provenance = {
+            "reference": list(map(str, reference)),
+            "generated": list(map(str, generated)),
+        }
+        return build_report(
+            samples[0], samples[1], out, labels=("reference", "generated"), provenance=provenance
+        )
 
 
 WORKLOAD = Gan3D()

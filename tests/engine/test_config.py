@@ -1,0 +1,115 @@
+"""Settings are checked when they are read, and each error names its key and the way out."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hepjax.engine.config import build, find_config, flatten, read_settings, to_settings
+from hepjax.errors import InputError
+from hepjax.gan3d.config import Gan3DConfig
+from hepjax.workloads import configure
+
+
+@dataclass(frozen=True)
+class Inner:
+    rate: float = 1e-3
+    names: tuple[str, ...] = ("a",)
+    pair: tuple[int, int] = (1, 2)
+    mode: Literal["x", "y"] = "x"
+
+
+@dataclass(frozen=True)
+class Outer:
+    inner: Inner = field(default_factory=Inner)
+    count: int = 1
+    on: bool = False
+
+
+def test_settings_become_frozen_dataclasses():
+    cfg = build(Outer, {"inner": {"rate": "1e-4", "names": ["b", "c"], "pair": [3, 4]}, "on": True})
+    assert cfg == Outer(Inner(1e-4, ("b", "c"), (3, 4)), on=True)
+    assert hash(cfg) == hash(build(Outer, to_settings(cfg)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"cuont": 1}, r"^cuont: unknown setting; did you mean count\?$"),
+        ({"inner": {"ratte": 1}}, r"^inner.ratte: unknown setting; did you mean inner.rate\?$"),
+        ({"count": 1.5}, r"^count: expected a whole number, found 1.5$"),
+        ({"count": True}, r"^count: expected a whole number, found True$"),
+        ({"on": "yes please"}, r"^on: expected true or false"),
+        ({"inner": 3}, r"^inner: expected a group of settings, found 3$"),
+        ({"inner": {"pair": [1]}}, r"^inner.pair: expected a list of 2"),
+        ({"inner": {"mode": "z"}}, r"^inner.mode: expected one of x, y, found 'z'$"),
+        ({"inner": {"rate": "fast"}}, r"^inner.rate: expected a number, found 'fast'$"),
+        ({"inner": {"names": "a"}}, r"^inner.names: expected a list"),
+    ],
+)
+def test_bad_settings_name_the_key(settings, message):
+    with pytest.raises(InputError, match=message):
+        build(Outer, settings)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key"),
+    [
+        (["train.batch_size=0"], "train.batch_size"),
+        (["data.energy_range=[500, 10]"], "data.energy_range"),
+        (["mesh.model_devices=2"], "mesh.model_devices"),
+        (["optimizer.learning_rate=-1"], "optimizer.learning_rate"),
+        (["model.discriminator_kernel=4"], "model.discriminator_kernel"),
+        (["train.precision=float16"], "train.precision"),
+        (["workload=gan2d"], "workload"),
+        (["train"], "train"),
+        (["train.batch_size.x=1"], "train.batch_size.x"),
+    ],
+)
+def test_bad_overrides_name_the_key(tmp_path, overrides, key):
+    path = tmp_path / "c.yaml"
+    path.write_text("workload: gan3d\ntrain: {batch_size: 4}\n")
+    with pytest.raises(InputError, match=f"^{key}"):
+        configure(read_settings(path, overrides))
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "a: [", "\x00", ""])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path, text):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"c\.yaml"):
+        read_settings(path, [])
+
+
+def test_packaged_configurations_are_valid_and_found():
+    for name in ("gan3d/published", "gan3d/filters16", "gan3d/small", "gan3d/demo"):
+        workload, _ = configure(read_settings(find_config(name), []))
+        assert workload.name == "gan3d"
+    assert configure(read_settings(find_config("gan3d/published"), []))[1] == Gan3DConfig()
+    with pytest.raises(InputError, match="gan3d/demo"):
+        find_config("gan3d/demmo")
+
+
+@given(
+    st.builds(
+        Outer,
+        st.builds(
+            Inner,
+            st.floats(allow_nan=False, allow_infinity=False),
+            st.lists(st.text(st.characters(codec="ascii")), max_size=3).map(tuple),
+            st.tuples(st.integers(), st.integers()),
+            st.sampled_from(["x", "y"]),
+        ),
+        st.integers(),
+        st.booleans(),
+    )
+)
+def test_settings_survive_yaml(cfg):
+    assert build(Outer, yaml.safe_load(yaml.safe_dump(to_settings(cfg)))) == cfg
+
+
+def test_flatten():
+    assert flatten({"a": {"b": {"c": 1}}, "d": 2}) == {"a.b.c": 1, "d": 2}
