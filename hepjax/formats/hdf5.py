@@ -47,7 +47,8 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
         files the library raises nearly every exception there is.
     """
     try:
-        with h5py.File(path, "r") as file:
+        # Damaged numbers are found by their checks, not told as warnings.
+        with h5py.File(path, "r") as file, np.errstate(invalid="ignore", over="ignore"):
             yield file
     except InputError:
         raise

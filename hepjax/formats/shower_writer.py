@@ -7,6 +7,7 @@ showers give the same bytes, in whatever batches they arrive.
 import itertools
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
@@ -175,24 +176,32 @@ class ShowerWriter:
 
 
 class _Disk(FileIO):
-    """A file that keeps its first failed write to itself: HDF5 crashes if told of a full disk."""
+    """A file that keeps its first failure to itself: HDF5 crashes if told of a full disk."""
 
     error: OSError | None = None
 
     def write(self, data: Any) -> int:
         view = memoryview(data).cast("B")
         written = 0
-        try:
+        with self._keeping_errors():
             while self.error is None and written < len(view):
                 written += super().write(view[written:]) or 0
-        except OSError as error:
-            self.error = error
         return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        with self._keeping_errors():
+            super().truncate(size)
+        return size or 0
 
     def sync(self) -> None:
         """Some file systems report a full disk only now."""
-        try:
+        with self._keeping_errors():
             os.fsync(self.fileno())
+
+    @contextmanager
+    def _keeping_errors(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             self.error = self.error or error
 
