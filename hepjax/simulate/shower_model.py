@@ -19,14 +19,13 @@ class Tuning(NamedTuple):
     """What the formulas leave open or get wrong here; how it was set is in docs/showers.md."""
 
     visible: float  # factor on the visible energy
-    depth: float  # factor on the depth of the maximum, T
-    shape: float  # factor on the shape a
+    depth: float  # factor on the mean depth of the maximum, T
+    shape: float  # factor on the mean shape a
     plane: float  # a silicon plane sees the profile this much deeper than its layer, X0
     core_radius: float  # factor on the core radius
     core_front: float  # factor on the widening of the core at the front of the shower
     tail_radius: float  # factor on the tail radius
     tail_weight: float  # added to the weight of the tail
-    sampling: float  # sampling fluctuation, sqrt(GeV)
     spot_energy: float  # mean energy of a spot in its silicon plane, GeV
     spot_shape: float  # Weibull shape of that energy
 
@@ -40,7 +39,6 @@ PUBLISHED = Tuning(
     core_front=1.0,
     tail_radius=1.0,
     tail_weight=0.0,
-    sampling=0.17,
     spot_energy=5.5e-4,  # 10.3 ln(Z) E^0.959 spots of equal energy, at 50 GeV
     spot_shape=20.0,
 )
@@ -53,7 +51,6 @@ TUNED = Tuning(
     core_front=0.0,
     tail_radius=1.17,
     tail_weight=0.15,
-    sampling=0.2,
     spot_energy=3.15e-4,
     spot_shape=1.17,
 )

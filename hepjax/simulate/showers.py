@@ -21,9 +21,10 @@ from hepjax.simulate.geometry import Calorimeter, effective_medium
 from hepjax.simulate.shower_model import TUNED, Tuning
 from hepjax.simulate.spots import Layers, fill_cells
 
-PARTICLES = ("electron", "photon")
-CONVERSION_X0 = 9.0 / 7.0
-"""Mean depth at which a photon converts, radiation lengths."""
+START_X0 = {"electron": 0.0, "photon": 9.0 / 7.0}
+"""Mean depth at which the shower of a particle starts, exponentially distributed, X0."""
+SAMPLING = 0.23
+"""Fluctuation of the energy deposited in a layer, sqrt(GeV): variance over mean is its square."""
 PROFILES_PER_BATCH = 256
 SLOTS_PER_BATCH = 1 << 19
 """Spot slots of one compiled call on one device; bounds its memory to some 20 MB."""
@@ -63,7 +64,7 @@ def simulate_showers(
     if not len(energy):
         return np.zeros((0, *calorimeter.shape), np.float32)
     index = np.arange(first, first + len(energy), dtype=np.uint32)
-    draw = partial(_draw_layers, calorimeter, particle, tuning, key)
+    draw = partial(_draw_layers, calorimeter, START_X0[particle], tuning, key)
     layers = _in_batches(draw, PROFILES_PER_BATCH, (energy, theta, index))
 
     showers = np.zeros((len(energy), *calorimeter.shape), np.float32)
@@ -80,8 +81,8 @@ def simulate_showers(
 
 
 def _check(energy: np.ndarray, theta: np.ndarray, particle: str) -> None:
-    if particle not in PARTICLES:
-        raise InputError(f"particle: expected one of {', '.join(PARTICLES)}, found {particle!r}")
+    if particle not in START_X0:
+        raise InputError(f"particle: expected one of {', '.join(START_X0)}, found {particle!r}")
     if not np.all((energy >= 0.5) & (energy <= 2000.0)):
         raise InputError(
             f"energy: expected 0.5 to 2000 GeV, found {energy.min():g} to {energy.max():g}"
@@ -106,10 +107,10 @@ def _in_batches(function: Callable[..., Any], per_device: int, arrays: tuple[Any
     return jax.tree.map(lambda *x: np.concatenate(x)[:total], *parts)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@partial(jax.jit, static_argnums=0)
 def _draw_layers(
     calorimeter: Calorimeter,
-    particle: str,
+    mean_start: Array | float,
     tuning: Tuning,
     key: Array,
     energy: Array,
@@ -117,12 +118,12 @@ def _draw_layers(
     index: Array,
 ) -> Layers:
     keys = jax.vmap(partial(jax.random.fold_in, key))(index)
-    return jax.vmap(partial(_draw_one, calorimeter, particle, tuning))(energy, theta, keys)
+    return jax.vmap(partial(_draw_one, calorimeter, mean_start, tuning))(energy, theta, keys)
 
 
 def _draw_one(
     calorimeter: Calorimeter,
-    particle: str,
+    mean_start: Array | float,
     tuning: Tuning,
     energy: Array,
     theta: Array,
@@ -131,16 +132,18 @@ def _draw_one(
     k_profile, k_start, k_sampling, k_impact, k_count, k_seeds = jax.random.split(key, 6)
     medium = effective_medium(calorimeter)
     incidence = jnp.pi / 2 - theta
-    start = CONVERSION_X0 * jax.random.exponential(k_start) if particle == "photon" else 0.0
+    start = mean_start * jax.random.exponential(k_start)
     depth = jnp.asarray(calorimeter.boundaries_x0(), jnp.float32) + tuning.plane
     depth = depth / jnp.cos(incidence) - start
 
     mean = shower_model.longitudinal(energy, medium)
     t, a = shower_model.fluctuate(mean, *jax.random.normal(k_profile, (2,)))
-    t, a = tuning.depth * t, tuning.shape * a
+    # Added, not multiplied: the published fluctuations are right as they are.
+    t += (tuning.depth - 1.0) * jnp.exp(mean.log_t)
+    a += (tuning.shape - 1.0) * jnp.exp(mean.log_a)
     deposited = shower_model.energy_by_layer(energy, t, a, depth)
     response = tuning.visible * medium.e_hat * calorimeter.mip_fractions()
-    visible = jnp.asarray(response, jnp.float32) * _sampled(k_sampling, deposited, tuning.sampling)
+    visible = jnp.asarray(response, jnp.float32) * _sampled(k_sampling, deposited)
     # Rounding up or down at random keeps the mean energy of layers with less than one spot.
     up = jax.random.uniform(k_count, visible.shape)
     spots = jnp.floor(visible / tuning.spot_energy + up).astype(jnp.int32)
@@ -165,11 +168,12 @@ def _draw_one(
     )
 
 
-def _sampled(key: Array, deposited: Array, c: float) -> Array:
-    """Fluctuated energies: mean kept, variance ``c**2`` GeV times the mean."""
-    shape = jnp.maximum(deposited / c**2, 1e-3)
+def _sampled(key: Array, deposited: Array) -> Array:
+    """Energies (layers,) with sampling fluctuations: gamma distributed, the mean kept."""
+    shape = jnp.maximum(deposited / SAMPLING**2, 1e-3)
     # By its logarithm: for the small shapes of nearly empty layers the draw itself underflows.
-    return jnp.where(deposited > 0.0, c**2 * jnp.exp(jax.random.loggamma(key, shape)), 0.0)
+    drawn = SAMPLING**2 * jnp.exp(jax.random.loggamma(key, shape))
+    return jnp.where(deposited > 0.0, drawn, 0.0)
 
 
 def _centred(axis: Array, visible: Array) -> Array:
