@@ -57,7 +57,8 @@ def distribution(values: np.ndarray, edges: np.ndarray) -> "hist.Hist":
 
 def profile(position: np.ndarray, values: np.ndarray, edges: np.ndarray) -> "hist.Hist":
     """Mean of ``values`` in bins of ``position`` with the error of the mean; NaN without events."""
-    index = np.digitize(position, edges) - 1
+    # The last bin holds its upper edge too, as in np.histogram.
+    index = np.where(position == edges[-1], len(edges) - 2, np.digitize(position, edges) - 1)
     inside = (index >= 0) & (index < len(edges) - 1)
     index, values = index[inside], np.asarray(values, float)[inside]
     size = len(edges) - 1
@@ -154,7 +155,7 @@ def lines(
         axis.set_yscale(scale)
         axis.set_title(title, pad=5)
         axis.set_xlabel(xlabel)
-        axis.margins(y=0.25)
+        axis.margins(x=0.03, y=0.25)
         axis.legend(frameon=False, fontsize=11)
     head(figure, text)
     return figure
