@@ -1,12 +1,15 @@
 """The table of workloads: a name to what the engine needs of it."""
 
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 from hepjax.engine.config import build, require
 from hepjax.engine.workload import Workload
 
 NAMES = ("gan3d",)
+INSPECTORS = {"clic": "gan3d", "calochallenge": "gan3d"}
+"""Which workload looks into which family of files (``formats.recognise``)."""
 
 
 def get(name: object) -> Workload:
@@ -17,6 +20,11 @@ def get(name: object) -> Workload:
     """
     require(name in NAMES, "workload", f"one of {', '.join(NAMES)}", name)
     return importlib.import_module(f"hepjax.{name}.workload").WORKLOAD
+
+
+def inspector(family: str) -> Callable[..., dict[str, Any]]:
+    """The function behind ``hepjax inspect`` for a family of files."""
+    return importlib.import_module(f"hepjax.{INSPECTORS[family]}.inspect").inspect
 
 
 def configure(settings: dict[str, Any]) -> tuple[Workload, Any]:

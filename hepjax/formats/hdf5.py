@@ -152,3 +152,19 @@ def _inflate(stored: bytes, nbytes: int) -> bytes:
     if len(data) != nbytes or not inflater.eof:
         raise ValueError("a chunk of another size than announced")
     return data
+
+
+def list_datasets(path: Path) -> dict[str, dict[str, object]]:
+    """Shape, type and storage of the top-level datasets of a file, by name."""
+    with open_hdf5(path) as file:
+        return {
+            key: {
+                "shape": list(dataset.shape),
+                "dtype": str(dataset.dtype),
+                "chunks": list(dataset.chunks) if dataset.chunks else None,
+                "compression": dataset.compression,
+                "unit": str(dataset.attrs["unit"]) if "unit" in dataset.attrs else None,
+            }
+            for key, dataset in sorted(file.items())
+            if isinstance(dataset, h5py.Dataset)
+        }
