@@ -120,6 +120,16 @@ def column(file: h5py.File, path: Path, key: str, events: int) -> np.ndarray:
     return np.asarray(dataset[...], np.float64)
 
 
+def text_attribute(dataset: h5py.Dataset, key: str) -> str | None:
+    """An attribute of fixed length, as hepjax writes them, or None.
+
+    Texts of variable length lie where no checksum guards them; damage there hangs the library.
+    """
+    if key not in dataset.attrs or dataset.attrs.get_id(key).dtype.kind != "S":
+        return None
+    return bytes(dataset.attrs[key]).decode(errors="replace")
+
+
 def read_rows(dataset: h5py.Dataset, start: int, stop: int) -> np.ndarray:
     """Rows ``start`` to ``stop`` in the type they are stored in.
 
@@ -163,7 +173,7 @@ def list_datasets(path: Path) -> dict[str, dict[str, object]]:
                 "dtype": str(dataset.dtype),
                 "chunks": list(dataset.chunks) if dataset.chunks else None,
                 "compression": dataset.compression,
-                "unit": str(dataset.attrs["unit"]) if "unit" in dataset.attrs else None,
+                "unit": text_attribute(dataset, "unit"),
             }
             for key, dataset in sorted(file.items())
             if isinstance(dataset, h5py.Dataset)

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from hepjax.errors import InputError
-from hepjax.formats.hdf5 import column, numeric_dataset, open_hdf5, read_rows
+from hepjax.formats.hdf5 import column, numeric_dataset, open_hdf5, read_rows, text_attribute
 from hepjax.formats.shower_writer import CELL_UNIT, UNITS_PER_GEV, Layout
 
 Unit = Literal["auto", "GeV", "0.02 GeV"]
@@ -149,8 +149,9 @@ def _unit(
         if unit not in UNITS_PER_GEV:
             raise InputError(f"unit: expected auto, {' or '.join(UNITS_PER_GEV)}, found {unit!r}")
         return unit, "as requested"
-    if ecal.attrs.get("unit") in UNITS_PER_GEV:
-        return str(ecal.attrs["unit"]), "written in the file"
+    stored = text_attribute(ecal, "unit")
+    if stored in UNITS_PER_GEV:
+        return stored, "written in the file"
     kind = "fixed" if layout == "fixed" else "variable"
     published = CELL_UNIT[layout], f"the published unit of {kind}-angle files"
     if energy is None:

@@ -70,9 +70,11 @@ class ShowerWriter:
             raise self._failure(error) from None
         # Metadata of version 1.10 carry checksums, so that damage shows when reading.
         self._file = h5py.File(self._disk, "w", libver=("v110", "v110"))
-        self._file.attrs.update(
-            creator=f"hepjax {__version__}", layout=self.layout, particle=self.particle
-        )
+        for key, text in (
+            ("creator", f"hepjax {__version__}"), ("layout", self.layout),
+            ("particle", self.particle),
+        ):  # fmt: skip
+            self._file.attrs[key] = np.bytes_(text)
         return self
 
     def write(self, batch: Batch) -> None:
@@ -145,7 +147,7 @@ class ShowerWriter:
                 "ECAL", (0, *cells.shape[1:]), "f4", maxshape=grow, chunks=chunk,
                 compression="gzip", compression_opts=GZIP_LEVEL, track_times=False,
             )  # fmt: skip
-            dataset.attrs["unit"] = CELL_UNIT[self.layout]
+            dataset.attrs["unit"] = np.bytes_(CELL_UNIT[self.layout])
         dataset = self._file["ECAL"]
         start = len(dataset)
         dataset.resize(start + n, axis=0)
@@ -163,7 +165,7 @@ class ShowerWriter:
         units = {"sum": CELL_UNIT[self.layout], "theta": "rad", "mtheta": "rad"}
         for key, parts in self._columns.items():
             dataset = self._file.create_dataset(key, data=np.concatenate(parts), track_times=False)
-            dataset.attrs["unit"] = units.get(key, "GeV")
+            dataset.attrs["unit"] = np.bytes_(units.get(key, "GeV"))
 
     def _check_disk(self) -> None:
         if self._disk.error:

@@ -97,7 +97,7 @@ def test_bad_cells_are_counted_and_end_with_code_2(tmp_path, capsys):
     with h5py.File(tmp_path / "bad.h5", "w") as file:
         file["ECAL"] = made["ecal"]
         file["energy"] = made["energy"]
-        file["ECAL"].attrs["unit"] = "GeV"
+        file["ECAL"].attrs["unit"] = np.bytes_("GeV")
     assert main(["inspect", str(tmp_path / "bad.h5"), "--json", "--quiet"]) == 2
     report = json.loads(capsys.readouterr().out)
     assert report["checks"] == {
