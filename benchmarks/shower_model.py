@@ -199,7 +199,7 @@ def draw_angle(samples: dict[str, dict[str, np.ndarray]], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("results"))
+    parser.add_argument("--out", type=Path, default=Path("runs/benchmarks"))
     parser.add_argument("--figures", type=Path, default=Path("docs/figures"))
     parser.add_argument("--angle-showers", type=int, default=1000)
     args = parser.parse_args()

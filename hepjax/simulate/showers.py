@@ -5,6 +5,7 @@ spots (``hepjax.simulate.spots``). The spots of a batch need a fixed number of s
 with about as many spots go together; each such number compiles once.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -23,11 +24,11 @@ from hepjax.simulate.spots import Layers, fill_cells
 
 START_X0 = {"electron": 0.0, "photon": 9.0 / 7.0}
 """Mean depth at which the shower of a particle starts, exponentially distributed, X0."""
-SAMPLING = 0.23
+SAMPLING = 0.2
 """Fluctuation of the energy deposited in a layer, sqrt(GeV): variance over mean is its square."""
-PROFILES_PER_BATCH = 256
+PROFILES_PER_BATCH = 128
 SLOTS_PER_BATCH = 1 << 19
-"""Spot slots of one compiled call on one device; bounds its memory to some 20 MB."""
+"""Spot slots, or cells if more, of one compiled call on one device: some 20 MB."""
 FEWEST_SLOTS = 1024
 
 
@@ -67,6 +68,7 @@ def simulate_showers(
     draw = partial(_draw_layers, calorimeter, START_X0[particle], tuning, key)
     layers = _in_batches(draw, PROFILES_PER_BATCH, (energy, theta, index))
 
+    cells = math.prod(calorimeter.shape)
     showers = np.zeros((len(energy), *calorimeter.shape), np.float32)
     spots = np.maximum(layers.spots.sum(axis=1), FEWEST_SLOTS)
     slots = 2 ** np.ceil(np.log2(spots)).astype(np.int64)
@@ -76,7 +78,7 @@ def simulate_showers(
             fill_cells, calorimeter.shape, count, (tuning.spot_energy, tuning.spot_shape)
         )
         group = Layers(*(values[rows] for values in layers))
-        showers[rows] = _in_batches(fill, max(1, SLOTS_PER_BATCH // count), (group,))
+        showers[rows] = _in_batches(fill, max(1, SLOTS_PER_BATCH // max(count, cells)), (group,))
     return showers
 
 
