@@ -26,12 +26,18 @@ VERBS = {
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return its exit code (see docs/interface.md)."""
     argv = sys.argv[1:] if argv is None else argv
-    args = _parser(argv).parse_args(argv)
+    parser = _parser(argv)
+    args, rest = parser.parse_known_args(argv)
+    if rest and hasattr(args, "overrides") and not any(word.startswith("-") for word in rest):
+        # argparse ends a list of positionals at the first option; users write them after it too.
+        args.overrides += rest
+    elif rest:
+        parser.error(f"{rest[0]}: unknown argument; see hepjax {args.verb or ''} --help")
     if args.verb is None:
-        _parser([]).print_help()
+        parser.print_help()
         return 2
     try:
-        return args.run(args)
+        return args.execute(args)
     except HepjaxError as error:
         if args.debug:
             traceback.print_exc()
@@ -66,5 +72,5 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
         if verb in argv[:1]:
             module = importlib.import_module(f"hepjax.cli.{verb}")
             module.add_arguments(sub)
-            sub.set_defaults(run=module.run)
+            sub.set_defaults(execute=module.run)
     return parser

@@ -5,6 +5,7 @@ probability, incident energy / 100 GeV, visible energy. Source: svalleco/3Dgan, 
 Khattak et al., ICIP 2018.
 """
 
+import math
 from collections.abc import Sequence
 
 import flax.linen as nn
@@ -48,6 +49,26 @@ class Conv3D(nn.Module):
 def leaky(x: jax.Array) -> jax.Array:
     """LeakyReLU with the slope of Keras."""
     return nn.leaky_relu(x, LEAKY_SLOPE)
+
+
+class Dropout(nn.Module):
+    """Sets a share ``rate`` of the activations (n, ...) to 0 and scales the others up.
+
+    One random byte decides each activation, so the share is right to 1/512 and the mean exactly.
+    ``nn.Dropout`` draws four bytes, which cost a CPU more than the convolution beside it.
+    """
+
+    rate: float
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        kept = round(256 * (1.0 - self.rate))
+        if not train or kept == 256:
+            return x
+        n, size = x.shape[0], math.prod(x.shape[1:])
+        words = jax.random.bits(self.make_rng("dropout"), (n, -(-size // 4)), jnp.uint32)
+        random = jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(n, -1)[:, :size]
+        return jnp.where(random.reshape(x.shape) < kept, x * (256 / kept), 0).astype(x.dtype)
 
 
 class Generator(nn.Module):
@@ -116,7 +137,7 @@ class Discriminator(nn.Module):
                 x = nn.BatchNorm(
                     use_running_average=not train, dtype=self.dtype, **BATCH_NORM
                 )(x)  # fmt: skip
-            x = nn.Dropout(self.cfg.dropout, deterministic=not train)(x)
+            x = Dropout(self.cfg.dropout)(x, train)
         x = nn.avg_pool(x, (2, 2, 2), strides=(2, 2, 2))
         x = x.reshape(x.shape[0], -1).astype(jnp.float32)
         logit = nn.Dense(1, name="generation")(x)[:, 0]

@@ -8,7 +8,7 @@ from tiny import TINY
 
 from hepjax.gan3d import objective
 from hepjax.gan3d.config import Gan3DConfig, ModelConfig
-from hepjax.gan3d.model import Conv3D, Discriminator, Generator
+from hepjax.gan3d.model import Conv3D, Discriminator, Dropout, Generator
 
 
 def count(tree):
@@ -95,3 +95,14 @@ def test_bfloat16_keeps_parameters_and_outputs_in_float32():
     reference = Generator(TINY.model).apply(variables, latent, False)
     scale = np.abs(reference).max()
     assert 0 < np.abs(shower - reference).max() < 0.05 * scale
+
+
+def test_dropout_keeps_the_share_and_the_mean():
+    x = jnp.ones((64, 5, 5, 5, 3))
+    y = Dropout(0.2).apply({}, x, True, rngs={"dropout": jax.random.key(0)})
+    kept = 205 / 256
+    spread = np.sqrt(kept * (1 - kept) / y.size)
+    assert float((y > 0).mean()) == pytest.approx(kept, abs=4 * spread)
+    np.testing.assert_allclose(np.unique(y), [0, 256 / 205], rtol=1e-6)
+    assert np.ptp(np.asarray((y > 0).mean((1, 2, 3, 4)))) > 0  # events differ
+    np.testing.assert_array_equal(Dropout(0.2).apply({}, x, False), x)
