@@ -51,9 +51,10 @@ def build_report(
       discriminator: its outputs between 0 and 1, ``reference`` (n,) and ``generated`` (m,).
       history: records of the run; those with ``event`` "validation" are drawn by epoch.
     Raises:
-      InputError: an empty sample, different grids, energies that do not match the showers.
+      InputError: samples that are empty, not finite, of different grids or without energies; or
+        ``out`` is a file.
     """
-    _check(reference, generated, labels)
+    _check(reference, generated, labels, out)
     pair = figures.Pair(
         comparison.quantities(reference["ecal"], reference["energy"]),
         comparison.quantities(generated["ecal"], generated["energy"]),
@@ -78,19 +79,28 @@ def build_report(
                 sections.append(page.Section(title, body))
         sections.append(page.Section("Configuration", _about(run_config, scores["provenance"])))
         title = f"Shower validation: {labels[1]} against {labels[0]}"
-        page.write_page(building / "index.html", page.page(title, pair.text, sections))
+        html = page.page(title, pair.text, sections)
+        (building / "index.html").write_text(html, encoding="utf-8")
         write_scores(building / "scores.json", scores)
         _publish(building, out)
     return plain(scores)
 
 
-def _check(reference: Showers, generated: Showers, labels: tuple[str, str]) -> None:
+def _check(reference: Showers, generated: Showers, labels: tuple[str, str], out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: expected a folder for the report, found a file; choose another")
     for sample, label in zip((reference, generated), labels, strict=True):
         shape, energies = sample["ecal"].shape, sample["energy"].shape
         if len(shape) != 4 or shape[0] == 0 or energies != shape[:1]:
             raise InputError(
                 f"{label}: expected showers (n, x, y, z) and as many energies, "
                 f"found {shape} and {energies}"
+            )
+        # The sum tells of any NaN or infinity without a copy of the sample.
+        if not np.isfinite(sample["ecal"].sum(dtype=float)) or not np.all(sample["energy"] > 0):
+            raise InputError(
+                f"{label}: expected finite cells and positive energies, found others; "
+                "inspect the file or train again"
             )
     grids = reference["ecal"].shape[1:], generated["ecal"].shape[1:]
     if grids[0] != grids[1]:

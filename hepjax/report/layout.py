@@ -29,7 +29,8 @@ DPI = 130
 RC = {
     "font.size": 12, "axes.labelsize": 12, "axes.titlesize": 12, "legend.fontsize": 12,
     "xtick.labelsize": 11, "ytick.labelsize": 11, "axes.titleweight": "bold",
-    "axes.titlelocation": "left", "xaxis.labellocation": "right", "yaxis.labellocation": "top",
+    "axes.titlelocation": "left", "axes.titley": 1.03, "axes.titlepad": 0.0,
+    "xaxis.labellocation": "right", "yaxis.labellocation": "top",
     "figure.facecolor": "white", "savefig.facecolor": "white", "figure.dpi": DPI,
     "axes.formatter.limits": (-3, 4), "axes.formatter.use_mathtext": True, "axes.linewidth": 1.0,
     "xtick.major.size": 6, "ytick.major.size": 6, "xtick.minor.size": 3, "ytick.minor.size": 3,

@@ -41,10 +41,11 @@ def pictures(
                 np.where(picture > 0, picture, np.nan).T,
                 origin="lower", norm=norm, cmap="viridis", aspect="auto", interpolation="none",
             )  # fmt: skip
-            axis.tick_params(labelsize=10, top=False, right=False, which="both", color="0.4")
+            axis.minorticks_off()
+            axis.tick_params(labelsize=10, top=False, right=False, color="0.4")
             axis.set_ylabel(axis_labels[j][1], fontsize=11, labelpad=1, loc="center")
             if i == 0:
-                axis.set_title(column_titles[j], pad=5)
+                axis.set_title(column_titles[j])
             if i == len(rows) - 1:
                 axis.set_xlabel(axis_labels[j][0], fontsize=11, loc="center")
             else:
@@ -73,7 +74,7 @@ def matrices(
         place = ((left + k * (size + gap)) / WIDTH, bottom / height, size / WIDTH, size / height)
         axis = figure.add_axes(place)
         axis.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r")
-        axis.set_title(title, pad=5)
+        axis.set_title(title)
         axis.set_xticks(range(len(names)), names, rotation=90, fontsize=10)
         axis.set_yticks(range(len(names)), names, fontsize=10)
         axis.minorticks_off()

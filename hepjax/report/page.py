@@ -4,11 +4,9 @@ Each helper returns a piece of HTML; whatever text it is given is escaped.
 """
 
 import base64
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 
 STYLE = """
 :root { --ink: #1c2733; --soft: #5a6877; --line: #dde3ea; --blue: #0072b2; --paper: #f5f7fa; }
@@ -122,13 +120,3 @@ def page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
         f"<header><h1>{escape(title)}</h1><p>{escape(subtitle)}</p></header>"
         f'<div class="layout"><nav>{links}</nav><main>{bodies}</main></div></body></html>\n'
     )
-
-
-def write_page(path: Path, html: str) -> None:
-    """Write under a temporary name, then rename."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        temporary.write_text(html)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -101,7 +101,7 @@ def overlay(
         for axis, scale in zip(axes[:-1], scales, strict=True):
             _draw_pair(axis, panel, scale)
         _draw_ratio(axes[-1], panel)
-        axes[0].set_title(panel.title, pad=5)
+        axes[0].set_title(panel.title)
         axes[-1].set_xlabel(panel.xlabel, labelpad=2)
         if panel.note:
             _note(axes[0], panel.note)
@@ -131,7 +131,7 @@ def bands(
         axis.plot(x, mean_g, color=LINE, lw=1.8)
         for edge in (mean_g - spread_g, mean_g + spread_g):
             axis.plot(x, edge, ":", color=LINE, lw=1.6)
-        axis.set_title(title, pad=5)
+        axis.set_title(title)
         axis.set_xlabel(xlabel)
         axis.set_ylim(bottom=0)
         if k % columns == 0:
@@ -153,7 +153,7 @@ def lines(
         if marked is not None:
             axis.axvline(marked, color="0.45", ls="--", lw=1.2)
         axis.set_yscale(scale)
-        axis.set_title(title, pad=5)
+        axis.set_title(title)
         axis.set_xlabel(xlabel)
         axis.margins(x=0.03, y=0.25)
         axis.legend(frameon=False, fontsize=11)

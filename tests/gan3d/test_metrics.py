@@ -157,6 +157,18 @@ def test_a_scale_of_ten_per_cent_is_found_where_it_belongs():
     assert all(record["sampling_fraction_ratio"] == pytest.approx(1.1, rel=1e-3) for record in used)
 
 
+def test_empty_showers_are_wholly_wrong_not_an_error():
+    """What a dead generator makes."""
+    showers = toy_showers(0)
+    reference = comparison.quantities(showers["ecal"], showers["energy"])
+    dead = comparison.quantities(np.zeros_like(showers["ecal"]), showers["energy"])
+    scores = comparison.compare(reference, dead, metrics.energy_bins(10, 100, 300))
+    assert scores["sampling_fraction_mre"] == pytest.approx(1)
+    assert scores["sampling_fraction_mre_error"] == np.inf
+    assert scores["shapes_total"] == pytest.approx(1)
+    assert scores["families"]["cell_spectrum"] == 1
+
+
 def test_samples_without_a_filled_bin_have_no_totals():
     sample = comparison.select(toy_quantities(0), np.arange(5))
     scores = comparison.compare(sample, sample, metrics.energy_bins(10, 100, 5))

@@ -147,13 +147,13 @@ def test_measured_angle_reproduces_the_value_stored_with_geant4_showers(referenc
 def test_gradients_are_finite_on_empty_showers_and_layers():
     showers = jnp.concatenate([jnp.zeros((1, *GRID)), delta(12, 12, 12), delta(3, 3, 0)])
     for quantity in (physics.measured_angle, physics.moments, physics.longitudinal_ratios):
-        gradient = jax.grad(lambda s, quantity=quantity: quantity(s).sum())(showers)
+        gradient = jax.jit(jax.grad(lambda s, quantity=quantity: quantity(s).sum()))(showers)
         assert bool(jnp.isfinite(gradient).all())
 
 
 def test_gradient_of_the_angle_turns_the_shower_the_right_way():
     # An even number of layers: none lies at the barycentre, where the slope has no gradient.
     shower = jnp.asarray(inclined(np.radians(80.0), layers=24))
-    gradient = jax.grad(lambda s: physics.measured_angle(s).sum())(shower)[0]
+    gradient = jax.jit(jax.grad(lambda s: physics.measured_angle(s).sum()))(shower)[0]
     # More energy at large y in the last layer tilts the axis further: a smaller angle.
     assert float(gradient[25, 35, 23]) < float(gradient[25, 20, 23])

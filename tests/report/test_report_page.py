@@ -32,9 +32,3 @@ def test_every_section_is_in_the_contents():
     for i in range(3):
         assert f'<a href="#s{i}">Part {i}</a>' in html
         assert f'<section id="s{i}"><h2>Part {i}</h2>' in html
-
-
-def test_write_page_leaves_no_temporary_file(tmp_path):
-    page.write_page(tmp_path / "index.html", "<p>±</p>")
-    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
-    assert (tmp_path / "index.html").read_text(encoding="utf-8") == "<p>±</p>"
