@@ -138,14 +138,18 @@ def read_rows(dataset: h5py.Dataset, start: int, stop: int) -> np.ndarray:
     """
     if not _is_plain_gzip(dataset):
         return dataset[start:stop]
-    rows, shape = dataset.chunks[0], dataset.chunks
-    nbytes = int(np.prod(shape)) * dataset.dtype.itemsize
-    pieces = []
-    for row in range(start - start % rows, stop, rows):
+    chunk = dataset.chunks
+    nbytes = int(np.prod(chunk)) * dataset.dtype.itemsize
+    read = np.empty((stop - start, *chunk[1:]), dataset.dtype)
+    for row in range(start - start % chunk[0], stop, chunk[0]):
         skipped, stored = dataset.id.read_direct_chunk((row,) + (0,) * (dataset.ndim - 1))
-        cells = np.frombuffer(stored if skipped else _inflate(stored, nbytes), dataset.dtype)
-        pieces.append(cells.reshape(shape)[max(start - row, 0) : min(stop, len(dataset)) - row])
-    return np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
+        data = stored if skipped else zlib.decompress(stored, bufsize=nbytes)
+        if len(data) != nbytes:
+            raise ValueError(f"a chunk of {len(data)} bytes, not {nbytes}")
+        low, high = max(start, row), min(stop, row + chunk[0])
+        inflated = np.frombuffer(data, dataset.dtype).reshape(chunk)
+        read[low - start : high - start] = inflated[low - row : high - row]
+    return read
 
 
 def _is_plain_gzip(dataset: h5py.Dataset) -> bool:
@@ -153,15 +157,6 @@ def _is_plain_gzip(dataset: h5py.Dataset) -> bool:
         return False
     filters = dataset.id.get_create_plist()
     return filters.get_nfilters() == 1 and filters.get_filter(0)[0] == h5py.h5z.FILTER_DEFLATE
-
-
-def _inflate(stored: bytes, nbytes: int) -> bytes:
-    inflater = zlib.decompressobj()
-    # One byte more shows a chunk that is too long, and lets zlib reach its checksum.
-    data = inflater.decompress(stored, nbytes + 1)
-    if len(data) != nbytes or not inflater.eof:
-        raise ValueError("a chunk of another size than announced")
-    return data
 
 
 def list_datasets(path: Path) -> dict[str, dict[str, object]]:

@@ -180,10 +180,12 @@ class ShowerSource:
         showers, mtheta = self._read(k)
         flat = showers.reshape(-1)
         hit = np.flatnonzero(flat != 0)
+        value = flat[hit]
         size = int(np.prod(self.grid))
-        small = np.uint16 if size <= 2**16 else np.uint32
-        first = np.searchsorted(hit, np.arange(len(showers) + 1) * size)
-        return _Block(first, (hit % size).astype(small), flat[hit], mtheta)
+        starts = np.arange(len(showers) + 1) * size
+        first = np.searchsorted(hit, starts)
+        hit -= np.repeat(starts[:-1], np.diff(first))
+        return _Block(first, hit.astype(np.uint16 if size <= 2**16 else np.uint32), value, mtheta)
 
     def _read(self, k: int, check: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
         """Dense showers of block ``k`` and their measured angles, if these are not stored."""
