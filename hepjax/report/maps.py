@@ -16,7 +16,7 @@ def pictures(
 
     Args:
       axis_labels: (x, y) of each column.
-      decades: how far below the maximum the colours reach; what lies lower stays white.
+      decades: how far below the maximum the colours reach; empty cells stay white.
     """
     columns = len(column_titles)
     left, right, top, gap = 0.95, 1.15, 1.0, 0.42
@@ -45,7 +45,7 @@ def pictures(
             axis.tick_params(labelsize=10, top=False, right=False, color="0.4")
             axis.set_ylabel(axis_labels[j][1], fontsize=11, labelpad=1, loc="center")
             if i == 0:
-                axis.set_title(column_titles[j])
+                axis.set_title(column_titles[j], y=1.05)
             if i == len(rows) - 1:
                 axis.set_xlabel(axis_labels[j][0], fontsize=11, loc="center")
             else:
