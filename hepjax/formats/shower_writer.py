@@ -6,7 +6,10 @@ showers give the same bytes, in whatever batches they arrive.
 
 import itertools
 import os
+import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
@@ -29,6 +32,8 @@ CELL_UNIT = {"fixed": "GeV", "angle": "0.02 GeV"}
 """The variable-angle files hold GeV x 50."""
 UNITS_PER_GEV = {"GeV": 1.0, "0.02 GeV": 50.0}
 CHUNK_EVENTS = 16
+CHUNKS_AHEAD = 16
+"""Chunks compressed side by side, while the next showers are made."""
 GZIP_LEVEL = 4  # The shuffle filter would make sparse showers larger and slower to read.
 
 
@@ -62,6 +67,8 @@ class ShowerWriter:
         self._waiting: list[np.ndarray] = []  # showers that do not fill a chunk yet
         self._columns: dict[str, list[np.ndarray]] = {}  # everything else, written at the end
         self._received = 0
+        self._chunks: deque[Future[bytes]] = deque()  # being compressed
+        self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, CHUNKS_AHEAD))
 
     def __enter__(self) -> "ShowerWriter":
         try:
@@ -98,7 +105,8 @@ class ShowerWriter:
         for key, values in stored.items():
             self._columns.setdefault(key, []).append(values)
         if sum(map(len, self._waiting)) >= CHUNK_EVENTS:
-            self._append_showers(whole_chunks=True)
+            self._compress(whole_chunks=True)
+        self._store(keep=CHUNKS_AHEAD)
 
     def __exit__(
         self,
@@ -118,6 +126,7 @@ class ShowerWriter:
         except OSError as failed:
             raise self._failure(failed) from None
         finally:
+            self._pool.shutdown(cancel_futures=True)
             self._file.close()
             self._disk.close()
             self._partial.unlink(missing_ok=True)
@@ -136,23 +145,30 @@ class ShowerWriter:
             "sum": cells.sum((1, 2, 3)),
         }
 
-    def _append_showers(self, whole_chunks: bool) -> None:
-        """Write the showers that wait; whole chunks only, so that each is compressed once."""
+    def _compress(self, whole_chunks: bool) -> None:
+        """Hand the showers that wait to the threads that compress; those of whole chunks only."""
         cells = np.concatenate(self._waiting)
         n = len(cells) - (len(cells) % CHUNK_EVENTS if whole_chunks else 0)
         self._waiting = [cells[n:]]
+        for start in range(0, n, CHUNK_EVENTS):
+            chunk = cells[start : min(start + CHUNK_EVENTS, n)]
+            self._chunks.append(self._pool.submit(_compressed, chunk))
         if "ECAL" not in self._file:
-            chunk, grow = (CHUNK_EVENTS, *cells.shape[1:]), (None, *cells.shape[1:])
+            shape = cells.shape[1:]
             dataset = self._file.create_dataset(
-                "ECAL", (0, *cells.shape[1:]), "f4", maxshape=grow, chunks=chunk,
+                "ECAL", (0, *shape), "<f4", maxshape=(None, *shape), chunks=(CHUNK_EVENTS, *shape),
                 compression="gzip", compression_opts=GZIP_LEVEL, track_times=False,
             )  # fmt: skip
             dataset.attrs["unit"] = np.bytes_(CELL_UNIT[self.layout])
-        dataset = self._file["ECAL"]
-        start = len(dataset)
-        dataset.resize(start + n, axis=0)
-        dataset[start:] = cells[:n]
-        self._check_disk()
+
+    def _store(self, keep: int) -> None:
+        """Write compressed chunks in order until ``keep`` are left."""
+        while len(self._chunks) > keep:
+            dataset = self._file["ECAL"]
+            start = len(dataset)
+            dataset.resize(start + CHUNK_EVENTS, axis=0)
+            dataset.id.write_direct_chunk((start, 0, 0, 0), self._chunks.popleft().result())
+            self._check_disk()
 
     def _finish(self) -> None:
         if self._received == 0:
@@ -161,7 +177,9 @@ class ShowerWriter:
             raise RuntimeError(
                 f"{self.path}: {self.total_events} showers announced, {self._received} written"
             )
-        self._append_showers(whole_chunks=False)
+        self._compress(whole_chunks=False)
+        self._store(keep=0)
+        self._file["ECAL"].resize(self._received, axis=0)
         units = {"sum": CELL_UNIT[self.layout], "theta": "rad", "mtheta": "rad"}
         for key, parts in self._columns.items():
             dataset = self._file.create_dataset(key, data=np.concatenate(parts), track_times=False)
@@ -175,6 +193,12 @@ class ShowerWriter:
         return InputError(
             f"{self.path}: cannot be written ({error.strerror}); nothing was left behind"
         )
+
+
+def _compressed(chunk: np.ndarray) -> bytes:
+    """What HDF5's gzip filter makes of a chunk; the last one is filled up with zeros."""
+    padding = [(0, CHUNK_EVENTS - len(chunk)), (0, 0), (0, 0), (0, 0)]
+    return zlib.compress(np.pad(chunk, padding).astype("<f4", copy=False).data, GZIP_LEVEL)
 
 
 class _Disk(FileIO):
