@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from hepjax import workloads
 from hepjax.engine import records, rundir
-from hepjax.engine.checkpoint import complete_steps, read_manifest, restore
+from hepjax.engine.checkpoint import best_step, complete_steps, read_manifest, restore
 from hepjax.engine.config import to_settings
 from hepjax.engine.mesh import make_mesh, replicated
 from hepjax.engine.train import init_state
@@ -108,17 +108,3 @@ def load(run_dir: str | Path, step: int | None = None) -> Run:
     state = restore(folder, chosen, abstract)
     epoch = float(read_manifest(folder, chosen)["epoch"])
     return Run(directory, workload, cfg, chosen, epoch, state.model)
-
-
-def best_step(folder: Path) -> int:
-    """The epoch checkpoint of lowest score among those kept; the newest if none has a score.
-
-    Raises:
-      InputError: there is no checkpoint.
-    """
-    steps = complete_steps(folder)
-    if not steps:
-        raise InputError(f"{folder}: expected checkpoints, found none; train first")
-    scores = {step: read_manifest(folder, step).get("score") for step in steps}
-    scored = {step: score for step, score in scores.items() if score is not None}
-    return min(scored, key=lambda step: (scored[step], -step)) if scored else steps[-1]

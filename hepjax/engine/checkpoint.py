@@ -125,6 +125,20 @@ def read_manifest(folder: Path, step: int) -> dict[str, Any]:
     return manifest
 
 
+def best_step(folder: Path) -> int:
+    """The epoch checkpoint of lowest score among those kept; the newest if none has a score.
+
+    Raises:
+      InputError: there is no checkpoint.
+    """
+    steps = complete_steps(folder)
+    if not steps:
+        raise InputError(f"{folder}: expected checkpoints, found none; train first")
+    scores = {step: read_manifest(folder, step).get("score") for step in steps}
+    scored = {step: score for step, score in scores.items() if score is not None}
+    return min(scored, key=lambda step: (scored[step], -step)) if scored else steps[-1]
+
+
 def verify(folder: Path, step: int) -> dict[str, Any]:
     """The manifest of a checkpoint whose files are all as they were written.
 

@@ -43,6 +43,8 @@ class TrainConfig:
     """A non-finite update is never applied; then stop, or skip it and go on."""
     max_skipped: int = 20
     """Stop after so many skipped updates in a row."""
+    warm_start: str = ""
+    """Run directory whose best epoch a new run begins with, the optimizer included."""
 
     def __post_init__(self) -> None:
         for key in ("batch_size", "epochs", "record_every", "max_skipped"):

@@ -6,7 +6,7 @@ its batch depends on N alone, so a restart needs the checkpoint and nothing else
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from hepjax.engine import input as batches
 from hepjax.engine import records
-from hepjax.engine.checkpoint import Checkpoints, restore_newest
+from hepjax.engine.checkpoint import Checkpoints, best_step, restore, restore_newest
 from hepjax.engine.mesh import make_mesh, over_data, replicated, state_shardings
 from hepjax.engine.rundir import Goodput, provenance
 from hepjax.engine.workload import Batch, Metrics, State, Workload
@@ -159,6 +159,10 @@ def _begin_or_restore(
     restored = restore_newest(folder, placed)
     if restored is not None:
         return *restored, shardings
+    if cfg.train.warm_start:
+        earlier = Path(cfg.train.warm_start) / "checkpoints"
+        state = restore(earlier, best_step(earlier), placed)
+        return 0, replace(state, step=jnp.zeros_like(state.step)), shardings
     # Born on its devices: no copy of the whole state on the host.
     return 0, jax.jit(begin, out_shardings=shardings)(), shardings
 

@@ -13,10 +13,10 @@ import pytest
 from toy import Toy, ToyConfig
 
 from hepjax.engine import records
-from hepjax.engine.checkpoint import complete_steps, restore
+from hepjax.engine.checkpoint import complete_steps, read_manifest, restore
 from hepjax.engine.config import CheckpointConfig, MeshConfig, TrainConfig
 from hepjax.engine.train import init_state, train
-from hepjax.errors import TrainingError
+from hepjax.errors import InputError, TrainingError
 
 TOTAL = 4 * (52 // 8)
 
@@ -137,3 +137,22 @@ def test_a_finished_run_is_left_alone(straight):
     assert train(Toy(), ToyConfig(), straight, quiet=True).step == TOTAL
     after = sorted((p, os.stat(p).st_mtime_ns) for p in (straight / "checkpoints").rglob("*"))
     assert before == after
+
+
+def test_a_warm_start_begins_with_the_best_epoch_of_another_run(straight, tmp_path):
+    scores = {s: read_manifest(straight / "checkpoints", s)["score"] for s in (6, 12, 18, 24)}
+    best = min(scores, key=scores.get)
+    policy = TrainConfig(batch_size=8, steps=1, warm_start=str(straight))
+    train(Toy(), ToyConfig(policy), tmp_path, quiet=True)
+    moved = final_state(tmp_path, 1)
+    assert int(moved.step) == 1
+    start = final_state(straight, best)
+    assert 0 < np.abs(moved.model["w"] - start.model["w"]).max() < 0.1
+    cold = init_state(Toy(), ToyConfig())
+    assert np.abs(moved.model["w"] - cold.model["w"]).mean() > 0.01
+
+
+def test_a_warm_start_from_nowhere_is_an_error(tmp_path):
+    cfg = ToyConfig(TrainConfig(batch_size=8, warm_start=str(tmp_path / "none")))
+    with pytest.raises(InputError, match="none"):
+        train(Toy(), cfg, tmp_path / "run", quiet=True)
