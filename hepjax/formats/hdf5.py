@@ -133,8 +133,8 @@ def text_attribute(dataset: h5py.Dataset, key: str) -> str | None:
 def read_rows(dataset: h5py.Dataset, start: int, stop: int) -> np.ndarray:
     """Rows ``start`` to ``stop`` in the type they are stored in.
 
-    Chunks with the gzip filter alone are inflated here: in 0.8 of the time of HDF5's own filter,
-    and outside its lock, so that threads read side by side (benchmarks/read_showers.py).
+    Chunks with the gzip filter alone are inflated here, as fast as by HDF5 and outside its lock, so
+    that threads need not wait for one another.
     """
     if not _is_plain_gzip(dataset):
         return dataset[start:stop]
