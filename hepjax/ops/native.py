@@ -42,9 +42,9 @@ def kernels() -> Kernels:
         return Kernels(None, str(error).replace("\n", " "))
     for name in (FORWARD, KERNEL_GRADIENT):
         jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(library, name)), platform="cpu")
-    name = library.hepjax_kernel_set
-    name.restype = ctypes.c_char_p
-    sets = f"float32 {name(0).decode()}, bfloat16 {name(1).decode()}"
+    kernel_set = library.hepjax_kernel_set
+    kernel_set.restype = ctypes.c_char_p
+    sets = f"float32 {kernel_set(0).decode()}, bfloat16 {kernel_set(1).decode()}"
     return Kernels(path, f"kernels for {sets}, {path}")
 
 
@@ -76,7 +76,7 @@ def input_gradient(
 def kernel_gradient(
     x: jax.Array, dy: jax.Array, strides: Triple, pads: Pads, kernel_shape: tuple[int, ...]
 ) -> jax.Array:
-    """Transpose of ``forward`` in its kernel; summed over the batch in an order fixed by its size."""
+    """Transpose of ``forward`` in its kernel; the order of the sum is fixed by the batch."""
     return _sum_over_events(strides, tuple(low for low, _ in pads), kernel_shape)(x, dy)
 
 

@@ -14,6 +14,7 @@ import stat
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jaxlib
@@ -23,21 +24,33 @@ COMPILERS = ("c++", "g++", "clang++")
 COMMON = ("-std=c++17", "-O3", "-fPIC", "-ffp-contract=fast", "-pthread")
 
 _AVX2 = ("-mavx2", "-mfma")
-_AVX512 = (
-    *_AVX2,
-    "-mavx512f",
-    "-mavx512bw",
-    "-mavx512dq",
-    "-mavx512vl",
-    "-mprefer-vector-width=512",
-)
+_AVX512 = (*_AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl")
 _AMX = (*_AVX512, "-mavx512bf16", "-mamx-tile", "-mamx-bf16")
+
+
+class KernelSet(NamedTuple):
+    """One source compiled for one instruction set; vectors of ``lanes`` floats, 0 where fixed."""
+
+    source: str
+    flags: tuple[str, ...]
+    lanes: int
+    registers: int
+    features: tuple[str, ...]
+
+
 KERNEL_SETS = {
-    "portable": ("direct.cc", ("-DHEPJAX_LANES=4", "-DHEPJAX_REGISTERS=16")),
-    "avx2": ("direct.cc", (*_AVX2, "-DHEPJAX_LANES=8", "-DHEPJAX_REGISTERS=16")),
-    "avx512": ("direct.cc", (*_AVX512, "-DHEPJAX_LANES=16", "-DHEPJAX_REGISTERS=32")),
+    "portable": KernelSet("direct.cc", (), 4, 16, ()),
+    "avx2": KernelSet("direct.cc", _AVX2, 8, 16, ("avx2", "fma")),
+    "avx512": KernelSet(
+        "direct.cc",
+        (*_AVX512, "-mprefer-vector-width=512"),
+        16,
+        32,
+        ("avx512f", "avx512bw", "avx512dq", "avx512vl"),
+    ),
+    "amx": KernelSet("tiles.cc", _AMX, 0, 0, ("avx512bf16", "amx-tile", "amx-bf16")),
 }
-"""Name of an instruction set -> source file and flags; all but the first are for x86-64."""
+"""All but the first are for x86-64; the kernels of "amx" call those of "avx512"."""
 
 
 class BuildError(Exception):
@@ -50,9 +63,8 @@ def library() -> Path:
     Raises:
       BuildError: no compiler, a failed compilation, or no private place to keep the result.
     """
-    sources = _digest(
-        *(p.read_bytes() for p in sorted(SOURCES.iterdir())), *map(repr_bytes, _key())
-    )
+    settings = repr((jaxlib.__version__, platform.machine(), COMMON, KERNEL_SETS))
+    sources = _digest(settings, *(p.read_text() for p in sorted(SOURCES.iterdir())))
     cache = _private_cache()
     compiler = find_compiler()
     if compiler is None:
@@ -62,7 +74,7 @@ def library() -> Path:
             return _own(ready[-1])
         raise BuildError("no C++ compiler found (set CXX, or install g++)")
     version = _run([*compiler, "--version"])
-    path = cache / f"conv3d-{sources}-{_digest(' '.join(compiler).encode(), version.encode())}.so"
+    path = cache / f"conv3d-{sources}-{_digest(*compiler, version)}.so"
     if not path.exists():
         _build(compiler, path)
     return _own(path)
@@ -76,16 +88,8 @@ def find_compiler() -> list[str] | None:
     return next(([name] for name in COMPILERS if shutil.which(name)), None)
 
 
-def repr_bytes(value: object) -> bytes:
-    return repr(value).encode()
-
-
-def _key() -> tuple[object, ...]:
-    return jaxlib.__version__, platform.machine(), COMMON, KERNEL_SETS
-
-
-def _digest(*parts: bytes) -> str:
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def _private_cache() -> Path:
@@ -118,56 +122,40 @@ def _run(command: list[str]) -> str:
 
 
 def _build(compiler: list[str], path: Path) -> None:
-    """Compile all that this compiler can; several processes may do so at once, the last one stays."""
+    """Compile what this compiler can; several processes may do so at once, the last one stays."""
+    names = list(KERNEL_SETS) if platform.machine() == "x86_64" else ["portable"]
     with tempfile.TemporaryDirectory(dir=path.parent, prefix="build-") as folder:
-        sets = (
-            KERNEL_SETS if platform.machine() == "x86_64" else {"portable": KERNEL_SETS["portable"]}
-        )
         jobs = {
             name: subprocess.Popen(
-                [
-                    *compiler,
-                    *COMMON,
-                    *flags,
-                    *set_flags(name),
-                    "-c",
-                    str(SOURCES / source),
-                    "-o",
-                    f"{folder}/{name}.o",
-                ],
+                [*compiler, *kernel_flags(name), "-c", "-o", f"{folder}/{name}.o"],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
-            for name, (source, flags) in sets.items()
+            for name in names
         }
         built = [name for name, job in jobs.items() if job.wait() == 0]
+        if "avx512" not in built:
+            built = [name for name in built if name != "amx"]
+        made = f"{folder}/library.so"
         defines = [f"-DHEPJAX_{name.upper()}" for name in built]
         objects = [f"{folder}/{name}.o" for name in built]
-        made = f"{folder}/library.so"
-        headers = f"-I{jax.ffi.include_dir()}"
-        _run(
-            [
-                *compiler,
-                *COMMON,
-                *defines,
-                headers,
-                "-shared",
-                str(SOURCES / "ffi.cc"),
-                *objects,
-                "-o",
-                made,
-            ]
-        )
+        link = [*COMMON, *defines, f"-I{jax.ffi.include_dir()}", "-shared", str(SOURCES / "ffi.cc")]
+        _run([*compiler, *link, *objects, "-o", made])
         os.chmod(made, 0o600)
         os.replace(made, path)
 
 
-def set_flags(name: str) -> list[str]:
-    """The macros that name a kernel set and say when the processor can run it."""
-    features = {"avx2": ("avx2", "fma"), "avx512": ("avx512f", "avx512bw", "avx512dq", "avx512vl")}
-    checks = [f'__builtin_cpu_supports("{f}")' for f in features.get(name, ())]
+def kernel_flags(name: str) -> list[str]:
+    """Flags and source that make a kernel set which knows when the processor can run it."""
+    kernels = KERNEL_SETS[name]
+    checks = [f'__builtin_cpu_supports("{feature}")' for feature in kernels.features]
     return [
+        *COMMON,
+        *kernels.flags,
         f"-DHEPJAX_SET={name}_kernels",
         f'-DHEPJAX_NAME="{name}"',
+        f"-DHEPJAX_LANES={kernels.lanes}",
+        f"-DHEPJAX_REGISTERS={kernels.registers}",
         f"-DHEPJAX_SUPPORTED=({' && '.join(checks) or 'true'})",
+        str(SOURCES / kernels.source),
     ]

@@ -39,7 +39,7 @@ void run_on_pool(void* pool, int64_t tasks, void (*body)(void*, int64_t), void* 
   while (work->done.load(std::memory_order_acquire) < tasks) std::this_thread::yield();
 }
 
-const Kernels* kernel_set(bool bf16) {
+const Kernels* kernel_set([[maybe_unused]] bool bf16) {
   static const Kernels* const vectors = [] {
     const Kernels* best = nullptr;
 #ifdef HEPJAX_AVX512
