@@ -180,10 +180,13 @@ class ShowerWriter:
         self._compress(whole_chunks=False)
         self._store(keep=0)
         self._file["ECAL"].resize(self._received, axis=0)
-        units = {"sum": CELL_UNIT[self.layout], "theta": "rad", "mtheta": "rad"}
+        units = {
+            "target": "code, GeV", "energy": "GeV", "sum": CELL_UNIT[self.layout],
+            "theta": "rad", "mtheta": "rad",
+        }  # fmt: skip
         for key, parts in self._columns.items():
             dataset = self._file.create_dataset(key, data=np.concatenate(parts), track_times=False)
-            dataset.attrs["unit"] = np.bytes_(units.get(key, "GeV"))
+            dataset.attrs["unit"] = np.bytes_(units[key])
 
     def _check_disk(self) -> None:
         if self._disk.error:

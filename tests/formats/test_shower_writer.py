@@ -73,6 +73,19 @@ def test_nothing_is_left_behind_after_an_error(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_units_are_written_where_checksums_guard_them(tmp_path):
+    """Texts of variable length lie outside the checksums; damage there hangs the HDF5 library."""
+    write(tmp_path / "a.h5", "angle", [showers(4)])
+    with h5py.File(tmp_path / "a.h5") as file:
+        units = {key: file[key].attrs["unit"] for key in file}
+        assert units == {
+            "ECAL": b"0.02 GeV", "sum": b"0.02 GeV", "energy": b"GeV",
+            "theta": b"rad", "mtheta": b"rad",
+        }  # fmt: skip
+        for attrs in (file.attrs, *(file[key].attrs for key in file)):
+            assert all(attrs.get_id(key).dtype.kind == "S" for key in attrs)
+
+
 def test_files_are_numbered_in_order_and_filled(tmp_path):
     made = showers(25)
     written = write_showers(
