@@ -21,7 +21,8 @@ def output_size(size: int, kernel: int, stride: int, pad: tuple[int, int]) -> in
 
 
 def conv_xla(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> jax.Array:
-    """The convolution of the library, as it is."""
+    """The convolution of the library."""
+    x, pads = _without_excess(x, w, pads)
     return lax.conv_general_dilated(
         x, w, strides, pads, dimension_numbers=("NDHWC", "DHWIO", "NDHWC")
     )
@@ -31,7 +32,23 @@ def conv_planes(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> jax.
     """The same convolution by the formulation that is fastest for these shapes on a CPU."""
     dtype = x.dtype
     x, w = x.astype(jnp.float32), w.astype(jnp.float32)
+    x, pads = _without_excess(x, w, pads)
     return _formulation(w.shape, strides)(x, w, strides, pads).astype(dtype)
+
+
+def _without_excess(x: jax.Array, w: jax.Array, pads: Pads) -> tuple[jax.Array, Pads]:
+    """Pads or cuts the input until at most kernel - 1 cells are left to the convolution.
+
+    More would give its transpose a negative padding, which jaxlib 0.10.2 gets wrong on CPUs in 2-D.
+    """
+    kept = tuple(
+        (min(max(low, 0), k - 1), min(max(high, 0), k - 1))
+        for (low, high), k in zip(pads, w.shape, strict=False)
+    )
+    if kept == pads:
+        return x, pads
+    excess = [(a - c, b - d, 0) for (a, b), (c, d) in zip(pads, kept, strict=True)]
+    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *excess, (0, 0, 0)]), kept  # type: ignore[return-value]
 
 
 def _formulation(kernel_shape: tuple[int, ...], strides: Triple):  # type: ignore[no-untyped-def]
