@@ -51,6 +51,19 @@ def leaky(x: jax.Array) -> jax.Array:
     return nn.leaky_relu(x, LEAKY_SLOPE)
 
 
+def average_pool(x: jax.Array, size: int) -> jax.Array:
+    """Mean over blocks of ``size`` cells along each axis of (n, x, y, z, channels); a rest is cut.
+
+    As sums of a reshaped array, which on a CPU takes half the time of ``nn.avg_pool``.
+    """
+    if size == 1:
+        return x
+    n, *cells, channels = x.shape
+    i, j, k = (c // size for c in cells)
+    x = x[:, : i * size, : j * size, : k * size]
+    return x.reshape(n, i, size, j, size, k, size, channels).mean(axis=(2, 4, 6))
+
+
 class Dropout(nn.Module):
     """Sets a share ``rate`` of the activations (n, ...) to 0 and scales the others up.
 
@@ -138,7 +151,9 @@ class Discriminator(nn.Module):
                     use_running_average=not train, dtype=self.dtype, **BATCH_NORM
                 )(x)  # fmt: skip
             x = Dropout(self.cfg.dropout)(x, train)
-        x = nn.avg_pool(x, (2, 2, 2), strides=(2, 2, 2))
+            if layer == 0:
+                x = average_pool(x, self.cfg.discriminator_pool)
+        x = average_pool(x, 2)
         x = x.reshape(x.shape[0], -1).astype(jnp.float32)
         logit = nn.Dense(1, name="generation")(x)[:, 0]
         energy = nn.Dense(1, name="auxiliary")(x)[:, 0]

@@ -65,10 +65,14 @@ def init(cfg: Gan3DConfig, key: jax.Array) -> State:
 
 
 def learning_rate(cfg: Gan3DConfig, epoch: jax.Array) -> jax.Array:
-    """Linear scaling with the batch, reached over the warm-up (Goyal et al., 2017)."""
+    """Linear scaling with the batch, reached over the warm-up (Goyal et al., 2017), then drops."""
     factor = cfg.train.batch_size / cfg.optimizer.reference_batch
     climbed = jnp.clip(epoch / max(cfg.optimizer.warmup_epochs, 1e-9), 0.0, 1.0)
-    return cfg.optimizer.learning_rate * (1.0 + (factor - 1.0) * climbed)
+    rate = cfg.optimizer.learning_rate * (1.0 + (factor - 1.0) * climbed)
+    multiplier = jnp.float32(1.0)
+    for start, value in sorted(cfg.optimizer.drops):
+        multiplier = jnp.where(epoch >= start, value, multiplier)
+    return rate * multiplier
 
 
 def update(

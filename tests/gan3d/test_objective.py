@@ -92,6 +92,12 @@ def test_learning_rate_climbs_to_the_scaled_value(epoch, rate):
     assert float(objective.learning_rate(cfg, jnp.float32(epoch))) == pytest.approx(rate)
 
 
+@pytest.mark.parametrize(("epoch", "rate"), [(2, 1e-3), (3, 1e-4), (7, 1e-5)])
+def test_learning_rate_drops(epoch, rate):
+    cfg = replace(TINY, optimizer=replace(TINY.optimizer, drops=((6.0, 0.01), (3.0, 0.1))))
+    assert float(objective.learning_rate(cfg, jnp.float32(epoch))) == pytest.approx(rate)
+
+
 def test_uniform_conditions_follow_the_published_fit(batch):
     many = {"energy": jnp.zeros(2000), "sum": jnp.zeros(2000)}
     energy, total = objective.conditions(TINY, many, jax.random.key(0))
