@@ -20,6 +20,7 @@ constexpr int V = HEPJAX_LANES;
 constexpr int kAccumulators = HEPJAX_REGISTERS == 32 ? 28 : 12;
 constexpr int kMaxVectors = 4;
 constexpr int kMaxChannelsDot = 2;
+constexpr int64_t kKernelBytes = 512 << 10;
 constexpr int kGroups = 16;  // partial kernel gradients; fixed, so that sums do not depend on threads
 
 typedef float vec __attribute__((vector_size(V * 4)));
@@ -34,48 +35,68 @@ inline void store(float* p, vec v) { __builtin_memcpy(p, &v, sizeof v); }
 // ---------------------------------------------------------------- forward, lanes
 
 // How one convolution is cut: `band` outputs of a row to a vector group, N vectors at a time,
-// M groups at a time.
+// M groups at a time, of R rows.
 struct Plan {
-  int64_t band, lanes, vectors, vector_blocks, groups, m, m_blocks, phases, taps, k, pitch, row;
+  int64_t band, lanes, vectors, vector_blocks, groups, m, m_blocks, r, phases, taps, k, pitch, row;
 };
 
-typedef void (*Tile)(const float* const* rows, const int32_t* offsets, int64_t k, const float* w,
-                     int64_t n_rows, const int64_t* w_at, float* out, int64_t out_pitch);
+// x of the r-th row is rows[r * n_taps + tap]; adds to `out`, or begins there.
+typedef void (*Tile)(const float* const* rows, int64_t at, const int32_t* offsets, int64_t k,
+                     const float* const* taps, int64_t n_taps, bool begin, float* out,
+                     int64_t out_pitch, int64_t out_row);
 
-template <int M, int N>
-void tile(const float* const* rows, const int32_t* offsets, int64_t k, const float* w,
-          int64_t n_rows, const int64_t* w_at, float* out, int64_t out_pitch) {
-  vec acc[M][N];
-  for (int m = 0; m < M; ++m)
-    for (int n = 0; n < N; ++n) acc[m][n] = vec{};
-  for (int64_t r = 0; r < n_rows; ++r) {
-    const float* x = rows[r];
-    const float* b = w + w_at[r];
+template <int M, int N, int R>
+void tile(const float* const* rows, int64_t at, const int32_t* offsets, int64_t k,
+          const float* const* taps, int64_t n_taps, bool begin, float* out, int64_t out_pitch,
+          int64_t out_row) {
+  vec acc[R][M][N];
+#pragma GCC unroll 2
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 28
+    for (int m = 0; m < M; ++m)
+#pragma GCC unroll 4
+      for (int n = 0; n < N; ++n)
+        acc[r][m][n] = begin ? vec{} : load(out + r * out_row + m * out_pitch + n * V);
+  for (int64_t tap = 0; tap < n_taps; ++tap) {
+    const float* x = rows[tap] + at;
+    const int64_t next = R > 1 ? rows[n_taps + tap] - rows[tap] : 0;
+    const float* b = taps[tap];
     for (int64_t i = 0; i < k; ++i, b += N * V) {
       const float* p = x + offsets[i];
       vec bv[N];
 #pragma GCC unroll 4
       for (int n = 0; n < N; ++n) bv[n] = load(b + n * V);
+#pragma GCC unroll 2
+      for (int r = 0; r < R; ++r, p += next)
 #pragma GCC unroll 28
-      for (int m = 0; m < M; ++m) {
-        float s = p[m];
+        for (int m = 0; m < M; ++m) {
+          float s = p[m];
 #pragma GCC unroll 4
-        for (int n = 0; n < N; ++n) acc[m][n] += s * bv[n];
-      }
+          for (int n = 0; n < N; ++n) acc[r][m][n] += s * bv[n];
+        }
     }
   }
+#pragma GCC unroll 2
+  for (int r = 0; r < R; ++r)
 #pragma GCC unroll 28
-  for (int m = 0; m < M; ++m)
+    for (int m = 0; m < M; ++m)
 #pragma GCC unroll 4
-    for (int n = 0; n < N; ++n) store(out + m * out_pitch + n * V, acc[m][n]);
+      for (int n = 0; n < N; ++n) store(out + r * out_row + m * out_pitch + n * V, acc[r][m][n]);
 }
 
 template <int M = kAccumulators / kMaxVectors, int N = kMaxVectors>
-Tile find_tile(int64_t m, int64_t n) {
-  if constexpr (N == 0) return nullptr;
-  else if constexpr (M == 0) return find_tile<kAccumulators / most(1, N - 1), N - 1>(m, n);
-  else if (n != N) return find_tile<0, N>(m, n);
-  else return m == M ? tile<M, N> : find_tile<M - 1, N>(m, n);
+Tile find_tile(int64_t m, int64_t n, int64_t r) {
+  if constexpr (N == 0) {
+    return nullptr;
+  } else if constexpr (M == 0) {
+    return find_tile<kAccumulators / most(1, N - 1), N - 1>(m, n, r);
+  } else {
+    if (n != N) return find_tile<0, N>(m, n, r);
+    if (m != M) return find_tile<M - 1, N>(m, n, r);
+    if constexpr (M * N * 2 <= kAccumulators)
+      if (r == 2) return tile<M, N, 2>;
+    return tile<M, N, 1>;
+  }
 }
 
 Plan make_plan(const Conv& c) {
@@ -92,16 +113,19 @@ Plan make_plan(const Conv& c) {
       p.groups = divide_up(c.out[2], band);
       p.m_blocks = divide_up(p.groups, kAccumulators / n);
       p.m = divide_up(p.groups, p.m_blocks);
+      p.r = p.m * n * 2 <= kAccumulators && c.out[1] > 1 ? 2 : 1;
       p.phases = band * c.stride[2];
       p.taps = c.kernel[2] + (band - 1) * c.stride[2];
       p.k = p.taps * c.c_in;
       p.pitch = p.m * p.m_blocks + divide_up(p.taps, p.phases);
       p.row = p.pitch * p.phases * c.c_in;
       // Cycles: two products, or two loads, a cycle; a sum waits four cycles for itself.
-      double products = 0.5 * static_cast<double>(p.m * n);
-      double loads = 0.5 * static_cast<double>(p.m + n);
-      double cycles = products > loads ? products : loads;
-      double cost = (cycles > 4 ? cycles : 4) * static_cast<double>(p.k * p.m_blocks * p.vector_blocks);
+      const double products = 0.5 * static_cast<double>(p.r * p.m * n);
+      const double loads = 0.5 * static_cast<double>(p.r * p.m + n + 1);
+      const double cycles = products > loads ? products : loads;
+      const double cost = (cycles > 4 ? cycles : 4) *
+                          static_cast<double>(p.k * p.m_blocks * p.vector_blocks) /
+                          static_cast<double>(p.r);
       if (best.band == 0 || cost < best_cost) best = p, best_cost = cost;
     }
   }
@@ -162,19 +186,24 @@ void lanes_task(void* arg, int64_t task) {
   const int64_t first = c.out[0] * chunk / f.chunks, last = c.out[0] * (chunk + 1) / f.chunks;
   const int64_t width = p.vectors * V, planes = c.kernel[0] * c.kernel[1];
   const int64_t out_pitch = p.vector_blocks * width, cells = c.in[1] * c.in[2];
-  // Slices of x wait in a ring, prepared when first needed.
+  // Slices of x wait in a ring, prepared when first needed; after them a row of zeros.
   const int64_t ring = least(c.in[0], c.kernel[0]), slice = c.in[1] * p.row;
+  const int64_t out_row = p.m * p.m_blocks * out_pitch;
+  // Taps of one depth at a time if the kernel would not stay in the cache from row to row.
+  const int64_t depth_step = planes * p.k * out_pitch * 4 > kKernelBytes ? 1 : c.kernel[0];
   Buffer slices, row, lists;
-  if (!slices.allocate((ring * slice + V) * 4) ||
-      !row.allocate(p.m * p.m_blocks * out_pitch * 4) || !lists.allocate(planes * 16)) {
+  if (!slices.allocate((ring * slice + p.row + V) * 4) || !row.allocate(c.out[1] * out_row * 4) ||
+      !lists.allocate(planes * (p.r + 1) * 8)) {
     f.failed = true;
     return;
   }
   float* const padded = reinterpret_cast<float*>(slices.data);
+  float* const zeros = padded + ring * slice;
   float* const out = reinterpret_cast<float*>(row.data);
   const float** const rows = reinterpret_cast<const float**>(lists.data);
-  int64_t* const w_at = reinterpret_cast<int64_t*>(lists.data) + planes;
-  const Tile run = find_tile(p.m, p.vectors);
+  const float** const taps = rows + planes * p.r;
+  memset(zeros, 0, static_cast<size_t>(p.row) * 4);
+  const Tile run[2] = {find_tile(p.m, p.vectors, 1), find_tile(p.m, p.vectors, p.r)};
   int64_t prepared = most(0, first * c.stride[0] - c.low[0]);
 
   for (int64_t d = first; d < last; ++d) {
@@ -185,29 +214,39 @@ void lanes_task(void* arg, int64_t task) {
       for (int64_t h = 0; h < c.in[1]; ++h)
         spread_row(c, p, f.x + ((event * c.in[0] + prepared) * cells + h * c.in[2]) * c.c_in,
                    padded + (prepared % ring) * slice + h * p.row);
-    for (int64_t h = 0; h < c.out[1]; ++h) {
-      const Taps b = valid_taps(c, 1, h);
-      const int64_t at_h = h * c.stride[1] - c.low[1];
-      int64_t n_rows = 0;
-      for (int64_t i = a.first; i < a.last; ++i)
-        for (int64_t j = b.first; j < b.last; ++j, ++n_rows) {
-          rows[n_rows] = padded + ((at_d + i) % ring) * slice + (at_h + j) * p.row;
-          w_at[n_rows] = (i * c.kernel[1] + j) * p.k * width;
-        }
+    if (a.first >= a.last) memset(out, 0, static_cast<size_t>(c.out[1] * out_row) * 4);
+    for (int64_t part = a.first; part < a.last; part += depth_step)
       for (int64_t block = 0; block < p.vector_blocks; ++block)
-        for (int64_t m = 0; m < p.m_blocks; ++m) {
-          run(rows, f.offsets, p.k, f.packed + block * planes * p.k * width, n_rows, w_at,
-              out + m * p.m * out_pitch + block * width, out_pitch);
-          for (int64_t r = 0; r < n_rows; ++r) rows[r] += m + 1 < p.m_blocks ? p.m : -m * p.m;
+        for (int64_t h = 0; h < c.out[1]; h += p.r) {
+          const int64_t count = least(p.r, c.out[1] - h);
+          // Taps that any of these rows has; a row without the tap reads zeros.
+          const Taps b = {valid_taps(c, 1, h + count - 1).first, valid_taps(c, 1, h).last};
+          const int64_t end = least(a.last, part + depth_step);
+          const int64_t n_taps = (end - part) * most(0, b.last - b.first);
+          int64_t tap = 0;
+          for (int64_t i = part; i < end; ++i)
+            for (int64_t j = b.first; j < b.last; ++j, ++tap) {
+              taps[tap] = f.packed + (block * planes + i * c.kernel[1] + j) * p.k * width;
+              for (int64_t r = 0; r < count; ++r) {
+                const int64_t at_h = (h + r) * c.stride[1] - c.low[1] + j;
+                const bool outside = at_h < 0 || at_h >= c.in[1];
+                rows[r * n_taps + tap] =
+                    outside ? zeros : padded + ((at_d + i) % ring) * slice + at_h * p.row;
+              }
+            }
+          for (int64_t m = 0; m < p.m_blocks; ++m)
+            run[count - 1](
+                rows, m * p.m, f.offsets, p.k, taps, n_taps, part == a.first,
+                out + h * out_row + m * p.m * out_pitch + block * width, out_pitch, out_row);
         }
-      T* to = f.y + ((event * c.out[0] + d) * c.out[1] + h) * c.out[2] * c.c_out;
-      const int64_t length = c.out[2] * c.c_out;
+    const int64_t length = c.out[2] * c.c_out;
+    T* to = f.y + (event * c.out[0] + d) * c.out[1] * length;
+    for (int64_t h = 0; h < c.out[1]; ++h, to += length)
       for (int64_t g = 0; g < p.groups; ++g) {
-        const float* from = out + g * out_pitch;
+        const float* from = out + h * out_row + g * out_pitch;
         const int64_t lanes = least(p.lanes, length - g * p.lanes);
         for (int64_t l = 0; l < lanes; ++l) from_float(from[l], to + g * p.lanes + l);
       }
-    }
   }
 }
 
