@@ -20,6 +20,27 @@ constexpr int64_t kDepth = 32;            // bfloat16 values in a row of a tile
 constexpr int64_t kGroups = 16;           // as in direct.cc
 constexpr int64_t kTileElements = kTile * kDepth;
 
+// The intrinsics are assembly that neither the optimiser nor AddressSanitizer looks into: tell the
+// first that memory is read and written, and touch all of a tile for the second.
+inline void touch_tile([[maybe_unused]] const void* base, [[maybe_unused]] int64_t bytes) {
+#ifdef __SANITIZE_ADDRESS__
+  for (int64_t row = 0; row < kTile; ++row)
+    for (int64_t i = 0; i < 64; ++i)
+      (void)static_cast<const volatile char*>(base)[row * bytes + i];
+#endif
+  __asm__ volatile("" ::: "memory");
+}
+#define LOAD_TILE(tile, base, bytes) \
+  do {                               \
+    touch_tile(base, bytes);         \
+    _tile_loadd(tile, base, bytes);  \
+  } while (0)
+#define STORE_TILE(tile, base, bytes) \
+  do {                                \
+    touch_tile(base, bytes);          \
+    _tile_stored(tile, base, bytes);  \
+  } while (0)
+
 struct alignas(64) TileShapes {
   uint8_t palette = 1, start_row = 0, reserved[14] = {};
   uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
@@ -98,47 +119,47 @@ void sum_tiles(const bfloat* const* rows, const bfloat* const* taps, int64_t n_r
     const bfloat *a = rows[r], *b = taps[r];
     for (int64_t k = 0; k < k_tiles; ++k, a += kDepth, b += NB * kTileElements) {
       if constexpr (NB == 2) {
-        _tile_loadd(6, b, 64);
-        _tile_loadd(7, b + kTileElements, 64);
-        _tile_loadd(4, a, bytes);
+        LOAD_TILE(6, b, 64);
+        LOAD_TILE(7, b + kTileElements, 64);
+        LOAD_TILE(4, a, bytes);
         _tile_dpbf16ps(0, 4, 6);
         _tile_dpbf16ps(1, 4, 7);
         if constexpr (MB > 1) {
-          _tile_loadd(5, a + 16 * step, bytes);
+          LOAD_TILE(5, a + 16 * step, bytes);
           _tile_dpbf16ps(2, 5, 6);
           _tile_dpbf16ps(3, 5, 7);
         }
       } else {
-        _tile_loadd(7, b, 64);
-        _tile_loadd(4, a, bytes);
+        LOAD_TILE(7, b, 64);
+        LOAD_TILE(4, a, bytes);
         _tile_dpbf16ps(0, 4, 7);
         if constexpr (MB > 1) {
-          _tile_loadd(5, a + 16 * step, bytes);
+          LOAD_TILE(5, a + 16 * step, bytes);
           _tile_dpbf16ps(1, 5, 7);
         }
         if constexpr (MB > 2) {
-          _tile_loadd(6, a + 32 * step, bytes);
+          LOAD_TILE(6, a + 32 * step, bytes);
           _tile_dpbf16ps(2, 6, 7);
         }
         if constexpr (MB > 3) {
-          _tile_loadd(4, a + 48 * step, bytes);
+          LOAD_TILE(4, a + 48 * step, bytes);
           _tile_dpbf16ps(3, 4, 7);
         }
       }
     }
   }
   const int64_t pitch = out_pitch * 4;
-  _tile_stored(0, out, pitch);
+  STORE_TILE(0, out, pitch);
   if constexpr (NB == 2) {
-    _tile_stored(1, out + 16, pitch);
+    STORE_TILE(1, out + 16, pitch);
     if constexpr (MB > 1) {
-      _tile_stored(2, out + 16 * out_pitch, pitch);
-      _tile_stored(3, out + 16 * out_pitch + 16, pitch);
+      STORE_TILE(2, out + 16 * out_pitch, pitch);
+      STORE_TILE(3, out + 16 * out_pitch + 16, pitch);
     }
   } else {
-    if constexpr (MB > 1) _tile_stored(1, out + 16 * out_pitch, pitch);
-    if constexpr (MB > 2) _tile_stored(2, out + 32 * out_pitch, pitch);
-    if constexpr (MB > 3) _tile_stored(3, out + 48 * out_pitch, pitch);
+    if constexpr (MB > 1) STORE_TILE(1, out + 16 * out_pitch, pitch);
+    if constexpr (MB > 2) STORE_TILE(2, out + 32 * out_pitch, pitch);
+    if constexpr (MB > 3) STORE_TILE(3, out + 48 * out_pitch, pitch);
   }
 }
 
@@ -405,41 +426,41 @@ void pair_slice(const Conv& c, const TileGradientPlan& p, const bfloat* dy, bflo
 template <int MB, int NB>
 void add_products(const bfloat* const* x, int64_t x_bytes, const bfloat* dy, int64_t width,
                   int64_t chunks, float* const* sums) {
-  _tile_loadd(0, sums[0], 64);
-  if constexpr (NB > 1) _tile_loadd(1, sums[0] + 256, 64);
-  if constexpr (NB > 2) _tile_loadd(2, sums[0] + 512, 64);
-  if constexpr (MB > 1) _tile_loadd(3, sums[1], 64);
-  if constexpr (MB > 1 && NB > 1) _tile_loadd(4, sums[1] + 256, 64);
-  if constexpr (MB > 1 && NB > 2) _tile_loadd(5, sums[1] + 512, 64);
+  LOAD_TILE(0, sums[0], 64);
+  if constexpr (NB > 1) LOAD_TILE(1, sums[0] + 256, 64);
+  if constexpr (NB > 2) LOAD_TILE(2, sums[0] + 512, 64);
+  if constexpr (MB > 1) LOAD_TILE(3, sums[1], 64);
+  if constexpr (MB > 1 && NB > 1) LOAD_TILE(4, sums[1] + 256, 64);
+  if constexpr (MB > 1 && NB > 2) LOAD_TILE(5, sums[1] + 512, 64);
   for (int64_t i = 0; i < chunks; ++i, dy += kTile * width) {
-    _tile_loadd(6, x[0] + i * kDepth, x_bytes);
-    _tile_loadd(7, dy, width * 2);
+    LOAD_TILE(6, x[0] + i * kDepth, x_bytes);
+    LOAD_TILE(7, dy, width * 2);
     _tile_dpbf16ps(0, 6, 7);
     if constexpr (NB > 1) {
-      _tile_loadd(7, dy + 32, width * 2);
+      LOAD_TILE(7, dy + 32, width * 2);
       _tile_dpbf16ps(1, 6, 7);
     }
     if constexpr (NB > 2) {
-      _tile_loadd(7, dy + 64, width * 2);
+      LOAD_TILE(7, dy + 64, width * 2);
       _tile_dpbf16ps(2, 6, 7);
     }
     if constexpr (MB > 1) {
-      _tile_loadd(6, x[1] + i * kDepth, x_bytes);
+      LOAD_TILE(6, x[1] + i * kDepth, x_bytes);
       if constexpr (NB > 2) _tile_dpbf16ps(5, 6, 7);
       if constexpr (NB > 1) {
-        if constexpr (NB > 2) _tile_loadd(7, dy + 32, width * 2);
+        if constexpr (NB > 2) LOAD_TILE(7, dy + 32, width * 2);
         _tile_dpbf16ps(4, 6, 7);
-        _tile_loadd(7, dy, width * 2);
+        LOAD_TILE(7, dy, width * 2);
       }
       _tile_dpbf16ps(3, 6, 7);
     }
   }
-  _tile_stored(0, sums[0], 64);
-  if constexpr (NB > 1) _tile_stored(1, sums[0] + 256, 64);
-  if constexpr (NB > 2) _tile_stored(2, sums[0] + 512, 64);
-  if constexpr (MB > 1) _tile_stored(3, sums[1], 64);
-  if constexpr (MB > 1 && NB > 1) _tile_stored(4, sums[1] + 256, 64);
-  if constexpr (MB > 1 && NB > 2) _tile_stored(5, sums[1] + 512, 64);
+  STORE_TILE(0, sums[0], 64);
+  if constexpr (NB > 1) STORE_TILE(1, sums[0] + 256, 64);
+  if constexpr (NB > 2) STORE_TILE(2, sums[0] + 512, 64);
+  if constexpr (MB > 1) STORE_TILE(3, sums[1], 64);
+  if constexpr (MB > 1 && NB > 1) STORE_TILE(4, sums[1] + 256, 64);
+  if constexpr (MB > 1 && NB > 2) STORE_TILE(5, sums[1] + 512, 64);
 }
 
 // All products of the row tiles at x with one slice of dy, for one second tap.
