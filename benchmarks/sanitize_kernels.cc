@@ -90,9 +90,10 @@ int main(int argc, char** argv) {
       Conv c{};
       c.n = between(1, 4), c.c_in = channels[draw() % 10], c.c_out = channels[draw() % 10];
       bool fits = true;
-      const bool strided = draw() % 3 == 0;
+      const bool strided = draw() % 3 == 0, flat = draw() % 4 == 0;  // flat: images of one slice
       for (int i = 0; i < 3; ++i) {
-        c.in[i] = between(1, 12), c.kernel[i] = between(1, 6), c.stride[i] = strided ? between(1, 3) : 1;
+        c.in[i] = !flat ? between(1, 12) : i == 0 ? 1 : between(1, i == 1 ? 20 : 130);
+        c.kernel[i] = between(1, 6), c.stride[i] = strided ? between(1, 3) : 1;
         c.low[i] = between(-2, 5);
         const int64_t room = c.in[i] + c.low[i] + between(-2, 5) - c.kernel[i];
         fits = fits && room >= 0;
