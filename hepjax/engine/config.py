@@ -4,6 +4,7 @@ A setting is checked when its dataclass is made, so a bad one never reaches a st
 that every workload shares are defined here; a workload adds its own groups beside them.
 """
 
+import contextlib
 import dataclasses
 import difflib
 import types
@@ -193,10 +194,8 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         require(len(kinds) == len(value), key, f"a list of {len(kinds)}", value)
         return tuple(_convert(kind, v, key) for kind, v in zip(kinds, value, strict=True))
     if hint is float and not isinstance(value, bool):
-        try:
+        with contextlib.suppress(TypeError, ValueError):
             return float(value)  # also "1e-3", which YAML reads as text
-        except (TypeError, ValueError):
-            pass
     elif type(value) is hint:
         return value
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}

@@ -71,6 +71,18 @@ def guarded_step(
     return TrainState(state.step + 1, skipped, model), metrics | {"skipped": skipped}
 
 
+def compiled_step(
+    workload: Workload, cfg: Any, steps_per_epoch: int, shardings: Any, mesh: jax.sharding.Mesh
+) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+    """``guarded_step`` over the mesh; the state that goes in is gone afterwards."""
+    return jax.jit(
+        partial(guarded_step, workload, cfg, steps_per_epoch),
+        in_shardings=(shardings, over_data(mesh)),
+        out_shardings=(shardings, replicated(mesh)),
+        donate_argnums=0,
+    )
+
+
 def train(
     workload: Workload,
     cfg: Any,
@@ -101,12 +113,7 @@ def train(
             records.append(metrics_file, {"event": "resume", "step": start})
         if start >= total:
             return Outcome(start, start // steps_per_epoch, None)
-        update = jax.jit(
-            partial(guarded_step, workload, cfg, steps_per_epoch),
-            in_shardings=(shardings, over_data(mesh)),
-            out_shardings=(shardings, replicated(mesh)),
-            donate_argnums=0,
-        )
+        update = compiled_step(workload, cfg, steps_per_epoch, shardings, mesh)
         validate = _validator(workload, cfg, sources.validation, shardings.model, mesh)
         stream = batches.training_batches(
             sources.train, cfg.input, size, cfg.train.seed, start, total
