@@ -222,6 +222,29 @@ def test_batch_and_event_spread_over_devices_give_the_same(path, tmp_path):
     assert done.stdout.strip() == "same"
 
 
+BITS = """
+import hashlib, os, sys
+if sys.argv[1:] == ["one thread"]:
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+import jax, jax.numpy as jnp, numpy as np
+from hepjax.ops import conv3d
+draw = np.random.default_rng(0).normal
+for dtype in ("float32", "bfloat16"):
+    x = jnp.asarray(draw(size=(3, 7, 6, 9, 8)), dtype)
+    w = jnp.asarray(draw(size=(5, 5, 5, 8, 8)), dtype)
+    y, pull = jax.vjp(conv3d, x, w)
+    print(*(hashlib.sha256(np.asarray(a).tobytes()).hexdigest() for a in (y, *pull(y))))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="threads cannot be limited")
+def test_values_and_gradients_have_the_same_bits_on_one_thread():
+    one, all_ = run_python(BITS, "one thread"), run_python(BITS)
+    assert one.returncode == 0, one.stderr[-2000:]
+    assert len(one.stdout.split()) == 6
+    assert one.stdout == all_.stdout
+
+
 ONE = """
 import jax.numpy as jnp
 from hepjax.ops import active_conv3d, conv3d
@@ -232,9 +255,9 @@ print(active_conv3d()["path"])
 """
 
 
-def run_python(code, **environment):
+def run_python(code, *arguments, **environment):
     return subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, *arguments],
         env={**os.environ, "JAX_PLATFORMS": "cpu", **environment},
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip

@@ -20,7 +20,8 @@ constexpr int V = HEPJAX_LANES;
 constexpr int kAccumulators = HEPJAX_REGISTERS == 32 ? 28 : 12;
 constexpr int kMaxVectors = 4;
 constexpr int kMaxChannelsDot = 2;
-constexpr int64_t kKernelBytes = 512 << 10;
+constexpr int64_t kKernelBytes = 512 << 10;  // of a packed kernel that stays in the second cache
+constexpr int64_t kStripBytes = 32 << 10;    // of rows at work, in the first cache
 constexpr int kGroups = 16;  // partial kernel gradients; fixed, so that sums do not depend on threads
 
 typedef float vec __attribute__((vector_size(V * 4)));
@@ -156,11 +157,14 @@ void spread_row(const Conv& c, const Plan& p, const T* x, float* out) {
   memset(out, 0, static_cast<size_t>(p.row) * 4);
   const int64_t step = p.phases * p.pitch;
   const int64_t end = least(c.in[2], p.pitch * p.phases - c.low[2]);
-  for (int64_t at = most(0, -c.low[2]); at < end; ++at) {
-    const int64_t cell = at + c.low[2];
-    float* to = out + (cell % p.phases) * p.pitch + cell / p.phases;
+  const int64_t begin = most(0, -c.low[2]);
+  int64_t phase = (begin + c.low[2]) % p.phases;
+  float* to = out + (begin + c.low[2]) / p.phases;
+  for (int64_t at = begin; at < end; ++at) {
     const T* from = x + at * c.c_in;
-    for (int64_t i = 0; i < c.c_in; ++i) to[i * step] = to_float(from[i]);
+    float* const here = to + phase * p.pitch;
+    for (int64_t i = 0; i < c.c_in; ++i) here[i * step] = to_float(from[i]);
+    if (++phase == p.phases) phase = 0, ++to;
   }
 }
 
@@ -191,8 +195,10 @@ void lanes_task(void* arg, int64_t task) {
   const int64_t out_row = p.m * p.m_blocks * out_pitch;
   // Taps of one depth at a time if the kernel would not stay in the cache from row to row.
   const int64_t depth_step = planes * p.k * out_pitch * 4 > kKernelBytes ? 1 : c.kernel[0];
+  const int64_t fitting = round_up(most(1, kStripBytes / (out_row * 4)), p.r);
+  const int64_t strip = depth_step == 1 ? c.out[1] : least(c.out[1], fitting);
   Buffer slices, row, lists;
-  if (!slices.allocate((ring * slice + p.row + V) * 4) || !row.allocate(c.out[1] * out_row * 4) ||
+  if (!slices.allocate((ring * slice + p.row + V) * 4) || !row.allocate(strip * out_row * 4) ||
       !lists.allocate(planes * (p.r + 1) * 8)) {
     f.failed = true;
     return;
@@ -214,39 +220,42 @@ void lanes_task(void* arg, int64_t task) {
       for (int64_t h = 0; h < c.in[1]; ++h)
         spread_row(c, p, f.x + ((event * c.in[0] + prepared) * cells + h * c.in[2]) * c.c_in,
                    padded + (prepared % ring) * slice + h * p.row);
-    if (a.first >= a.last) memset(out, 0, static_cast<size_t>(c.out[1] * out_row) * 4);
-    for (int64_t part = a.first; part < a.last; part += depth_step)
-      for (int64_t block = 0; block < p.vector_blocks; ++block)
-        for (int64_t h = 0; h < c.out[1]; h += p.r) {
-          const int64_t count = least(p.r, c.out[1] - h);
-          // Taps that any of these rows has; a row without the tap reads zeros.
-          const Taps b = {valid_taps(c, 1, h + count - 1).first, valid_taps(c, 1, h).last};
-          const int64_t end = least(a.last, part + depth_step);
-          const int64_t n_taps = (end - part) * most(0, b.last - b.first);
-          int64_t tap = 0;
-          for (int64_t i = part; i < end; ++i)
-            for (int64_t j = b.first; j < b.last; ++j, ++tap) {
-              taps[tap] = f.packed + (block * planes + i * c.kernel[1] + j) * p.k * width;
-              for (int64_t r = 0; r < count; ++r) {
-                const int64_t at_h = (h + r) * c.stride[1] - c.low[1] + j;
-                const bool outside = at_h < 0 || at_h >= c.in[1];
-                rows[r * n_taps + tap] =
-                    outside ? zeros : padded + ((at_d + i) % ring) * slice + at_h * p.row;
-              }
-            }
-          for (int64_t m = 0; m < p.m_blocks; ++m)
-            run[count - 1](
-                rows, m * p.m, f.offsets, p.k, taps, n_taps, part == a.first,
-                out + h * out_row + m * p.m * out_pitch + block * width, out_pitch, out_row);
-        }
     const int64_t length = c.out[2] * c.c_out;
     T* to = f.y + (event * c.out[0] + d) * c.out[1] * length;
-    for (int64_t h = 0; h < c.out[1]; ++h, to += length)
-      for (int64_t g = 0; g < p.groups; ++g) {
-        const float* from = out + h * out_row + g * out_pitch;
-        const int64_t lanes = least(p.lanes, length - g * p.lanes);
-        for (int64_t l = 0; l < lanes; ++l) from_float(from[l], to + g * p.lanes + l);
-      }
+    for (int64_t top = 0; top < c.out[1]; top += strip) {
+      const int64_t bottom = least(c.out[1], top + strip);
+      if (a.first >= a.last) memset(out, 0, static_cast<size_t>(strip * out_row) * 4);
+      for (int64_t part = a.first; part < a.last; part += depth_step)
+        for (int64_t block = 0; block < p.vector_blocks; ++block)
+          for (int64_t h = top; h < bottom; h += p.r) {
+            const int64_t count = least(p.r, bottom - h);
+            // Taps that any of these rows has; a row without the tap reads zeros.
+            const Taps b = {valid_taps(c, 1, h + count - 1).first, valid_taps(c, 1, h).last};
+            const int64_t end = least(a.last, part + depth_step);
+            const int64_t n_taps = (end - part) * most(0, b.last - b.first);
+            int64_t tap = 0;
+            for (int64_t i = part; i < end; ++i)
+              for (int64_t j = b.first; j < b.last; ++j, ++tap) {
+                taps[tap] = f.packed + (block * planes + i * c.kernel[1] + j) * p.k * width;
+                for (int64_t r = 0; r < count; ++r) {
+                  const int64_t at_h = (h + r) * c.stride[1] - c.low[1] + j;
+                  const bool outside = at_h < 0 || at_h >= c.in[1];
+                  rows[r * n_taps + tap] =
+                      outside ? zeros : padded + ((at_d + i) % ring) * slice + at_h * p.row;
+                }
+              }
+            for (int64_t m = 0; m < p.m_blocks; ++m)
+              run[count - 1](rows, m * p.m, f.offsets, p.k, taps, n_taps, part == a.first,
+                             out + (h - top) * out_row + m * p.m * out_pitch + block * width,
+                             out_pitch, out_row);
+          }
+      for (int64_t h = top; h < bottom; ++h, to += length)
+        for (int64_t g = 0; g < p.groups; ++g) {
+          const float* from = out + (h - top) * out_row + g * out_pitch;
+          const int64_t lanes = least(p.lanes, length - g * p.lanes);
+          for (int64_t l = 0; l < lanes; ++l) from_float(from[l], to + g * p.lanes + l);
+        }
+    }
   }
 }
 
@@ -478,6 +487,7 @@ void gradient_task(void* arg, int64_t task) {
   // Slack: the last vector and the last block of scalars reach past the end of a run.
   const int64_t slack = p.vector_blocks * p.vectors * V + p.m_blocks * p.m;
   const int64_t dy_row = c.out[2] * c.c_out, dy_slice = c.out[1] * dy_row;
+  const int64_t strip = most(1, 4 * kStripBytes / ((c.stride[1] * row + dy_row) * 4));
   Buffer x_buffer, dy_buffer;
   if (!x_buffer.allocate((ring * slice + slack) * 4) || !dy_buffer.allocate((dy_slice + slack) * 4)) {
     g.failed = true;
@@ -507,26 +517,28 @@ void gradient_task(void* arg, int64_t task) {
                   x + (prepared % ring) * slice + h * row);
       const T* from = g.dy + (event * c.out[0] + d) * dy_slice;
       for (int64_t i = 0; i < dy_slice; ++i) dy[i] = to_float(from[i]);
-      for (int64_t i = a.first; i < a.last; ++i)
-        for (int64_t b = 0; b < c.kernel[1]; ++b) {
-          const Taps h = valid_outputs(c, 1, b);
-          if (h.first >= h.last) continue;
-          const float* xp = x + ((at_d + i) % ring) * slice +
-                            (h.first * c.stride[1] + b - c.low[1]) * row;
-          const float* dyp = dy + h.first * dy_row;
-          float* to = sums + (i * c.kernel[1] + b) * block_tiles * p.tile;
-          for (int64_t n = 0; n < p.vector_blocks; ++n)
-            for (int64_t m = 0; m < p.m_blocks; ++m, to += p.tile) {
-              const int64_t lane = n * p.vectors * V, scalar = m * p.m;
-              const int64_t x_step = c.stride[2] * c.c_in, x_row = c.stride[1] * row;
-              if (p.run_in_lanes)
-                run(xp + lane, x_step, x_row, dyp + scalar, c.c_out, dy_row, h.last - h.first,
-                    c.out[2], to);
-              else
-                run(dyp + lane, c.c_out, dy_row, xp + scalar, x_step, x_row, h.last - h.first,
-                    c.out[2], to);
-            }
-        }
+      for (int64_t top = 0; top < c.out[1]; top += strip)
+        for (int64_t i = a.first; i < a.last; ++i)
+          for (int64_t b = 0; b < c.kernel[1]; ++b) {
+            Taps h = valid_outputs(c, 1, b);
+            h = {most(h.first, top), least(h.last, top + strip)};
+            if (h.first >= h.last) continue;
+            const float* xp = x + ((at_d + i) % ring) * slice +
+                              (h.first * c.stride[1] + b - c.low[1]) * row;
+            const float* dyp = dy + h.first * dy_row;
+            float* to = sums + (i * c.kernel[1] + b) * block_tiles * p.tile;
+            for (int64_t n = 0; n < p.vector_blocks; ++n)
+              for (int64_t m = 0; m < p.m_blocks; ++m, to += p.tile) {
+                const int64_t lane = n * p.vectors * V, scalar = m * p.m;
+                const int64_t x_step = c.stride[2] * c.c_in, x_row = c.stride[1] * row;
+                if (p.run_in_lanes)
+                  run(xp + lane, x_step, x_row, dyp + scalar, c.c_out, dy_row, h.last - h.first,
+                      c.out[2], to);
+                else
+                  run(dyp + lane, c.c_out, dy_row, xp + scalar, x_step, x_row, h.last - h.first,
+                      c.out[2], to);
+              }
+          }
     }
   }
 }
