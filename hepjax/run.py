@@ -12,7 +12,13 @@ from numpy.typing import ArrayLike
 
 from hepjax import workloads
 from hepjax.engine import records, rundir
-from hepjax.engine.checkpoint import best_step, complete_steps, read_manifest, restore
+from hepjax.engine.checkpoint import (
+    best_first,
+    complete_steps,
+    read_manifest,
+    restore,
+    restore_first,
+)
 from hepjax.engine.config import to_settings
 from hepjax.engine.mesh import make_mesh, replicated
 from hepjax.engine.train import init_state
@@ -87,24 +93,26 @@ def load(run_dir: str | Path, step: int | None = None) -> Run:
 
     Args:
       step: the checkpoint wanted; by default the best of the last epochs (by the score that the
-        workload names), as published.
+        workload names), as published, or the next best with a warning if that one is damaged.
     Raises:
-      InputError: no run directory, no such checkpoint, or it does not verify.
+      InputError: no run directory, no such checkpoint, or none that verifies.
     """
     directory = Path(run_dir)
     settings = rundir.read_settings(directory)
     workload, cfg = workloads.configure(settings)
     folder = directory / "checkpoints"
-    chosen = best_step(folder) if step is None else step
-    if chosen not in complete_steps(folder):
-        raise InputError(
-            f"{folder}: expected a checkpoint of step {chosen}, found {complete_steps(folder)}"
-        )
+    known = complete_steps(folder)
+    if not known or step not in (None, *known):
+        wanted = "checkpoints" if step is None else f"a checkpoint of step {step}"
+        raise InputError(f"{folder}: expected {wanted}, found {known or 'none; train first'}")
     mesh = make_mesh(type(cfg.mesh)(), len(jax.devices()))
     abstract = jax.tree.map(
         lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=replicated(mesh)),
         jax.eval_shape(lambda: init_state(workload, cfg)),
     )
-    state = restore(folder, chosen, abstract)
+    if step is not None:
+        chosen, state = step, restore(folder, step, abstract)
+    else:
+        chosen, state = restore_first(folder, best_first(folder), abstract) or (0, None)
     epoch = float(read_manifest(folder, chosen)["epoch"])
     return Run(directory, workload, cfg, chosen, epoch, state.model)

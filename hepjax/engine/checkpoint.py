@@ -125,18 +125,18 @@ def read_manifest(folder: Path, step: int) -> dict[str, Any]:
     return manifest
 
 
-def best_step(folder: Path) -> int:
-    """The epoch checkpoint of lowest score among those kept; the newest if none has a score.
+def best_first(folder: Path) -> list[int]:
+    """The checkpoints, the epoch of lowest score first; those without a score last, newest first.
 
-    Raises:
-      InputError: there is no checkpoint.
+    The score is kept for the last epochs only, so this is the published choice of the best epoch.
     """
-    steps = complete_steps(folder)
-    if not steps:
-        raise InputError(f"{folder}: expected checkpoints, found none; train first")
-    scores = {step: read_manifest(folder, step).get("score") for step in steps}
-    scored = {step: score for step, score in scores.items() if score is not None}
-    return min(scored, key=lambda step: (scored[step], -step)) if scored else steps[-1]
+    scores = {}
+    for step in complete_steps(folder):
+        try:
+            scores[step] = read_manifest(folder, step).get("score")
+        except InputError:
+            scores[step] = None  # restoring it will say what is wrong
+    return sorted(scores, key=lambda s: (scores[s] is None, scores[s] or 0.0, -s))
 
 
 def verify(folder: Path, step: int) -> dict[str, Any]:
@@ -179,23 +179,21 @@ def restore(folder: Path, step: int, abstract: Any) -> Any:
         ) from error
 
 
-def restore_newest(folder: Path, abstract: Any) -> tuple[int, Any] | None:
-    """The newest checkpoint that verifies, and its step; damaged ones are named on standard error.
+def restore_first(folder: Path, steps: list[int], abstract: Any) -> tuple[int, Any] | None:
+    """The first of ``steps`` that verifies, and its state; standard error names damaged ones.
 
     Returns:
-      None when nothing was ever saved.
+      None when there are no steps.
     Raises:
-      InputError: there are checkpoints, and none can be used.
+      InputError: there are, and none can be used.
     """
-    steps = complete_steps(folder)
-    for step in reversed(steps):
+    last_error = None
+    for step in steps:
         try:
             return step, restore(folder, step, abstract)
         except InputError as error:
             last_error = error
-            print(
-                f"hepjax: warning: {error}; falling back to the checkpoint before", file=sys.stderr
-            )
-    if steps:
+            print(f"hepjax: warning: {error}; falling back to the next best", file=sys.stderr)
+    if last_error is not None:
         raise InputError(f"{folder}: expected a usable checkpoint, found none; {last_error}")
     return None

@@ -16,11 +16,11 @@ import jax.numpy as jnp
 
 from hepjax.engine import input as batches
 from hepjax.engine import records
-from hepjax.engine.checkpoint import Checkpoints, best_step, restore, restore_newest
+from hepjax.engine.checkpoint import Checkpoints, best_first, complete_steps, restore_first
 from hepjax.engine.mesh import make_mesh, over_data, replicated, state_shardings
 from hepjax.engine.rundir import Goodput, provenance
 from hepjax.engine.workload import Batch, Metrics, State, Workload
-from hepjax.errors import TrainingError
+from hepjax.errors import InputError, TrainingError
 from hepjax.progress import progress
 
 STEPS_IN_FLIGHT = 2
@@ -163,13 +163,15 @@ def _begin_or_restore(
     placed = jax.tree.map(
         lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), abstract, shardings
     )
-    restored = restore_newest(folder, placed)
+    restored = restore_first(folder, complete_steps(folder)[::-1], placed)
     if restored is not None:
         return *restored, shardings
     if cfg.train.warm_start:
         earlier = Path(cfg.train.warm_start) / "checkpoints"
-        state = restore(earlier, best_step(earlier), placed)
-        return 0, replace(state, step=jnp.zeros_like(state.step)), shardings
+        found = restore_first(earlier, best_first(earlier), placed)
+        if found is None:
+            raise InputError(f"train.warm_start: expected a trained run, found none in {earlier}")
+        return 0, replace(found[1], step=jnp.zeros_like(found[1].step)), shardings
     # Born on its devices: no copy of the whole state on the host.
     return 0, jax.jit(begin, out_shardings=shardings)(), shardings
 

@@ -67,15 +67,17 @@ def test_generate_writes_the_published_layout(tiny_run, tmp_path, capsys):
         np.testing.assert_array_equal(file["target"][:, 1], energy)
 
 
-def test_a_damaged_best_checkpoint_is_refused(tiny_run):
+def test_a_damaged_best_checkpoint_falls_back_and_says_so(tiny_run, capsys):
     run = hepjax.load(tiny_run)
     folder = tiny_run / "checkpoints" / f"step_{run.step}"
     path = max((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
     good = path.read_bytes()
     try:
         path.write_bytes(good[:99] + bytes([good[99] ^ 1]) + good[100:])
+        assert hepjax.load(tiny_run).step != run.step
+        assert f"{path}: expected the file of the manifest" in capsys.readouterr().err
         with pytest.raises(InputError, match=path.name):
-            hepjax.load(tiny_run)
+            hepjax.load(tiny_run, step=run.step)
     finally:
         path.write_bytes(good)
 

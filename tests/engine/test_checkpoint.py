@@ -8,8 +8,9 @@ import pytest
 from hepjax.engine.checkpoint import (
     MANIFEST,
     Checkpoints,
+    best_first,
     complete_steps,
-    restore_newest,
+    restore_first,
     verify,
 )
 from hepjax.errors import InputError
@@ -25,12 +26,16 @@ def folder(tmp_path):
     return tmp_path / "checkpoints"
 
 
+def newest(folder, abstract=ABSTRACT):
+    return restore_first(folder, complete_steps(folder)[::-1], abstract)
+
+
 def files(folder, step):
     return sorted(p for p in (folder / f"step_{step}").rglob("*") if p.is_file())
 
 
 def test_the_newest_is_restored(folder):
-    step, state = restore_newest(folder, ABSTRACT)
+    step, state = newest(folder)
     assert step == 2
     np.testing.assert_array_equal(state["w"], np.arange(64.0) * 2)
 
@@ -43,7 +48,7 @@ def test_a_flipped_bit_in_any_file_falls_back_and_says_so(folder, capsys):
         damaged = bytearray(good)
         damaged[len(damaged) // 2] ^= 4
         path.write_bytes(damaged)
-        step, state = restore_newest(folder, ABSTRACT)
+        step, state = newest(folder)
         assert step == 1
         np.testing.assert_array_equal(state["w"], np.arange(64.0))
         assert "falling back" in capsys.readouterr().err
@@ -60,14 +65,14 @@ def test_other_damage_falls_back(folder, damage):
         path.unlink()
     else:
         (folder / "step_2" / MANIFEST).write_text("{}")
-    assert restore_newest(folder, ABSTRACT)[0] == 1
+    assert newest(folder)[0] == 1
 
 
 def test_nothing_usable_is_an_error(folder):
     for step in (1, 2):
         (folder / f"step_{step}" / MANIFEST).write_text("not json")
     with pytest.raises(InputError, match="usable checkpoint"):
-        restore_newest(folder, ABSTRACT)
+        newest(folder)
 
 
 def test_a_save_without_manifest_never_finished(folder):
@@ -79,9 +84,17 @@ def test_a_save_without_manifest_never_finished(folder):
 
 
 def test_no_checkpoint_at_all(tmp_path):
-    assert restore_newest(tmp_path, ABSTRACT) is None
+    assert newest(tmp_path) is None
 
 
 def test_state_of_another_shape_is_refused(folder):
     with pytest.raises(InputError, match="this configuration"):
-        restore_newest(folder, {"w": jax.ShapeDtypeStruct((65,), jnp.float32)})
+        newest(folder, {"w": jax.ShapeDtypeStruct((65,), jnp.float32)})
+
+
+def test_the_best_epoch_comes_first(tmp_path):
+    scores = [0.3, 0.1, 0.1, 0.0, None, float("nan")]
+    with Checkpoints(tmp_path, keep=9) as checkpoints:
+        for step, score in enumerate(scores):
+            checkpoints.save(step, {"w": jnp.zeros(64)}, {"epoch": step, "score": score})
+    assert best_first(tmp_path) == [3, 2, 1, 0, 5, 4]
