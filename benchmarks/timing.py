@@ -28,6 +28,8 @@ except ModuleNotFoundError:
 Runs = dict[str, Callable[[], Any]]
 Times = dict[str, list[float]]
 
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+"""CPU time is for a process pinned to one core of a machine that others use too."""
 PAUSE = 0.02
 """Seconds before each sample, in which the idle threads of the form before stop spinning."""
 SAMPLE = 0.1
@@ -42,27 +44,27 @@ def use_all_cores() -> int:
     return cores
 
 
-def paired(runs: Runs, rounds: int) -> Times:
+def paired(runs: Runs, rounds: int, clock: str = "wall") -> Times:
     """Seconds a call of each form, one sample in each round, in an order that rotates.
 
-    Each form has been called once before the first round: what is compiled is compiled.
+    Each form has been called twice before the first round: what is compiled is compiled.
     """
-    calls = {}
+    now, calls = CLOCKS[clock], {}
     for name, run in runs.items():
         run()
-        start = time.perf_counter()
+        start = now()
         run()
-        calls[name] = max(1, math.ceil(SAMPLE / (time.perf_counter() - start)))
+        calls[name] = max(1, math.ceil(SAMPLE / (now() - start)))
     times: Times = {name: [] for name in runs}
     names = list(runs)
     for index in range(rounds):
         shift = index % len(names)
         for name in names[shift:] + names[:shift]:
             time.sleep(PAUSE)
-            start = time.perf_counter()
+            start = now()
             for _ in range(calls[name]):
                 runs[name]()
-            times[name].append((time.perf_counter() - start) / calls[name])
+            times[name].append((now() - start) / calls[name])
     return times
 
 
@@ -78,7 +80,7 @@ def summary(times: list[float]) -> dict[str, Any]:
     return {"median_s": statistics.median(times), "min_s": min(times), "samples_s": times}
 
 
-def matmul_rates(size: int = 2048, rounds: int = 7) -> dict[str, dict[str, float]]:
+def matmul_rates(clock: str, size: int = 2048, rounds: int = 7) -> dict[str, dict[str, float]]:
     """GFLOP/s of a square matrix product by precision and framework, best of ``rounds``.
 
     The ceiling that a convolution is measured against is the better framework's.
@@ -92,9 +94,14 @@ def matmul_rates(size: int = 2048, rounds: int = 7) -> dict[str, dict[str, float
         if torch is not None:
             t = torch.ones(size, size, dtype=getattr(torch, precision))
             runs["pytorch"] = lambda t=t: t @ t
-        times = paired(runs, rounds)
+        times = paired(runs, rounds, clock)
         rates[precision] = {name: 2e-9 * size**3 / min(taken) for name, taken in times.items()}
     return rates
+
+
+def rounded(rates: dict[str, dict[str, float]]) -> dict[str, dict[str, int]]:
+    """The rates to print."""
+    return {k: {name: round(rate) for name, rate in v.items()} for k, v in rates.items()}
 
 
 def machine() -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Speed of the whole 3DGAN update in hepjax and in PyTorch, paired in one process.
 
     python benchmarks/train_step.py --batch 8 32 128 --precision float32 bfloat16 --json step.json
+    taskset -c 1 python benchmarks/train_step.py --batch 4 --clock cpu      where others work too
 
 One update is the published one: discriminator on real and on fake showers, generator twice. Both
 sides start from the same weights and do the same work (benchmarks/torch_gan3d.py); reading showers
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--compile", action="store_true", help="PyTorch compiled as well as eager")
     parser.add_argument("--no-torch", action="store_true", help="hepjax alone")
+    parser.add_argument("--clock", choices=timing.CLOCKS, default="wall")
     parser.add_argument("--json", type=Path, help="also write all samples to this file")
     args = parser.parse_args()
     with_torch = torch is not None and not args.no_torch
@@ -49,9 +51,9 @@ def main() -> None:
     forms += ["torch compiled"] * (with_torch and args.compile)
 
     about = timing.machine()
-    rates = timing.matmul_rates()
+    rates = timing.matmul_rates(args.clock)
     print(about)
-    print("matrix product, GFLOP/s:", _rounded(rates))
+    print("matrix product, GFLOP/s:", timing.rounded(rates))
     print(
         "\n| precision | batch | form | ms/update | events/s | ms/event | GFLOP/event | GFLOP/s "
         "| of matrix product | hepjax faster by |\n" + "|---" * 10 + "|"
@@ -60,13 +62,16 @@ def main() -> None:
     for precision in args.precision:
         for batch in args.batch:
             cfg = settings(args.config, batch, precision)
-            times = timing.paired({form: make(form, cfg) for form in forms}, args.rounds)
+            times = timing.paired(
+                {form: make(form, cfg) for form in forms}, args.rounds, args.clock
+            )
             for form in forms:
                 row = judge(cfg, times, form, max(rates[precision].values()))
                 rows.append(row)
                 print_row(row)
     if args.json:
-        content = {"config": args.config, "machine": about, "matmul_gflops": rates, "rows": rows}
+        content = {"config": args.config, "clock": args.clock, "machine": about}
+        content |= {"matmul_gflops": rates, "rows": rows}
         timing.write_json(args.json, content)
 
 
@@ -139,13 +144,10 @@ def print_row(row: dict[str, Any]) -> None:
     print(
         f"| {row['precision']} | {row['batch']} | {row['form']} | {ms:.0f} "
         f"| {row['events_per_second']:.1f} | {ms / row['batch']:.2f} "
-        f"| {row['gflop_per_event']:.2f} | {row['gflops']:.0f} | {row['of_matmul']:.2f} | {ratio} |",
+        f"| {row['gflop_per_event']:.2f} | {row['gflops']:.0f} | {row['of_matmul']:.2f} "
+        f"| {ratio} |",
         flush=True,
     )
-
-
-def _rounded(rates: dict[str, dict[str, float]]) -> dict[str, dict[str, int]]:
-    return {k: {name: round(rate) for name, rate in v.items()} for k, v in rates.items()}
 
 
 if __name__ == "__main__":
