@@ -22,9 +22,12 @@ TOLERANCE = {"float32": 2e-5, "bfloat16": 2e-2}
 
 
 def library(x, w, strides, padding):
-    return lax.conv_general_dilated(
-        x, w, strides, padding, dimension_numbers=("NDHWC", "DHWIO", "NDHWC")
-    )
+    """The library's convolution; padded before, because jaxlib 0.10.2 fails on wide padding."""
+    if isinstance(padding, str):
+        padding = lax.padtype_to_pads(x.shape[1:4], w.shape[:3], strides, padding)
+    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    dimensions = ("NDHWC", "DHWIO", "NDHWC")
+    return lax.conv_general_dilated(x, w, strides, "VALID", dimension_numbers=dimensions)
 
 
 def normal(seed, shape, dtype=jnp.float32):
@@ -62,7 +65,7 @@ def convolutions(draw, longest=7):
 
 
 @pytest.mark.parametrize("path", PATHS)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(case=convolutions(), dtype=st.sampled_from(["float32", "bfloat16"]))
 def test_values_and_gradients_are_those_of_the_library(path, case, dtype):
     n, size, kernel, (c_in, c_out), strides, padding = case
@@ -91,7 +94,7 @@ def test_layers_of_the_published_network(kernel, c_in, c_out, pad, dtype):
     )  # fmt: skip
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(case=convolutions(longest=5), scale=st.tuples(*(st.integers(1, 4),) * 3))
 def test_upsampling_fused_is_upsampling_then_convolving(case, scale):
     n, size, kernel, (c_in, c_out), _, padding = case

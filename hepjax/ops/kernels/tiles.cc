@@ -19,6 +19,7 @@ constexpr int64_t kTile = 16;             // rows of a tile, and floats in a row
 constexpr int64_t kDepth = 32;            // bfloat16 values in a row of a tile
 constexpr int64_t kGroups = 16;           // as in direct.cc
 constexpr int64_t kTileElements = kTile * kDepth;
+constexpr int64_t kStripBytes = 192 << 10;  // of dy at work, in the second cache
 
 // The intrinsics are assembly that neither the optimiser nor AddressSanitizer looks into: tell the
 // first that memory is read and written, and touch all of a tile for the second.
@@ -312,7 +313,7 @@ bool forward(const Conv& c, const void* x, const void* w, void* y, const Runner&
 // the rows of x, at a pitch whose zeros keep taps from reaching into the next row; dy is laid out as
 // pairs of cells, once for each third tap, moved by it. The second tap is a step of whole rows.
 struct TileGradientPlan {
-  int64_t pitch, length, chunks;             // cells to a row; of a row of x; steps of 32 cells
+  int64_t pitch, length, chunks, strip;      // cells to a row; of a row of x; steps of 32 cells
   int64_t depths, depth_groups, row_tiles;   // of x
   int64_t col_tiles, above, cells;           // of dy: cells before the first output; all cells
   int64_t size;                              // of the sums
@@ -332,6 +333,7 @@ TileGradientPlan make_tile_gradient_plan(const Conv& c) {
       p.depths = depths, p.depth_groups = groups, p.row_tiles = tiles, rows = groups * tiles;
   }
   p.col_tiles = divide_up(c.kernel[2] * c.c_out, kTile);
+  p.strip = most(16, kStripBytes / (p.col_tiles * kTileElements * 2));
   p.above = most(0, c.kernel[1] - 1 - c.low[1]) * p.pitch + round_up(most(0, c.low[2]), 2);
   const int64_t below = most(0, c.low[1]) * p.pitch + p.chunks * kDepth;
   const int64_t written = c.out[1] * p.pitch + c.kernel[2] + most(0, -c.low[2]);
@@ -463,15 +465,15 @@ void add_products(const bfloat* const* x, int64_t x_bytes, const bfloat* dy, int
   if constexpr (MB > 1 && NB > 2) STORE_TILE(5, sums[1] + 512, 64);
 }
 
-// All products of the row tiles at x with one slice of dy, for one second tap.
+// Products of the row tiles at x with one slice of dy, for one second tap and a strip of cells.
 void add_row_tiles(const Conv& c, const TileGradientPlan& p, const bfloat* const* x, float* const* sums,
-                   int64_t n_tiles, const bfloat* dy, int64_t b) {
+                   int64_t n_tiles, const bfloat* dy, int64_t b, int64_t strip) {
   const int64_t width = p.col_tiles * kTile * 2, moved = (b - c.low[1]) * p.pitch;
   // Steps of cells that meet an output at all.
   const int64_t before = most(0, moved - most(0, c.low[2])), outputs = c.out[1] * p.pitch;
-  const int64_t first = least(p.chunks, before / kDepth);
+  const int64_t first = most(strip * p.strip, before / kDepth);
   const int64_t end = moved + outputs + c.kernel[2] + most(0, -c.low[2]);
-  const int64_t last = end <= 0 ? 0 : least(p.chunks, divide_up(end, kDepth));
+  const int64_t last = end <= 0 ? 0 : least(least(p.chunks, (strip + 1) * p.strip), divide_up(end, kDepth));
   if (first >= last) return;
   const bfloat* const start = dy + (p.above + first * kDepth - moved) / 2 * width;
   for (int64_t m = 0; m < n_tiles; m += 2) {
@@ -535,7 +537,8 @@ void tile_gradient_task(void* arg, int64_t task) {
         have_previous = true;
       }
       pair_slice(c, p, g.dy + (event * c.out[0] + d) * c.out[1] * c.out[2] * c.c_out, dy);
-      for (int64_t b = 0; b < c.kernel[1]; ++b) {
+      for (int64_t strip_tap = 0; strip_tap < divide_up(p.chunks, p.strip) * c.kernel[1]; ++strip_tap) {
+        const int64_t b = strip_tap % c.kernel[1];
         int64_t n_tiles = 0;
         for (int64_t a = first; a < last; ++a) {
           const int64_t s = d - c.low[0] + a * p.depths;
@@ -545,7 +548,7 @@ void tile_gradient_task(void* arg, int64_t task) {
             to[n_tiles] = sums + (a * c.kernel[1] + b) * tap + i * p.col_tiles * 256;
           }
         }
-        add_row_tiles(c, p, rows, to, n_tiles, dy, b);
+        add_row_tiles(c, p, rows, to, n_tiles, dy, b, strip_tap / c.kernel[1]);
       }
     }
   }
