@@ -5,7 +5,8 @@
 From energies to cells in GeV after the threshold, noise included, with the same (untrained)
 weights; writing files is not in it. Start-up is making and first calling the function, imports
 excluded. PyTorch runs with channels_last_3d, eager and, with --compile, compiled as well; ONNX
-Runtime on the exported generator, float32 only (its CPU convolutions know no bfloat16).
+Runtime on the exported generator, float32 only (its CPU convolutions know no bfloat16). At batch 1
+in float32 PyTorch 2.13 takes its own slow convolution in two layers, and oneDNN's from batch 2 on.
 """
 
 import argparse
