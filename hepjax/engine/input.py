@@ -49,8 +49,7 @@ class BatchReader:
     processes: int = 1
 
     def __call__(self, i: int) -> Batch:
-        per_epoch = len(self.source) // self.batch_size
-        epoch, batch = divmod(int(i), per_epoch)
+        epoch, batch = divmod(int(i), per_epoch(self.source, self.batch_size))
         start = batch * self.batch_size + self.process * self.batch_size // self.processes
         stop = batch * self.batch_size + (self.process + 1) * self.batch_size // self.processes
         return self.source[self._order(epoch)[start:stop]]
@@ -64,10 +63,8 @@ def _cached_order(blocks: bytes, window: int, seed: int, epoch: int) -> np.ndarr
     return shuffled(np.frombuffer(blocks, np.int64), window, seed, epoch)
 
 
-def training_batches(
-    source: Source, cfg: InputConfig, batch_size: int, seed: int, start: int, stop: int
-) -> Iterator[Batch]:
-    """This process's rows of the global batches ``start`` to ``stop``, read ahead.
+def per_epoch(source: Source, batch_size: int) -> int:
+    """Batches in an epoch; the events of an incomplete one wait for the next epoch's shuffle.
 
     Raises:
       InputError: fewer events than one batch.
@@ -77,6 +74,13 @@ def training_batches(
             f"train.batch_size: expected at most the {len(source)} training events, "
             f"found {batch_size}"
         )
+    return len(source) // batch_size
+
+
+def training_batches(
+    source: Source, cfg: InputConfig, batch_size: int, seed: int, start: int, stop: int
+) -> Iterator[Batch]:
+    """This process's rows of the global batches ``start`` to ``stop``, read ahead."""
     read = BatchReader(
         source, batch_size, cfg.window, seed, jax.process_index(), jax.process_count()
     )

@@ -102,7 +102,7 @@ def train(
     mesh = make_mesh(cfg.mesh, cfg.train.batch_size)
     sources = workload.sources(cfg)
     size = cfg.train.batch_size
-    steps_per_epoch = max(len(sources.train) // size, 1)
+    steps_per_epoch = batches.per_epoch(sources.train, size)
     total = cfg.train.steps or cfg.train.epochs * steps_per_epoch
     metrics_file = run / "metrics.jsonl"
     signal, recent = None, []

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from toy import Line
 
 from hepjax.engine.config import InputConfig
-from hepjax.engine.input import BatchReader, evaluation_batches, shuffled, training_batches
+from hepjax.engine.input import (
+    BatchReader,
+    evaluation_batches,
+    per_epoch,
+    shuffled,
+    training_batches,
+)
 from hepjax.errors import InputError
 from hepjax.formats.source import Part
 
@@ -57,7 +63,7 @@ def test_reading_ahead_changes_nothing():
 
 def test_fewer_events_than_a_batch_is_an_error():
     with pytest.raises(InputError, match=r"train\.batch_size"):
-        training_batches(Line(n=4), InputConfig(), 8, 0, 0, 1)
+        per_epoch(Line(n=4), 8)
 
 
 def test_evaluation_masks_the_padding():
