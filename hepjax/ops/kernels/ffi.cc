@@ -1,7 +1,7 @@
 // The kernels as XLA custom calls: reads buffers and attributes, picks the instruction set, and runs
 // on XLA's own pool of threads.
+#include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <thread>
