@@ -36,10 +36,25 @@ inline void store(float* p, vec v) { __builtin_memcpy(p, &v, sizeof v); }
 }  // namespace
 }  // namespace hepjax
 
-#include "direct_forward.h"
+#include "direct_lanes.h"
+#include "direct_dot.h"
 #include "direct_gradient.h"
 
 namespace hepjax {
+namespace {
+
+template <typename T>
+bool forward_of(const Conv& c, const void* x, const void* w, void* y, const Runner& runner) {
+  const T *xt = static_cast<const T*>(x), *wt = static_cast<const T*>(w);
+  const bool dot = c.c_out <= kMaxChannelsDot && c.kernel[2] * c.c_in >= V / 2;
+  return (dot ? forward_dot<T> : forward_lanes<T>)(c, xt, wt, static_cast<T*>(y), runner);
+}
+
+bool forward(const Conv& c, const void* x, const void* w, void* y, const Runner& runner) {
+  return (c.bf16 ? forward_of<bfloat> : forward_of<float>)(c, x, w, y, runner);
+}
+
+}  // namespace
 
 const Kernels* HEPJAX_SET() {
   static const Kernels kernels = {HEPJAX_NAME, forward, kernel_gradient};
