@@ -24,7 +24,7 @@ VERBS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; return its exit code (see docs/interface.md)."""
+    """Run one command; return its exit code (listed in the README)."""
     argv = sys.argv[1:] if argv is None else argv
     parser = _parser(argv)
     args, rest = parser.parse_known_args(argv)
