@@ -190,7 +190,7 @@ def _check(workload: Workload, cfg: Any, step: int, means: dict[str, float], ski
             f"({skipped} in a row at the end); the last checkpoint is kept; lower "
             "optimizer.learning_rate or set train.on_nonfinite=skip"
         )
-    failure = None if means["skipped"] else workload.failure(cfg, means)
+    failure = None if means["skipped"] else workload.failure(cfg, step, means)
     if failure:
         raise TrainingError(f"train: {failure} at step {step}; the last checkpoint is kept")
 

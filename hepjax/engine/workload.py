@@ -58,8 +58,8 @@ class Workload(Protocol):
         """The validation metrics of all events from the sums over them; has ``score``."""
         ...
 
-    def failure(self, cfg: Any, metrics: dict[str, float]) -> str | None:
-        """Why training is beyond hope, judged on mean metrics between two records; None if not."""
+    def failure(self, cfg: Any, step: int, metrics: dict[str, float]) -> str | None:
+        """Why training is beyond hope, by the mean metrics of the record of ``step``; else None."""
         ...
 
     def sources(self, cfg: Any) -> Sources:

@@ -98,6 +98,13 @@ class DataConfig:
     """Cells below are set to 0, GeV."""
     scale: float = 100.0
     """The networks see cell energies in units of GeV / scale."""
+    power: float = 1.0
+    """... raised to this power, which lifts small cells; 0.85 is published for the variable angle.
+    Visible energies are those before it."""
+    crop: tuple[int, int] | None = None
+    """Cells kept in x and y, first and one past the last; [13, 38] cuts 51x51x25 to 25x25x25."""
+    unit: Literal["auto", "GeV", "0.02 GeV"] = "auto"
+    """Unit of the cells in the files: "0.02 GeV" is that of the variable-angle files (GeV x 50)."""
 
     def __post_init__(self) -> None:
         low, high = self.energy_range
@@ -108,6 +115,7 @@ class DataConfig:
             "data.validation_fraction", "between 0 and 1", self.validation_fraction,
         )  # fmt: skip
         require(self.scale > 0, "data.scale", "above 0", self.scale)
+        require(0 < self.power <= 1, "data.power", "above 0, at most 1", self.power)
         require(self.threshold >= 0, "data.threshold", "0 or more", self.threshold)
 
 

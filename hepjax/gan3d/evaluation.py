@@ -56,7 +56,7 @@ def real_probability(cfg: Gan3DConfig, network: Network, showers: np.ndarray) ->
     @partial(jax.jit, static_argnums=0)
     def judge(cfg: Gan3DConfig, network: Network, cells: jax.Array) -> jax.Array:
         variables = {"params": network.params, "batch_stats": network.stats}
-        shower = (cells * cfg.data.scale)[..., None]
+        shower = ((cells * cfg.data.scale) ** cfg.data.power)[..., None]
         return jax.nn.sigmoid(networks(cfg)[1].apply(variables, shower, train=False)[0])
 
     parts = []

@@ -14,7 +14,7 @@ import numpy as np
 from hepjax.engine.config import MeshConfig
 from hepjax.engine.mesh import make_mesh, over_data, replicated
 from hepjax.gan3d.config import Gan3DConfig
-from hepjax.gan3d.objective import ENERGY_UNIT, Network, networks
+from hepjax.gan3d.objective import ENERGY_UNIT, Network, cells_in_gev, networks
 
 
 def generate(
@@ -29,7 +29,7 @@ def generate(
     noise = jax.vmap(lambda key: jax.random.normal(key, (cfg.model.latent,)))(keys)
     variables = {"params": generator.params, "batch_stats": generator.stats}
     inputs = (energy / ENERGY_UNIT)[:, None] * noise
-    cells = networks(cfg)[0].apply(variables, inputs, train=False)[..., 0] / cfg.data.scale
+    cells = cells_in_gev(cfg, networks(cfg)[0].apply(variables, inputs, train=False))
     # The same threshold that the training showers passed.
     return jnp.where(cells < cfg.data.threshold, 0.0, cells)
 

@@ -129,11 +129,13 @@ class Discriminator(nn.Module):
     """Shower -> (real/fake logit, incident energy / 100 GeV, visible energy), each (n,).
 
     The published output is the sigmoid of the logit; the loss takes the logit, which is the same
-    number without overflow. The visible energy is the sum of the cells and learns nothing.
+    number without overflow. The visible energy is the sum of the cells, before they were raised to
+    ``power``, and learns nothing.
     """
 
     cfg: ModelConfig
     dtype: jnp.dtype = jnp.float32
+    power: float = 1.0
 
     @nn.compact
     def __call__(self, showers: jax.Array, train: bool) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -157,4 +159,4 @@ class Discriminator(nn.Module):
         x = x.reshape(x.shape[0], -1).astype(jnp.float32)
         logit = nn.Dense(1, name="generation")(x)[:, 0]
         energy = nn.Dense(1, name="auxiliary")(x)[:, 0]
-        return logit, energy, showers.sum(axis=(1, 2, 3, 4))
+        return logit, energy, (showers ** (1.0 / self.power)).sum(axis=(1, 2, 3, 4))

@@ -40,7 +40,7 @@ class State:
 def networks(cfg: Gan3DConfig) -> tuple[Generator, Discriminator]:
     """The modules of a configuration."""
     dtype = jnp.dtype(cfg.train.precision)
-    return Generator(cfg.model, dtype), Discriminator(cfg.model, dtype)
+    return Generator(cfg.model, dtype), Discriminator(cfg.model, dtype, cfg.data.power)
 
 
 def _transform(cfg: OptimizerConfig) -> optax.GradientTransformation:
@@ -88,16 +88,22 @@ def prepare(cfg: Gan3DConfig, raw: Batch) -> Batch:
     """Showers in GeV (n, 25, 25, 25) and energies in GeV (n,) as the networks want them.
 
     Returns:
-      ``shower`` (n, 25, 25, 25, 1) and ``sum`` (n,) in GeV x scale, ``energy`` (n,) in 100 GeV.
+      ``shower`` (n, 25, 25, 25, 1) in (GeV x scale)^power, ``sum`` (n,) in GeV x scale, ``energy``
+      (n,) in 100 GeV.
     """
     ecal = jnp.where(raw["ecal"] < cfg.data.threshold, 0.0, raw["ecal"]) * cfg.data.scale
-    shower = split_events(cfg.mesh, ecal[..., None])
+    shower = split_events(cfg.mesh, (ecal**cfg.data.power)[..., None])
     batch = {
         "shower": shower,
         "sum": ecal.sum(axis=(1, 2, 3)),
         "energy": raw["energy"] / ENERGY_UNIT,
     }
     return batch | {k: raw[k] for k in ("mask",) if k in raw}
+
+
+def cells_in_gev(cfg: Gan3DConfig, shower: jax.Array) -> jax.Array:
+    """Cell energies (n, 25, 25, 25) in GeV of showers as the networks see them."""
+    return shower[..., 0] ** (1.0 / cfg.data.power) / cfg.data.scale
 
 
 def mape(truth: jax.Array, prediction: jax.Array) -> jax.Array:
@@ -142,7 +148,7 @@ def latent(cfg: Gan3DConfig, energy: jax.Array, key: jax.Array) -> jax.Array:
 
 
 def generate(cfg: Gan3DConfig, network: Network, inputs: jax.Array) -> jax.Array:
-    """Showers (n, 25, 25, 25, 1) in GeV x scale, with the moving batch statistics."""
+    """Showers (n, 25, 25, 25, 1) as the networks see them, with the moving batch statistics."""
     variables = {"params": network.params, "batch_stats": network.stats}
     shower = networks(cfg)[0].apply(variables, inputs, train=False)
     return split_events(cfg.mesh, shower)

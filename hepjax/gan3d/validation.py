@@ -19,6 +19,7 @@ from hepjax.gan3d.objective import (
     Batch,
     Metrics,
     State,
+    cells_in_gev,
     generate,
     latent,
     losses,
@@ -51,7 +52,7 @@ def eval_step(cfg: Gan3DConfig, state: State, batch: Batch, key: jax.Array) -> M
             terms = losses(outputs, REAL, energy, batch["sum"])
             sums["gen_loss"] = (total_loss(cfg, terms) * mask).sum()
 
-        cells = shower[..., 0] / cfg.data.scale
+        cells = cells_in_gev(cfg, shower)
         fraction = physics.sampling_fraction(cells, energy * ENERGY_UNIT)
         sums |= {
             f"{name}_fraction": metrics.binned_sums(

@@ -35,9 +35,9 @@ class Gan3D:
         """Validation metrics of one epoch."""
         return validation.summarise(sums)
 
-    def failure(self, cfg: Gan3DConfig, metrics: dict[str, float]) -> str | None:
-        """The published abort: all generated showers are empty."""
-        if abs(metrics["gen_sum"] - EMPTY_SHOWERS) < 1e-4:
+    def failure(self, cfg: Gan3DConfig, step: int, metrics: dict[str, float]) -> str | None:
+        """The published abort: after ten updates all generated showers are empty."""
+        if step > 10 and abs(metrics["gen_sum"] - EMPTY_SHOWERS) < 1e-4:
             return "expected generated showers with energy, found a dead generator (all are empty)"
         return None
 
@@ -48,7 +48,8 @@ class Gan3D:
           InputError: unreadable, of another grid, or without incident energies.
         """
         source = open_showers(
-            paths, energy_window=cfg.data.energy_range, min_sum=cfg.data.min_sum
+            paths, unit=cfg.data.unit, energy_window=cfg.data.energy_range,
+            min_sum=cfg.data.min_sum, crop=cfg.data.crop,
         )  # fmt: skip
         if source.energy is None:
             raise InputError(f"{paths[0]}: expected incident energies, found a file without them")

@@ -4,10 +4,8 @@ That makes the benchmarks fair, and checks ours against code that shares nothing
 kernels, batch statistics, LeakyReLU, pooling, flattening order, RMSprop.
 """
 
-import sys
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +13,6 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "tests" / "gan3d"), str(ROOT / "benchmarks")]
 
 import torch_gan3d as twin  # noqa: E402
 from tiny import TINY, raw_showers  # noqa: E402

@@ -1,17 +1,14 @@
 """A tiny run of the 3DGAN that several tests of the commands share."""
 
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from tiny import TINY, raw_showers
 
 from hepjax.cli import main
 from hepjax.engine.config import to_settings
 from hepjax.formats.shower_writer import write_showers
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "gan3d"))
-from tiny import TINY, raw_showers
 
 
 @pytest.fixture(scope="session")

@@ -77,7 +77,7 @@ class Toy:
     def summarise(self, cfg, sums):
         return {"loss": float(sums["loss"] / sums["n"]), "n": float(sums["n"])}
 
-    def failure(self, cfg, metrics):
+    def failure(self, cfg, step, metrics):
         return None
 
     def sources(self, cfg):

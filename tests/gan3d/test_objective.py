@@ -190,6 +190,23 @@ def test_every_layout_equals_one_device(state, stepped, mesh):
         np.testing.assert_allclose(new, old, rtol=2e-3, atol=1e-5)
 
 
-def test_a_dead_generator_is_seen():
-    assert "dead generator" in WORKLOAD.failure(TINY, {"gen_sum": 100.0})
-    assert WORKLOAD.failure(TINY, {"gen_sum": 99.9}) is None
+def test_a_dead_generator_is_seen_after_ten_updates():
+    assert "dead generator" in WORKLOAD.failure(TINY, 11, {"gen_sum": 100.0})
+    assert WORKLOAD.failure(TINY, 10, {"gen_sum": 100.0}) is None
+    assert WORKLOAD.failure(TINY, 11, {"gen_sum": 99.9}) is None
+
+
+def test_the_power_is_undone_where_energies_count():
+    cfg = replace(TINY, data=replace(TINY.data, power=0.85))
+    raw = {k: jnp.asarray(v) for k, v in raw_showers(2).items()}
+    batch = objective.prepare(cfg, raw)
+    np.testing.assert_allclose(
+        objective.cells_in_gev(cfg, batch["shower"]),
+        jnp.where(raw["ecal"] < 1e-6, 0, raw["ecal"]), rtol=1e-4,
+    )  # fmt: skip
+    plain = objective.prepare(TINY, raw)
+    np.testing.assert_allclose(batch["sum"], plain["sum"])
+    discriminator = objective.networks(cfg)[1]
+    assert discriminator.power == 0.85
+    total = jax.grad(lambda s: (s ** (1 / cfg.data.power)).sum())(batch["shower"])
+    assert jnp.isfinite(total).all()  # empty cells too
