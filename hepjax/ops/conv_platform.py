@@ -40,7 +40,7 @@ def active_conv3d() -> dict[str, str]:
     if choice in ("jax", "xla"):
         return {"path": choice, "why": f"{VARIABLE}={choice}"}
     kernels = native.kernels()
-    if kernels.library is None:
+    if kernels.path is None:
         return {"path": "jax", "why": kernels.note}
     return {"path": "native", "why": kernels.note}
 
@@ -56,7 +56,7 @@ def convolve(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> jax.Arr
     # The branches for all platforms are traced, so ask before building what could never run.
     if jax.default_backend() == "cpu":
         kernels = native.kernels()
-        use_native = kernels.library is not None
+        use_native = kernels.path is not None
         if not use_native and choice == "native":
             raise InputError(f"{VARIABLE}: expected kernels for 'native', found {kernels.note}")
         if not use_native:

@@ -1,7 +1,7 @@
 """The native CPU kernels of the 3-D convolution as JAX functions: loaded, registered, batched, cut.
 
 Each of the three functions works under jit and vmap and on a batch that is spread over devices;
-derivatives are in ``conv_platform``. Call them only if ``kernels().library`` is there.
+derivatives are in ``conv_platform``. Call them only if ``kernels().path`` is there.
 """
 
 import ctypes
@@ -28,7 +28,7 @@ KERNEL_GRADIENT = "hepjax_conv3d_kernel_gradient"
 class Kernels(NamedTuple):
     """The loaded library, or None and the reason."""
 
-    library: Path | None
+    path: Path | None
     note: str
 
 
@@ -36,7 +36,7 @@ class Kernels(NamedTuple):
 def kernels() -> Kernels:
     """Build (the first time ever), load and register the kernels (once a process)."""
     try:
-        path = native_build.library()
+        path = native_build.compiled()
         library = ctypes.cdll.LoadLibrary(str(path))
     except (native_build.BuildError, OSError) as error:
         return Kernels(None, str(error).replace("\n", " "))

@@ -57,7 +57,7 @@ class BuildError(Exception):
     """Why there is no library, in a few words."""
 
 
-def library() -> Path:
+def compiled() -> Path:
     """The compiled kernels, built now if need be.
 
     Raises:
