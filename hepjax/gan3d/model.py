@@ -102,8 +102,7 @@ class Generator(nn.Module):
         x = nn.Dense(
             7 * 7 * 8 * self.cfg.seed_channels,
             kernel_init=nn.initializers.glorot_uniform(),
-            dtype=self.dtype,
-        )(latent)
+        )(latent)  # in float32: converting its 630,000 weights would cost more than it saves
         x = x.reshape(-1, 7, 7, 8, self.cfg.seed_channels)
         # An even kernel with 'same' padding pads one cell more at the end, as in Keras.
         same = ((2, 3), (2, 3), (3, 4))
