@@ -5,19 +5,23 @@
 The file holds neither incident energies nor perpendicular showers: 51x51x25 cells at 60 to 120
 degrees. So the energy of each is taken from its visible energy by the published sampling fraction,
 the window is cut to the 25x25 cells around the shower as in the published studies, and only what
-hardly depends on the angle is compared: depth, width in x, hits, longitudinal shares.
+hardly depends on the angle is compared: depth, width in x, hits, longitudinal shares. The built-in
+simulation, on which a run may have been trained, stands beside both.
 """
 
 import argparse
 import os
 from pathlib import Path
 
+import jax
 import numpy as np
 from scipy.optimize import brentq
 
 import hepjax
 from hepjax.formats.showers import open_showers
 from hepjax.gan3d import physics
+from hepjax.simulate.geometry import CLIC_FIXED
+from hepjax.simulate.showers import simulate_showers
 
 COPIES = 100
 """Generated showers for each Geant4 shower."""
@@ -32,20 +36,20 @@ def main() -> None:
     source = open_showers(path, crop=(13, 38))
     clic = source[np.arange(len(source))]["ecal"]
     energy = np.array([incident(visible) for visible in clic.sum(axis=(1, 2, 3))])
-    generated = hepjax.load(args.run).generate(np.repeat(energy, COPIES), seed=0)
+    energies = np.repeat(energy, COPIES)
+    generated = hepjax.load(args.run).generate(energies, seed=0)
+    simulated = simulate_showers(CLIC_FIXED, energies, np.pi / 2, "electron", jax.random.key(0))
 
     print(f"{len(clic)} Geant4 showers, estimated {energy.min():.0f} to {energy.max():.0f} GeV")
-    print(f"{'quantity':34}{'Geant4':>18}{'generated':>18}{'ratio':>8}")
-    samples = [quantities(s) for s in (clic, generated)]
-    for name in samples[0]:
-        real, made = samples[0][name], samples[1][name]
+    print(f"{'quantity':30}{'Geant4':>18}{'simulated, ratio':>20}{'generated, ratio':>20}")
+    samples = [quantities(s) for s in (clic, simulated, generated)]
+    for name, real in samples[0].items():
         error = real.std(ddof=1) / np.sqrt(len(real))
-        print(
-            f"{name:34}{real.mean():10.3f} ±{error:6.3f}{made.mean():18.3f}"
-            f"{made.mean() / real.mean():8.3f}"
-        )
+        means = [sample[name].mean() for sample in samples[1:]]
+        ratios = "".join(f"{m:12.3f}{m / real.mean():8.2f}" for m in means)
+        print(f"{name:30}{real.mean():10.3f} ±{error:6.3f}{ratios}")
     if args.plot:
-        draw(clic, generated, args.plot)
+        draw((clic, simulated, generated), args.plot)
 
 
 def incident(visible: float) -> float:
@@ -70,15 +74,16 @@ def quantities(showers: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def draw(clic: np.ndarray, generated: np.ndarray, path: Path) -> None:
-    """Energy share of each layer, each Geant4 shower and the mean of both samples."""
+def draw(samples: tuple[np.ndarray, ...], path: Path) -> None:
+    """Energy share of each layer: each Geant4 shower, and the mean of all three samples."""
     import matplotlib.pyplot as plt
 
-    shares = [(p := s.sum(axis=(1, 2))) / p.sum(axis=1, keepdims=True) for s in (clic, generated)]
+    shares = [(p := s.sum(axis=(1, 2))) / p.sum(axis=1, keepdims=True) for s in samples]
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
     axes.plot(shares[0].T, color="0.8", lw=1)
     axes.plot(shares[0].mean(0), "ko", ms=4, label="Geant4, CLIC, mean of 10 (grey: each)")
-    axes.plot(shares[1].mean(0), color="#d55e00", lw=2, label="generated, mean")
+    axes.plot(shares[1].mean(0), color="#0072b2", lw=2, ls="--", label="built-in simulation, mean")
+    axes.plot(shares[2].mean(0), color="#d55e00", lw=2, label="generated, mean")
     axes.set(xlabel="layer", ylabel="share of the visible energy", ylim=(0, None))
     axes.legend(frameon=False)
     figure.savefig(path, dpi=110)
