@@ -41,7 +41,8 @@ class Run:
     def generate(self, energy: ArrayLike, seed: int = 0, batch_size: int = 64) -> np.ndarray:
         """Showers at incident energies (n,) in GeV.
 
-        The same seed gives the same showers, whatever the batch size and the number of devices.
+        The same seed gives the same showers, to rounding, whatever the batch size and the number of
+        devices.
 
         Returns:
           (n, 25, 25, 25) float32, cell energies in GeV, axes x, y, z (depth).
