@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from hepjax.gan3d import metrics, physics
-from hepjax.gan3d.figures import Drawing, Pair, bin_title
+from hepjax.gan3d.figures import Pair, bin_title
 from hepjax.report import maps, plots
+from hepjax.report.document import Drawing
 
 HISTORY_SCORES = ("sampling_fraction_mre", "moments", "shapes")
 HISTORY_LOSSES = ("gen_loss", "real_loss", "fake_loss")

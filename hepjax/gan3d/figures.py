@@ -12,6 +12,7 @@ import numpy as np
 from hepjax.gan3d import metrics, physics
 from hepjax.gan3d.comparison import AXES, Sample, select
 from hepjax.report import plots
+from hepjax.report.document import Drawing
 
 PROFILE_BINS = 15
 """Bins of incident energy in plots against energy."""
@@ -20,16 +21,6 @@ CURVE_RANGE = (10.0, 500.0)
 MOST_BINS = 60
 Take = Callable[[Sample], np.ndarray]
 """One quantity of a sample, (n,)."""
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A figure, its file name, and the words under it."""
-
-    name: str
-    title: str
-    how_to_read: str
-    figure: Any
 
 
 @dataclass(frozen=True)

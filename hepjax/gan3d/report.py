@@ -17,8 +17,6 @@
 """
 
 import dataclasses
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,8 +26,8 @@ import numpy as np
 from hepjax.errors import InputError
 from hepjax.gan3d import comparison, displays, figures, metrics
 from hepjax.gan3d.summary import energy_table, summary, verdict
-from hepjax.report import layout, page
-from hepjax.report.scores import plain, write_scores
+from hepjax.report import document
+from hepjax.report.scores import plain
 
 Showers = dict[str, np.ndarray]
 
@@ -66,29 +64,16 @@ def build_report(
     used = tuple((b["low"], b["high"]) for b in scores["bins"] if b["used"])
     pair = dataclasses.replace(pair, bins=used or pair.bins[:1])
 
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
-        building = Path(folder)
-        (building / "figures").mkdir()
-        drawings = _drawings(reference, generated, pair, discriminator, history or [])
-        sections = [page.Section("Summary", summary(scores))]
-        with layout.style():
-            for title, group in drawings:
-                body = "".join(_embed(drawing, building / "figures") for drawing in group)
-                body += energy_table(scores) if title == "Energy" else ""
-                sections.append(page.Section(title, body))
-        sections.append(page.Section("Configuration", _about(run_config, scores["provenance"])))
-        title = f"Shower validation: {labels[1]} against {labels[0]}"
-        html = page.page(title, pair.text, sections)
-        (building / "index.html").write_text(html, encoding="utf-8")
-        write_scores(building / "scores.json", scores)
-        _publish(building, out)
+    document.write_document(
+        out, f"Shower validation: {labels[1]} against {labels[0]}", pair.text,
+        _sections(reference, generated, pair, discriminator, history or [], scores, run_config),
+        scores,
+    )  # fmt: skip
     return plain(scores)
 
 
 def _check(reference: Showers, generated: Showers, labels: tuple[str, str], out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: expected a folder for the report, found a file; choose another")
+    document.check_folder(out)
     for sample, label in zip((reference, generated), labels, strict=True):
         shape, energies = sample["ecal"].shape, sample["energy"].shape
         if len(shape) != 4 or shape[0] == 0 or energies != shape[:1]:
@@ -147,16 +132,17 @@ def _scores(
     }
 
 
-def _drawings(
+def _sections(
     reference: Showers, generated: Showers, pair: figures.Pair, discriminator: Showers | None,
-    history: list[dict[str, Any]],
-) -> Iterator[tuple[str, Iterator[figures.Drawing]]]:  # fmt: skip
-    """The sections with figures, in the order of the page; drawn one by one when asked for."""
+    history: list[dict[str, Any]], scores: dict[str, Any], run_config: str | None,
+) -> Iterator[tuple[str, document.Parts]]:  # fmt: skip
+    """The page in its order; figures are drawn one by one when asked for."""
     means = (
         comparison.mean_projections(s["ecal"], s["energy"], pair.bins)
         for s in (reference, generated)
     )
-    yield "Energy", figures.energy_response(pair)
+    yield "Summary", [summary(scores)]
+    yield "Energy", [*figures.energy_response(pair), energy_table(scores)]
     yield "Mean showers", displays.projections(pair, *means)
     yield "Single showers", displays.single_showers(pair, reference["ecal"], generated["ecal"])
     yield "Shapes", figures.shapes(pair)
@@ -170,25 +156,4 @@ def _drawings(
     records = [record for record in history if record.get("event") == "validation"]
     if records:
         yield "Training", displays.training(records)
-
-
-def _embed(drawing: figures.Drawing, folder: Path) -> str:
-    """Write the figure and return it as HTML."""
-    picture = layout.png(drawing.figure)
-    (folder / f"{drawing.name}.png").write_bytes(picture)
-    return page.figure(picture, drawing.title, drawing.how_to_read)
-
-
-def _about(run_config: str | None, provenance: dict[str, Any]) -> str:
-    rows = [(key, str(value)) for key, value in provenance.items()]
-    body = page.table(("provenance", ""), rows) if rows else ""
-    if run_config:
-        body += page.paragraph("Configuration of the run:") + page.code(run_config)
-    return body + page.paragraph("The scores as numbers: scores.json; the figures: figures/*.png.")
-
-
-def _publish(building: Path, out: Path) -> None:
-    """Move the finished files into place one by one; whatever else is in ``out`` stays."""
-    (out / "figures").mkdir(parents=True, exist_ok=True)
-    for path in sorted(building.rglob("*.*"), reverse=True):
-        os.replace(path, out / path.relative_to(building))
+    yield "Configuration", [document.provenance(run_config, scores["provenance"])]
