@@ -206,7 +206,7 @@ def to_settings(cfg: Any) -> Any:
     """The nested plain settings of a configuration, ready for YAML."""
     if dataclasses.is_dataclass(cfg):
         return {f.name: to_settings(getattr(cfg, f.name)) for f in dataclasses.fields(cfg)}
-    return list(cfg) if isinstance(cfg, tuple) else cfg
+    return [to_settings(v) for v in cfg] if isinstance(cfg, tuple) else cfg
 
 
 def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:

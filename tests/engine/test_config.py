@@ -1,6 +1,7 @@
 """Settings are checked when they are read, and each error names its key and the way out."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -12,6 +13,9 @@ from hepjax.engine.config import build, find_config, flatten, read_settings, to_
 from hepjax.errors import InputError
 from hepjax.gan3d.config import Gan3DConfig
 from hepjax.workloads import configure
+
+
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 @dataclass(frozen=True)
@@ -84,10 +88,18 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path, text):
         read_settings(path, [])
 
 
-def test_packaged_configurations_are_valid_and_found():
-    for name in ("gan3d/published", "gan3d/filters16", "gan3d/small", "gan3d/demo"):
-        workload, _ = configure(read_settings(find_config(name), []))
-        assert workload.name == "gan3d"
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_a_packaged_configuration_is_valid_and_saved_as_it_is_read(path):
+    workload, cfg = configure(read_settings(path, []))
+    assert workload.name == path.parent.name
+    # A run goes on only if what it saved equals what it is given again.
+    settings = to_settings(cfg)
+    assert yaml.safe_load(yaml.safe_dump(settings)) == settings
+
+
+def test_packaged_configurations_are_found_by_name():
+    for name in ("gan3d/published", "gan3d/demo"):
+        assert find_config(name).is_file()
     assert configure(read_settings(find_config("gan3d/published"), []))[1] == Gan3DConfig()
     with pytest.raises(InputError, match="gan3d/demo"):
         find_config("gan3d/demmo")
