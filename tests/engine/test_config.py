@@ -14,7 +14,6 @@ from hepjax.errors import InputError
 from hepjax.gan3d.config import Gan3DConfig
 from hepjax.workloads import configure
 
-
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
