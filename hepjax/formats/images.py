@@ -5,6 +5,7 @@ the block of equal pixels that it fills. ``ops/densify.py`` undoes both inside t
 """
 
 from dataclasses import dataclass
+from itertools import product
 from math import prod
 
 import numpy as np
@@ -74,3 +75,75 @@ class SparseImages:
 
     def __len__(self) -> int:
         return len(self.first) - 1
+
+
+def sparsify(dense: np.ndarray, grid: Grid) -> SparseImages:
+    """The cells of dense images whose bits are not all zero: -0.0 is kept, so is every NaN.
+
+    Args:
+      dense: (n, *shape, channels) float32; ``np.moveaxis(x, 1, -1)`` for channels first, no copy.
+      grid: a coarse channel must hold one value in each of its blocks.
+    Raises:
+      InputError: other axes than the grid's, or a coarse channel that is not constant in a block.
+    """
+    n, image = len(dense), (*grid.shape, len(grid.channels))
+    if dense.shape[1:] != image or dense.dtype != np.float32:
+        raise InputError(
+            f"images: expected float32 of (n, {', '.join(map(str, image))}), "
+            f"found {dense.dtype} of {dense.shape}"
+        )
+    if all(channel.coarsening == 1 for channel in grid.channels):
+        return _sparsify_pixels(dense, grid.size)
+    planes = []
+    for number, channel in enumerate(grid.channels):
+        corners = (slice(None, None, channel.coarsening),) * len(grid.shape)
+        planes.append(dense[(slice(None), *corners, number)].reshape(n, -1))
+    images = _sparsify_pixels(np.concatenate(planes, axis=1)[..., None], grid.size)
+    if not np.array_equal(_bits(densify(images, grid)), _bits(np.ascontiguousarray(dense))):
+        coarse = [f"{c.name} ({c.coarsening})" for c in grid.channels if c.coarsening > 1]
+        raise InputError(
+            f"channels {', '.join(coarse)}: expected one value in each coarse cell, found several; "
+            "use a coarsening of 1"
+        )
+    return images
+
+
+def _bits(values: np.ndarray) -> np.ndarray:
+    return values.view(np.uint32)
+
+
+def _sparsify_pixels(dense: np.ndarray, size: int) -> SparseImages:
+    n, channels = len(dense), dense.shape[-1]
+    channels_first = np.moveaxis(dense, -1, 1)
+    if channels_first.flags.c_contiguous:
+        flat = channels_first.reshape(-1)
+        position = at = np.flatnonzero(_bits(flat))
+    else:
+        # Sorting the few cells costs less than transposing the images.
+        flat = np.ascontiguousarray(dense).reshape(-1)
+        at = np.flatnonzero(_bits(flat))
+        event, inside = np.divmod(at, size)
+        pixel, channel = np.divmod(inside, channels)
+        position = event * size + channel * (size // channels) + pixel
+        order = np.argsort(position)
+        position, at = position[order], at[order]
+    starts = np.arange(n + 1) * size
+    first = np.searchsorted(position, starts)
+    cell = position - np.repeat(starts[:-1], np.diff(first))
+    return SparseImages(first, cell.astype(np.uint32), flat[at])
+
+
+def densify(images: SparseImages, grid: Grid) -> np.ndarray:
+    """Dense images (n, *shape, channels) float32 on the host: the inverse of ``sparsify``."""
+    n = len(images)
+    dense = np.zeros((n, *grid.shape, len(grid.channels)), np.float32)
+    event_of = np.repeat(np.arange(n), np.diff(images.first))
+    channel_of = np.searchsorted(grid.starts, images.cell, side="right") - 1
+    for number, (channel, plane) in enumerate(zip(grid.channels, grid.planes, strict=True)):
+        inside = channel_of == number
+        event, value = event_of[inside], images.value[inside]
+        corner = np.unravel_index(images.cell[inside] - grid.starts[number], plane)
+        for offset in product(range(channel.coarsening), repeat=len(plane)):
+            pixel = [c * channel.coarsening + o for c, o in zip(corner, offset, strict=True)]
+            dense[(event, *pixel, number)] = value
+    return dense
