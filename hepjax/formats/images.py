@@ -95,9 +95,9 @@ def sparsify(dense: np.ndarray, grid: Grid) -> SparseImages:
     if all(channel.coarsening == 1 for channel in grid.channels):
         return _sparsify_pixels(dense, grid.size)
     planes = []
-    for number, channel in enumerate(grid.channels):
+    for pixels, channel in zip(np.moveaxis(dense, -1, 0), grid.channels, strict=True):
         corners = (slice(None, None, channel.coarsening),) * len(grid.shape)
-        planes.append(dense[(slice(None), *corners, number)].reshape(n, -1))
+        planes.append(pixels[(slice(None), *corners)].reshape(n, -1))
     images = _sparsify_pixels(np.concatenate(planes, axis=1)[..., None], grid.size)
     if not np.array_equal(_bits(densify(images, grid)), _bits(np.ascontiguousarray(dense))):
         coarse = [f"{c.name} ({c.coarsening})" for c in grid.channels if c.coarsening > 1]
