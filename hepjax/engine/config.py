@@ -84,6 +84,8 @@ class InputConfig:
     threads: int = 2
     prefetch: int = 4
     """Batches read ahead."""
+    resident: bool = False
+    """Keep all training events in the memory of each device: an epoch then costs no input."""
 
     def __post_init__(self) -> None:
         for key in ("window", "threads", "prefetch"):
@@ -106,8 +108,8 @@ class CheckpointConfig:
 
 # What may differ when a run is resumed: none of these changes the model or its data. Extending
 # train.epochs or train.steps is how a run is continued.
-RESUMABLE = ("mesh.", "input.threads", "input.prefetch", "checkpoint.", "train.record_every",
-             "train.epochs", "train.steps")  # fmt: skip
+RESUMABLE = ("mesh.", "input.threads", "input.prefetch", "input.resident", "checkpoint.",
+             "train.record_every", "train.epochs", "train.steps")  # fmt: skip
 
 
 def find_config(name: str) -> Path:

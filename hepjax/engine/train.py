@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from hepjax.engine import input as batches
-from hepjax.engine import records
+from hepjax.engine import records, resident
 from hepjax.engine.checkpoint import Checkpoints, best_first, complete_steps, restore_first
 from hepjax.engine.mesh import make_mesh, over_data, replicated, state_shardings
 from hepjax.engine.rundir import Goodput, provenance
@@ -72,12 +72,25 @@ def guarded_step(
 
 
 def compiled_step(
-    workload: Workload, cfg: Any, steps_per_epoch: int, shardings: Any, mesh: jax.sharding.Mesh
-) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """``guarded_step`` over the mesh; the state that goes in is gone afterwards."""
+    workload: Workload,
+    cfg: Any,
+    steps_per_epoch: int,
+    shardings: Any,
+    mesh: jax.sharding.Mesh,
+    take: resident.Take | None = None,
+) -> Callable[..., tuple[TrainState, Metrics]]:
+    """``guarded_step`` over the mesh; the state that goes in is gone afterwards.
+
+    With ``take`` the events are resident: the batch names rows of a third argument, their arrays.
+    """
+
+    def step(state: TrainState, raw: Batch, arrays: Any = None) -> tuple[TrainState, Metrics]:
+        raw = raw if take is None else take(arrays, raw["row"])
+        return guarded_step(workload, cfg, steps_per_epoch, state, raw)
+
     return jax.jit(
-        partial(guarded_step, workload, cfg, steps_per_epoch),
-        in_shardings=(shardings, over_data(mesh)),
+        step,
+        in_shardings=(shardings, over_data(mesh), replicated(mesh)),
         out_shardings=(shardings, replicated(mesh)),
         donate_argnums=0,
     )
@@ -113,15 +126,18 @@ def train(
             records.append(metrics_file, {"event": "resume", "step": start})
         if start >= total:
             return Outcome(start, start // steps_per_epoch, None)
-        update = compiled_step(workload, cfg, steps_per_epoch, shardings, mesh)
+        source, arrays, take = sources.train, None, None
+        if cfg.input.resident:
+            arrays, take = resident.place(source, replicated(mesh))
+            source = resident.Rows(source)
+        update = compiled_step(workload, cfg, steps_per_epoch, shardings, mesh, take)
         validate = _validator(workload, cfg, sources.validation, shardings.model, mesh)
-        stream = batches.training_batches(
-            sources.train, cfg.input, size, cfg.train.seed, start, total
-        )
+        stream = batches.training_batches(source, cfg.input, size, cfg.train.seed, start, total)
         goodput, began = Goodput(run, provenance()), time.monotonic()
         with progress("train", total * size, "events", quiet=quiet, start=start * size) as advance:
             for step in range(start + 1, total + 1):
-                state, metrics = update(state, batches.to_mesh(next(stream), over_data(mesh)))
+                batch = batches.to_mesh(next(stream), over_data(mesh))
+                state, metrics = update(state, batch, arrays)
                 recent.append(metrics)
                 if len(recent) > STEPS_IN_FLIGHT:
                     # Not the newest: the device stays busy, and no queue of batches builds up.

@@ -14,7 +14,7 @@ from toy import Toy, ToyConfig
 
 from hepjax.engine import records
 from hepjax.engine.checkpoint import complete_steps, read_manifest, restore
-from hepjax.engine.config import CheckpointConfig, MeshConfig, TrainConfig
+from hepjax.engine.config import CheckpointConfig, InputConfig, MeshConfig, TrainConfig
 from hepjax.engine.train import init_state, train
 from hepjax.errors import InputError, TrainingError
 
@@ -66,6 +66,11 @@ def test_killed_and_resumed_run_equals_the_straight_one_bit_for_bit(straight, tm
     assert same_bits(final_state(tmp_path), final_state(straight))
     steps = [r["step"] for r in records.read(tmp_path / "metrics.jsonl") if r["event"] == "train"]
     assert steps == sorted(set(steps))
+
+
+def test_resident_events_train_to_the_bits_of_streamed_ones(straight, tmp_path):
+    train(Toy(), ToyConfig(input=InputConfig(window=16, resident=True)), tmp_path, quiet=True)
+    assert same_bits(final_state(tmp_path), final_state(straight))
 
 
 @pytest.mark.parametrize("layout", ["replicated", "fsdp"])
