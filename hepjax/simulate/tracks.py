@@ -113,10 +113,11 @@ def find_tracks(
       outer: eta and phi (m,) where each candidate gets there.
     """
     charged = particles[candidates]
-    found = rng.random(len(charged)) < efficiency(charged.pdg, charged.pt, charged.eta)
-    charged = charged[found]
+    found = rng.random(len(charged)) < efficiency(charged.pdg, charged.pt, outer[0])
+    charged, eta_outer, phi_outer = charged[found], outer[0][found], outer[1][found]
     pt, eta = charged.pt, charged.eta
-    resolution = np.minimum(pt_resolution(charged.pdg, pt, eta), 1.0)
+    # Delphes takes eta where the particle enters the calorimeter: curling ones go out of range.
+    resolution = np.minimum(pt_resolution(charged.pdg, pt, eta_outer), 1.0)
     measured = log_normal(pt, resolution * pt, rng)
     mass2 = np.maximum(charged.energy**2 - pt**2 - charged.pz**2, 0.0)
     d0, dz = impact_parameters(charged, field_tesla)
@@ -126,8 +127,8 @@ def find_tracks(
         eta=eta,
         phi=charged.phi,
         energy=np.sqrt((measured * np.cosh(eta)) ** 2 + mass2),
-        eta_outer=outer[0][found],
-        phi_outer=outer[1][found],
+        eta_outer=eta_outer,
+        phi_outer=phi_outer,
         charge=charged.charge,
         d0=rng.normal(d0, sigma_d0),
         dz=rng.normal(dz, sigma_dz),
