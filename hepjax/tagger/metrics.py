@@ -138,7 +138,7 @@ def score_all(
 def pt_edges(pt: np.ndarray, bins: int = 5) -> np.ndarray:
     """Edges in GeV of bins of pT with about equally many events, on round numbers."""
     low, high = float(pt.min()), float(pt.max())
-    step = 10.0 ** np.floor(np.log10(max(high - low, 1.0) / bins))
+    step = 10.0 ** np.floor(np.log10(max(high - low, 1.0) / bins) - 1)
     inner = np.round(np.quantile(pt, np.arange(1, bins) / bins) / step)
     inner = inner[(inner * step > low) & (inner * step < high)]
     return step * np.unique([np.floor(low / step), *inner, np.floor(high / step) + 1])

@@ -1,0 +1,98 @@
+"""Pictures of images by class, channel by channel: means, saliency, and how two classes differ."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.ndimage import uniform_filter
+
+from hepjax.report.layout import WIDTH, Axes, Figure, head
+
+# After the layout, which says how to get matplotlib where it is missing.
+from matplotlib.colors import LogNorm, Normalize  # isort: skip
+from matplotlib.cm import ScalarMappable  # isort: skip
+
+COLUMNS = 4
+DECADES = 4.0
+"""How far below the hottest pixel of a channel the colours reach."""
+
+SMOOTHED_CELLS = 25
+"""Across a difference; single pixels of thousands of events are noise."""
+
+
+def by_channel(
+    planes: Sequence[Sequence[np.ndarray]], rows: Sequence[str], channels: Sequence[str],
+    shape: tuple[int, ...], text: str, *, difference: bool = True,
+) -> Figure:  # fmt: skip
+    """One column of pictures a channel: a row per class, and how the last differs from the first.
+
+    Args:
+      planes: for each class and channel a picture of any granularity, not negative.
+      rows: names of the classes.
+      channels: their titles, name and unit.
+      shape: rows and columns of the image, which each picture covers.
+      difference: with two classes, a last row of (b - a) / (b + a), smoothed.
+    """
+    names = [*rows, "difference"] if difference and len(planes) == 2 else list(rows)
+    columns = min(len(channels), COLUMNS)
+    groups = -(-len(channels) // columns)
+    left, top, gap, inner, below = 0.75, 0.95, 0.55, 0.12, 1.1
+    size = min((WIDTH - left - 0.2 - gap * (columns - 1)) / columns, 3.2)
+    block = len(names) * (size + inner) + below
+    height = top + groups * block
+    figure = Figure(figsize=(WIDTH, height))
+
+    def axes(x: float, y: float, tall: float) -> Axes:
+        """New axes as wide as a picture, upper left corner at x from the left, y from the top."""
+        place = (x / WIDTH, 1 - (y + tall) / height, size / WIDTH, tall / height)
+        return figure.add_axes(place)
+
+    for k, channel in enumerate(channels):
+        group, column = divmod(k, columns)
+        x, y = left + column * (size + gap), top + group * block
+        norm = _norm([row[k] for row in planes])
+        for i, name in enumerate(names):
+            axis = axes(x, y + i * (size + inner), size)
+            if i < len(rows):
+                picture = planes[i][k]
+                _draw(axis, np.where(picture > 0, picture, np.nan), norm, "viridis", shape)
+            else:
+                picture = _difference(planes[0][k], planes[1][k], norm.vmin or 0.0)
+                _draw(axis, picture, Normalize(-1, 1), "RdBu_r", shape)
+            if i < len(names) - 1:
+                axis.set_xticklabels([])
+            if i == 0:
+                axis.set_title(channel, fontsize=11.5)
+            if column == 0:
+                axis.set_ylabel(name, fontweight="bold", loc="center")
+        bar = axes(x, y + len(names) * (size + inner) + 0.2, 0.1)
+        figure.colorbar(ScalarMappable(norm, "viridis"), cax=bar, orientation="horizontal")
+        bar.tick_params(labelsize=9)
+    head(figure, text)
+    return figure
+
+
+def _draw(
+    axis: Axes, picture: np.ndarray, norm: Normalize, colours: str, shape: tuple[int, ...]
+) -> None:
+    axis.imshow(
+        picture, origin="lower", norm=norm, cmap=colours, aspect="auto",
+        extent=(0, shape[1], 0, shape[0]), interpolation="none",
+    )  # fmt: skip
+    axis.minorticks_off()
+    axis.tick_params(labelsize=9, top=False, right=False, color="0.4")
+
+
+def _norm(pictures: Sequence[np.ndarray]) -> LogNorm:
+    """Log colours of one channel: from its hottest pixel down, no further than its coldest."""
+    filled = np.concatenate([p[p > 0] for p in pictures])
+    peak = float(filled.max()) if filled.size else 1.0
+    low = float(filled.min()) if filled.size else 0.0
+    return LogNorm(max(peak / 10**DECADES, min(low, peak / 10)), peak)
+
+
+def _difference(a: np.ndarray, b: np.ndarray, low: float) -> np.ndarray:
+    """(b - a) / (b + a) of smoothed pictures; 0 where both lie below the colours."""
+    width = [max(n // SMOOTHED_CELLS, 1) for n in a.shape]
+    a, b = (uniform_filter(p, width, mode="constant") for p in (a, b))
+    seen = a + b > 2 * low
+    return np.divide(b - a, a + b, out=np.zeros_like(a), where=seen)
