@@ -1,0 +1,1 @@
+"""MLPF: particle flow by graph networks over hashed bins of detector elements."""

@@ -1,0 +1,52 @@
+"""MLPF as the engine sees it: which files, which functions, which report."""
+
+from pathlib import Path
+from typing import Any
+
+from hepjax.engine.workload import Sources
+from hepjax.formats.source import Source
+from hepjax.mlpf import objective, validation
+from hepjax.mlpf.config import MLPFConfig
+from hepjax.mlpf.objective import State
+
+
+class MLPF:
+    """Particle flow by graph networks; see engine/workload.py for what each function is for."""
+
+    name = "mlpf"
+    Config = MLPFConfig
+    score = validation.SCORE
+
+    init = staticmethod(objective.init)
+    prepare = staticmethod(objective.prepare)
+    train_step = staticmethod(objective.train_step)
+    eval_step = staticmethod(validation.eval_step)
+    summarise = staticmethod(validation.summarise)
+
+    def failure(self, cfg: MLPFConfig, step: int, metrics: dict[str, float]) -> str | None:
+        """Nothing but non-finite losses, which the engine sees, ends a run."""
+        return None
+
+    def open(self, cfg: MLPFConfig, paths: list[Path]) -> Source:
+        """Events of these files, padded to the lengths of the configuration."""
+        from hepjax.mlpf import data
+
+        return data.open_events(cfg.data, paths)
+
+    def sources(self, cfg: MLPFConfig) -> Sources:
+        """Training and validation events: separate files, or the last part of the sorted files."""
+        from hepjax.mlpf import data
+
+        return data.sources(cfg.data)
+
+    def evaluate(
+        self, cfg: MLPFConfig, state: State, source: Source, out: Path,
+        *, seed: int, about: dict[str, Any], quiet: bool,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Write the report page on the events of ``source``; return its scores."""
+        from hepjax.mlpf import evaluation
+
+        return evaluation.evaluate(cfg, state, source, out, seed=seed, about=about, quiet=quiet)
+
+
+WORKLOAD = MLPF()
