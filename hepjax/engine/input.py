@@ -3,6 +3,10 @@
 Batch ``i`` is a pure function of (source, seed, batch size, window, i), whatever the number of
 threads or processes; resuming is starting at another ``i``. Grain handles batches, not events: its
 cost per element would otherwise exceed that of reading an event.
+
+Events of different lengths lie in buckets (formats/source.py), each with one padded length and so
+one compiled step. Inside a window batches are filled bucket by bucket from the shortest; what is
+left of a bucket shares a batch with the next one and is padded to its length, so none is lost.
 """
 
 import functools
@@ -17,7 +21,10 @@ from jax.sharding import NamedSharding
 
 from hepjax.engine.config import InputConfig
 from hepjax.errors import InputError
-from hepjax.formats.source import Batch, Source
+from hepjax.formats.source import Batch, Source, buckets_of
+
+EVALUATION_WINDOW = 2048
+"""Events among which those of one bucket are gathered; more would be decoded more than once."""
 
 
 def shuffled(blocks: np.ndarray, window: int, seed: int, epoch: int) -> np.ndarray:
@@ -37,6 +44,30 @@ def shuffled(blocks: np.ndarray, window: int, seed: int, epoch: int) -> np.ndarr
     return events
 
 
+def by_bucket(
+    order: np.ndarray,
+    bucket: np.ndarray,
+    batch_size: int,
+    window: int,
+    rng: np.random.Generator | None = None,
+) -> np.ndarray:
+    """``order`` (n,) with events of one bucket side by side, as many whole batches as a window has.
+
+    Args:
+      bucket: of each event of the source; within a bucket the order stays.
+      rng: mixes the batches of a window, or else they rise in length; n must be whole batches.
+    """
+    order = order.copy()
+    size = max(1, window // batch_size) * batch_size
+    for low in range(0, len(order), size):
+        part = order[low : low + size]
+        part = part[np.argsort(bucket[part], kind="stable")]
+        if rng is not None:
+            part = rng.permutation(part.reshape(-1, batch_size)).reshape(-1)
+        order[low : low + size] = part
+    return order
+
+
 @dataclass(frozen=True)
 class BatchReader:
     """Reads global batch ``i``, or this process's share of it."""
@@ -50,17 +81,38 @@ class BatchReader:
 
     def __call__(self, i: int) -> Batch:
         epoch, batch = divmod(int(i), per_epoch(self.source, self.batch_size))
-        start = batch * self.batch_size + self.process * self.batch_size // self.processes
-        stop = batch * self.batch_size + (self.process + 1) * self.batch_size // self.processes
-        return self.source[self._order(epoch)[start:stop]]
+        events = self._order(epoch)[batch * self.batch_size : (batch + 1) * self.batch_size]
+        start = self.process * self.batch_size // self.processes
+        stop = (self.process + 1) * self.batch_size // self.processes
+        return _read(self.source, events, slice(start, stop))
 
     def _order(self, epoch: int) -> np.ndarray:
-        return _cached_order(self.source.blocks.tobytes(), self.window, self.seed, epoch)
+        bucket = buckets_of(self.source)
+        return _cached_order(
+            self.source.blocks.tobytes(), self.window, self.seed, epoch,
+            None if bucket is None else bucket.tobytes(), self.batch_size,
+        )  # fmt: skip
 
 
 @functools.lru_cache(maxsize=2)
-def _cached_order(blocks: bytes, window: int, seed: int, epoch: int) -> np.ndarray:
-    return shuffled(np.frombuffer(blocks, np.int64), window, seed, epoch)
+def _cached_order(
+    blocks: bytes, window: int, seed: int, epoch: int, bucket: bytes | None, batch_size: int
+) -> np.ndarray:
+    order = shuffled(np.frombuffer(blocks, np.int64), window, seed, epoch)
+    if bucket is None:
+        return order
+    # The events of the incomplete batch are left out before the sort, lest they be the longest.
+    order = order[: len(order) // batch_size * batch_size]
+    rng = np.random.default_rng((seed, epoch, 1))
+    return by_bucket(order, np.frombuffer(bucket, np.int32), batch_size, window, rng)
+
+
+def _read(source: Source, events: np.ndarray, rows: slice) -> Batch:
+    """``rows`` of the global batch ``events``, padded as all of it needs."""
+    bucket = buckets_of(source)
+    if bucket is None:
+        return source[events[rows]]
+    return source.padded(events[rows], int(bucket[events].max()))  # type: ignore[attr-defined]
 
 
 def per_epoch(source: Source, batch_size: int) -> int:
@@ -93,12 +145,16 @@ def training_batches(
 
 
 def evaluation_batches(source: Source, batch_size: int) -> Iterator[Batch]:
-    """All events in order; the last batch repeats its last event with ``mask`` 0."""
+    """All events, in order or bucket by bucket; the last batch repeats an event with ``mask`` 0."""
+    order, bucket = np.arange(len(source)), buckets_of(source)
+    if bucket is not None:
+        order = by_bucket(order, bucket, batch_size, EVALUATION_WINDOW)
     share = batch_size // jax.process_count()
+    rows = slice(jax.process_index() * share, (jax.process_index() + 1) * share)
     for start in range(0, len(source), batch_size):
-        rows = start + jax.process_index() * share + np.arange(share)
-        batch = source[np.minimum(rows, len(source) - 1)]
-        yield batch | {"mask": (rows < len(source)).astype(np.float32)}
+        numbers = start + np.arange(batch_size)
+        batch = _read(source, order[np.minimum(numbers, len(source) - 1)], rows)
+        yield batch | {"mask": (numbers[rows] < len(source)).astype(np.float32)}
 
 
 def to_mesh(batch: Batch, sharding: NamedSharding) -> dict[str, jax.Array]:

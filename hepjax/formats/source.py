@@ -27,6 +27,24 @@ class Source(Protocol):
         ...
 
 
+class Bucketed(Source, Protocol):
+    """Events of different lengths, padded to one of a few."""
+
+    @property
+    def bucket(self) -> np.ndarray:
+        """(n,) int32: which of the lengths, in rising order, is the smallest that holds it."""
+        ...
+
+    def padded(self, indices: np.ndarray, bucket: int) -> Batch:
+        """Events ``indices`` (n,) padded to the length of ``bucket``, which holds them all."""
+        ...
+
+
+def buckets_of(source: Source) -> np.ndarray | None:
+    """The bucket of each event, or None for a source whose events have one length."""
+    return getattr(source, "bucket", None)
+
+
 class Part:
     """The events ``start`` to ``stop`` of another source, as a source."""
 
@@ -43,3 +61,15 @@ class Part:
 
     def __getitem__(self, indices: np.ndarray) -> Batch:
         return self.source[np.asarray(indices) + self.start]
+
+    @property
+    def bucket(self) -> np.ndarray | None:
+        """Buckets of the events, if the whole source has them."""
+        bucket = buckets_of(self.source)
+        return None if bucket is None else bucket[self.start : self.stop]
+
+    def padded(self, indices: np.ndarray, bucket: int) -> Batch:
+        """See ``Bucketed``."""
+        return self.source.padded(  # type: ignore[attr-defined]
+            np.asarray(indices) + self.start, bucket
+        )
