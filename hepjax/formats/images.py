@@ -76,6 +76,47 @@ class SparseImages:
     def __len__(self) -> int:
         return len(self.first) - 1
 
+    @property
+    def event(self) -> np.ndarray:
+        """(cells,) int64: the event of each cell."""
+        return np.repeat(np.arange(len(self)), np.diff(self.first))
+
+
+def channel_of(images: SparseImages, grid: Grid) -> np.ndarray:
+    """(cells,) int64: the number of the channel of each cell."""
+    return np.searchsorted(grid.starts, images.cell, side="right") - 1
+
+
+def unsound(images: SparseImages, grid: Grid, start: int = 0) -> str | None:
+    """What is wrong with images, naming the event (counted from ``start``); None if nothing is."""
+    first, cell, value = images.first, images.cell, images.value
+    if (
+        first[0] != 0
+        or first[-1] != len(cell)
+        or len(cell) != len(value)
+        or (np.diff(first) < 0).any()
+    ):
+        return f"expected as many values as cells, found {len(value)} for {len(cell)}"
+
+    def event(bad: np.ndarray) -> int:
+        return start + int(np.searchsorted(first, bad.argmax(), side="right")) - 1
+
+    if len(cell) and (largest := int(cell.max())) >= grid.size:
+        bad = cell == largest
+        return f"expected cells 0 to {grid.size - 1}, found {largest} in event {event(bad)}"
+    descends = np.zeros(len(cell) + 1, bool)
+    descends[1:-1] = cell[1:] <= cell[:-1]
+    descends[first] = False
+    if descends.any():
+        return f"expected cells in ascending order, found others in event {event(descends)}"
+    finite = np.isfinite(value)
+    if not finite.all():
+        at = int(finite.argmin())
+        channel = grid.names[channel_of(images, grid)[at]]
+        where = f"event {event(~finite)}, channel {channel}"
+        return f"expected finite values, found {value[at]} in {where}"
+    return None
+
 
 def sparsify(dense: np.ndarray, grid: Grid) -> SparseImages:
     """The cells of dense images whose bits are not all zero: -0.0 is kept, so is every NaN.
@@ -137,11 +178,10 @@ def densify(images: SparseImages, grid: Grid) -> np.ndarray:
     """Dense images (n, *shape, channels) float32 on the host: the inverse of ``sparsify``."""
     n = len(images)
     dense = np.zeros((n, *grid.shape, len(grid.channels)), np.float32)
-    event_of = np.repeat(np.arange(n), np.diff(images.first))
-    channel_of = np.searchsorted(grid.starts, images.cell, side="right") - 1
+    events, channels = images.event, channel_of(images, grid)
     for number, (channel, plane) in enumerate(zip(grid.channels, grid.planes, strict=True)):
-        inside = channel_of == number
-        event, value = event_of[inside], images.value[inside]
+        inside = channels == number
+        event, value = events[inside], images.value[inside]
         corner = np.unravel_index(images.cell[inside] - grid.starts[number], plane)
         for offset in product(range(channel.coarsening), repeat=len(plane)):
             pixel = [c * channel.coarsening + o for c, o in zip(corner, offset, strict=True)]

@@ -1,0 +1,56 @@
+"""Decoded blocks of events, kept up to a number of bytes and shared by threads."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Generic, Protocol, TypeVar
+
+
+class Sized(Protocol):
+    """Anything that knows its memory."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+T = TypeVar("T", bound=Sized)
+
+
+class BlockCache(Generic[T]):
+    """Blocks by number; the longest unused ones go first. Pickles empty."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._lock = threading.Lock()
+        self._blocks: OrderedDict[int, Future[T]] = OrderedDict()
+        self._bytes = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_limit_bytes": self._limit_bytes}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["_limit_bytes"])  # type: ignore[misc]
+
+    def get(self, k: int, decode: Callable[[int], T]) -> "Future[T]":
+        """Block ``k``, decoded by the first thread that asks; the others go on and wait later."""
+        with self._lock:
+            if k in self._blocks:
+                self._blocks.move_to_end(k)
+                return self._blocks[k]
+            future = self._blocks[k] = Future()
+        try:
+            block = decode(k)
+        except BaseException as error:
+            with self._lock:
+                self._blocks.pop(k, None)
+            future.set_exception(error)
+            raise
+        future.set_result(block)
+        with self._lock:
+            self._bytes += block.nbytes
+            for old in [j for j, f in self._blocks.items() if f.done() and j != k]:
+                if self._bytes <= self._limit_bytes:
+                    break
+                self._bytes -= self._blocks.pop(old).result().nbytes
+        return future

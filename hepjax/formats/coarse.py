@@ -1,0 +1,132 @@
+"""Channels that hold one value per block of pixels, kept as one cell per block, and back.
+
+Calorimeter towers are published upsampled to the pixels of the tracker. Works on the sparse cells
+alone and loses no bit: a channel becomes coarse only where every block is constant in all events.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import product
+from math import gcd
+
+import numpy as np
+
+from hepjax.errors import InputError
+from hepjax.formats.images import Grid, SparseImages, channel_of
+
+CANDIDATES = (15, 5, 3)
+"""Pixels of a HCAL tower at three times the crystal granularity, of one at the crystal granularity,
+and of a crystal at three times it."""
+
+
+def concatenate(pieces: Sequence[SparseImages]) -> SparseImages:
+    """Events of several pieces, in order."""
+    first = [np.zeros(1, np.int64)]
+    for piece in pieces:
+        first.append(piece.first[1:] + first[-1][-1])
+    return SparseImages(
+        np.concatenate(first),
+        np.concatenate([piece.cell for piece in pieces]),
+        np.concatenate([piece.value for piece in pieces]),
+    )
+
+
+def coarsen(images: SparseImages, grid: Grid) -> tuple[SparseImages, Grid]:
+    """The same images with each channel as coarse as it can be, and the grid of the result."""
+    event, channels = images.event, channel_of(images, grid)
+    kept = np.ones(len(images.cell), bool)
+    cell, factors = images.cell.astype(np.int64), []
+    for number, plane in enumerate(grid.planes):
+        at = np.flatnonzero(channels == number)
+        local, key = cell[at] - grid.starts[number], event[at] * grid.size
+        bits = images.value[at].view(np.uint32)
+        for factor in (*CANDIDATES, 1):
+            if all(n % factor == 0 for n in plane):
+                block, is_corner = _blocks(local, plane, factor)
+                if _is_constant(key, block, is_corner, bits, factor ** len(plane)):
+                    break
+        factors.append(factor)
+        kept[at], cell[at] = is_corner, block
+    coarse = _coarser(grid, factors)
+    cell += coarse.starts[channels]
+    first = np.concatenate([[0], np.cumsum(np.bincount(event[kept], minlength=len(images)))])
+    return SparseImages(first, cell[kept].astype(np.uint32), images.value[kept]), coarse
+
+
+def _blocks(
+    local: np.ndarray, plane: tuple[int, ...], factor: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The block of each cell of a channel, and whether the cell is the first one of it."""
+    index = np.unravel_index(local, plane)
+    block = np.ravel_multi_index(
+        [i // factor for i in index], tuple(n // factor for n in plane)
+    ).astype(np.int64)
+    return block, np.logical_and.reduce([i % factor == 0 for i in index])
+
+
+def _is_constant(
+    key: np.ndarray, block: np.ndarray, is_corner: np.ndarray, bits: np.ndarray, size: int
+) -> bool:
+    """Whether each block with any cell has all ``size`` of them, with the bits of the first."""
+    corners = (key + block)[is_corner]
+    if len(corners) * size != len(key):
+        return False
+    if not len(key):
+        return True
+    # Cells ascend, hence so do the first cells of the blocks: each cell finds the one of its block.
+    mine = np.minimum(np.searchsorted(corners, key + block), len(corners) - 1)
+    return bool(np.all(corners[mine] == key + block) and np.all(bits[is_corner][mine] == bits))
+
+
+def _coarser(grid: Grid, factors: Sequence[int]) -> Grid:
+    return replace(
+        grid,
+        channels=tuple(
+            replace(channel, coarsening=channel.coarsening * factor)
+            for channel, factor in zip(grid.channels, factors, strict=True)
+        ),
+    )
+
+
+def common_grid(grids: Iterable[Grid]) -> Grid:
+    """The finest grid, channel by channel, to which images of all the grids can be expanded.
+
+    Raises:
+      InputError: they differ in more than coarsening.
+    """
+    first, *others = grids
+    coarsening = [channel.coarsening for channel in first.channels]
+    for other in others:
+        if _fine(other) != _fine(first):
+            raise InputError(
+                f"images: expected one grid, found {_fine(first)} and {_fine(other)}; "
+                "use them separately"
+            )
+        coarsening = [gcd(a, c.coarsening) for a, c in zip(coarsening, other.channels, strict=True)]
+    return _coarser(_fine(first), coarsening)
+
+
+def _fine(grid: Grid) -> Grid:
+    return replace(grid, channels=tuple(replace(c, coarsening=1) for c in grid.channels))
+
+
+def expand(images: SparseImages, grid: Grid, finer: Grid) -> SparseImages:
+    """The same images with the blocks of ``grid`` filled with cells of the ``finer`` one."""
+    if grid == finer:
+        return images
+    event, channels = images.event, channel_of(images, grid)
+    keys, values = [], []
+    for number, (plane, fine_plane) in enumerate(zip(grid.planes, finer.planes, strict=True)):
+        at = channels == number
+        corner = np.unravel_index(images.cell[at] - grid.starts[number], plane)
+        factor = fine_plane[0] // plane[0]
+        for offset in product(range(factor), repeat=len(plane)):
+            index = [c * factor + o for c, o in zip(corner, offset, strict=True)]
+            local = np.ravel_multi_index(index, fine_plane)
+            keys.append(event[at] * finer.size + finer.starts[number] + local)
+            values.append(images.value[at])
+    key = np.concatenate(keys)
+    order = np.argsort(key)
+    key = key[order]
+    first = np.searchsorted(key, np.arange(len(images) + 1) * finer.size)
+    return SparseImages(first, (key % finer.size).astype(np.uint32), np.concatenate(values)[order])
