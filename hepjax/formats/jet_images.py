@@ -155,7 +155,7 @@ def require_label(path: Path, columns: Mapping[str, object]) -> None:
 
 def _whole(piece: Piece, name: str, values: np.ndarray, dtype: type) -> np.ndarray:
     with np.errstate(invalid="ignore"):
-        whole = values.astype(dtype)
+        whole: np.ndarray = values.astype(dtype)
     _refuse(piece, values, np.flatnonzero(whole != values), f"a whole number as {name}")
     return whole
 

@@ -5,9 +5,10 @@ files of the same layout.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hepjax.errors import InputError
 from hepjax.formats.images import Channel, Grid
@@ -42,6 +43,10 @@ LABEL_MEANINGS = (
 """Label meanings met in public files, and where."""
 
 
+CELLS_LIMIT = 2**26
+"""Larger images are taken for damage; 375 x 375 pixels in 8 channels are 1.1 million."""
+
+
 @dataclass(frozen=True)
 class Meaning:
     """Each part is None if nobody said it."""
@@ -56,8 +61,11 @@ class Meaning:
 
 def to_metadata(meaning: Meaning) -> dict[str, str]:
     """Text entries for the metadata of a file; ``from_metadata`` reads them back."""
-    labels = meaning.labels and {str(k): v for k, v in meaning.labels.items()}
-    entries = {"channels": meaning.channels, "labels": labels, "shape": meaning.shape}
+    entries = {
+        "channels": meaning.channels,
+        "labels": meaning.labels,  # JSON makes texts of the numbers
+        "shape": meaning.shape,
+    }
     return {f"hepjax.{key}": json.dumps(said) for key, said in entries.items() if said is not None}
 
 
@@ -67,25 +75,22 @@ def from_metadata(path: Path, entries: Mapping[str, str]) -> Meaning:
     Raises:
       InputError: an entry that is none of what ``to_metadata`` writes.
     """
-    key = ""
-    try:
-        said = {}
-        for key in ("channels", "labels", "shape"):
-            text = entries.get(f"hepjax.{key}")
-            said[key] = None if text is None else json.loads(text)
-        key = "channels"
-        channels = said[key] if said[key] is None else tuple(str(name) for name in said[key])
-        key = "labels"
-        labels = said[key] and {int(k): str(v) for k, v in said[key].items()}
-        key = "shape"
-        rows, columns = said[key] or (0, 0)
-        shape = (int(rows), int(columns)) if said[key] else None
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(
-            f"{path}: expected metadata hepjax.{key} as hepjax writes it, found a damaged entry; "
-            "copy the file again"
-        ) from error
-    return Meaning(channels, labels, shape)
+    read: dict[str, Callable[[Any], Any]] = {
+        "channels": lambda names: tuple(map(str, names)),
+        "labels": lambda labels: {int(k): str(v) for k, v in labels.items()},
+        "shape": lambda shape: (int(shape[0]), int(shape[1])),
+    }
+    said = {}
+    for key, convert in read.items():
+        text = entries.get(f"hepjax.{key}")
+        try:
+            said[key] = None if text is None else convert(json.loads(text))
+        except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+            raise InputError(
+                f"{path}: expected metadata hepjax.{key} as hepjax writes it, found a damaged "
+                "entry; copy the file again"
+            ) from error
+    return Meaning(**said)
 
 
 def agree(path: Path, said: Meaning, asked: Meaning) -> Meaning:
@@ -138,7 +143,12 @@ def make_grid(path: Path, meaning: Meaning, channels: int, shape: tuple[int, int
         )
     if meaning.shape is not None and tuple(meaning.shape) != tuple(shape):
         raise InputError(f"{path}: expected images of {meaning.shape} pixels, found {shape}")
-    return Grid(tuple(shape), named)
+    if channels * shape[0] * shape[1] > CELLS_LIMIT:
+        raise InputError(
+            f"{path}: expected images of at most {CELLS_LIMIT} numbers, found {channels} channels "
+            f"of {shape} pixels"
+        )
+    return Grid((int(shape[0]), int(shape[1])), named)
 
 
 def flat_shape(path: Path, meaning: Meaning, pixels: int) -> tuple[int, int, int]:

@@ -12,6 +12,7 @@ import numpy as np
 from hepjax.errors import InputError
 from hepjax.formats.images import Grid, SparseImages
 from hepjax.formats.jet_meaning import Meaning
+from hepjax.formats.recognise import container, data_files
 
 
 class JetFile(Protocol):
@@ -22,7 +23,7 @@ class JetFile(Protocol):
 
     @property
     def layout(self) -> str:
-        """nested, flat or pairs, all three in Parquet."""
+        """nested, flat or pairs (all three in Parquet), hdf5, npz, tfrecord, tfds."""
         ...
 
     @property
@@ -51,10 +52,6 @@ class JetFile(Protocol):
             not finite, events of another shape.
         """
         ...
-
-
-UNREAD_SUFFIXES = (".md", ".txt", ".json", ".yaml", ".yml", ".csv", ".log", ".png", ".py")
-"""Files beside the data in a folder; every other file of it has to be readable."""
 
 
 def open_jets(
@@ -97,10 +94,7 @@ def list_jet_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     files: set[Path] = set()
     for path in [Path(paths)] if isinstance(paths, str | Path) else map(Path, paths):
         if path.is_dir() and not (path / "dataset_info.json").exists():
-            inside = [p for p in path.iterdir() if _is_data(p)]
-            if not inside:
-                raise InputError(f"{path}: expected a folder with jet images, found no files in it")
-            files.update(inside)
+            files.update(data_files(path))
         elif path.exists():
             files.add(path)
         else:
@@ -110,11 +104,27 @@ def list_jet_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     return sorted(files)
 
 
-def _is_data(path: Path) -> bool:
-    return path.is_file() and path.name[0] not in "._" and path.suffix not in UNREAD_SUFFIXES
-
-
 def _describe(path: Path, asked: Meaning) -> JetFile:
-    from hepjax.formats.jets_parquet import describe_parquet
+    """Only the libraries that this file needs are imported."""
+    kind = container(path)
+    if kind == "parquet":
+        from hepjax.formats.jets_parquet import describe_parquet
 
-    return describe_parquet(path, asked)
+        return describe_parquet(path, asked)
+    if kind == "hdf5":
+        from hepjax.formats.jets_hdf5 import describe_hdf5
+
+        return describe_hdf5(path, asked)
+    if kind == "npz":
+        from hepjax.formats.jets_npz import describe_npz
+
+        return describe_npz(path, asked)
+    if kind == "tfrecord":
+        from hepjax.formats.jets_tfrecord import describe_tfrecord
+
+        return describe_tfrecord(path, asked)
+    if kind == "tfds":
+        from hepjax.formats.jets_tfds import describe_tfds
+
+        return describe_tfds(path, asked)
+    raise InputError(f"{path}: expected files to read, found a packed set; it needs no conversion")

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hepjax.errors import InputError
+from hepjax.formats.damage import reading
 from hepjax.formats.images import Grid, SparseImages
 from hepjax.formats.jet_images import (
     Columns,
@@ -70,7 +71,7 @@ class ParquetJets:
         Raises:
           InputError: damage, or numbers that cannot be images, labels and jet quantities.
         """
-        stop = self.events if stop is None else stop
+        stop = self.events if stop is None else min(stop, self.events)
         rows = batch if self.layout == "pairs" else events_at_once(batch, 4 * self.grid.size)
         with open_parquet(self.path) as file:
             groups, skip = _row_groups(file, start, stop)
@@ -151,33 +152,13 @@ def open_parquet(path: Path) -> Iterator[pq.ParquetFile]:
     Raises:
       InputError: it cannot be opened, or anything that Arrow cannot do inside the block.
     """
-    try:
-        with pq.ParquetFile(
+    with (
+        reading(path, "Parquet", b"PAR1"),
+        pq.ParquetFile(
             path, pre_buffer=False, buffer_size=READ_BYTES, page_checksum_verification=True
-        ) as file:
-            yield file
-    except InputError:
-        raise
-    except (Exception, MemoryError) as error:
-        raise InputError(f"{path}: {_cause(path, error)}") from error
-
-
-def _cause(path: Path, error: BaseException) -> str:
-    try:
-        with open(path, "rb") as file:
-            head = file.read(4)
-            file.seek(max(file.seek(0, 2) - 4, 0))
-            tail = file.read()
-    except OSError as failed:
-        return f"expected a readable file, found {failed.strerror}"
-    if not head:
-        return "expected a Parquet file, found an empty one"
-    if head != b"PAR1":
-        return "expected a Parquet file, found another format"
-    if tail != b"PAR1":
-        return "expected a whole Parquet file, found one cut short or half written; copy it again"
-    said = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return f"expected a sound Parquet file, found a damaged one ({said}); copy it again"
+        ) as file,
+    ):
+        yield file
 
 
 def _row_groups(file: pq.ParquetFile, start: int, stop: int) -> tuple[list[int], int]:

@@ -1,26 +1,102 @@
-"""Which layout a file has, from the names of its datasets."""
+"""Which layout a file or folder has, from its first bytes and the names of what is in it."""
 
 from pathlib import Path
 from typing import Literal
+
+import h5py
 
 from hepjax.errors import InputError
 from hepjax.formats import calochallenge
 from hepjax.formats.hdf5 import open_hdf5
 
+Container = Literal["hdf5", "parquet", "npz", "tfrecord", "tfds", "packed"]
+Family = Literal["clic", "calochallenge", "jets"]
 
-def recognise(path: Path) -> Literal["clic", "calochallenge"]:
-    """The family of layouts of ``path``; ``describe`` of the module for it says the rest.
+UNREAD_SUFFIXES = (".md", ".txt", ".json", ".yaml", ".yml", ".csv", ".log", ".png", ".py")
+"""Files beside the data in a folder."""
+
+
+def recognise(path: Path) -> Family:
+    """The family of layouts of ``path``; the modules for it say the rest.
+
+    Args:
+      path: a file, a TFDS folder, a packed set, or a folder of files, of which the first counts.
+    Raises:
+      InputError: unreadable, damaged, or of no known layout.
+    """
+    kind = container(path)
+    if kind == "hdf5":
+        return _hdf5_family(path)
+    return _packed_family(path) if kind == "packed" else "jets"
+
+
+def container(path: Path) -> Container:
+    """What holds the data of ``path``, whatever its name ends in.
 
     Raises:
-      InputError: not HDF5, damaged, or datasets of no known layout.
+      InputError: unreadable or none of these.
     """
+    if path.is_dir():
+        if (path / "manifest.json").exists():
+            return "packed"
+        if (path / "dataset_info.json").exists():
+            return "tfds"
+        return container(data_files(path)[0])
+    from hepjax.formats.tfrecord import is_tfrecord
+
+    try:
+        with open(path, "rb") as file:
+            head = file.read(8)
+        if head[:4] == b"PAR1":
+            return "parquet"
+        if head[:4] == b"PK\x03\x04":
+            return "npz"
+        if h5py.is_hdf5(path):
+            return "hdf5"
+        if head[:2] == b"\x1f\x8b" or is_tfrecord(path):
+            return "tfrecord"
+    except OSError as error:
+        raise InputError(f"{path}: expected a readable file, found {error.strerror}") from error
+    found = "another format" if head else "an empty one"
+    raise InputError(
+        f"{path}: expected a Parquet, HDF5, TFRecord or npz file, found {found}; copy it again if "
+        "it should be one"
+    )
+
+
+def data_files(folder: Path) -> list[Path]:
+    """The files in a folder, sorted, without hidden ones and those that describe the others.
+
+    Raises:
+      InputError: there are none.
+    """
+    files = sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file() and path.name[0] not in "._" and path.suffix not in UNREAD_SUFFIXES
+    )
+    if not files:
+        raise InputError(f"{folder}: expected a folder with data files, found none in it")
+    return files
+
+
+def _hdf5_family(path: Path) -> Family:
     with open_hdf5(path) as file:
         if "ECAL" in file:
             return "clic"
         if calochallenge.is_calochallenge(file):
             return "calochallenge"
+        if "X_jets" in file or {"X", "y"} <= set(file):
+            return "jets"
         found = ", ".join(sorted(file)) or "nothing"
     raise InputError(
-        f"{path}: expected ECAL (CLIC) or incident_energies and showers (CaloChallenge), "
-        f"found {found}"
+        f"{path}: expected ECAL (CLIC), incident_energies and showers (CaloChallenge), or X_jets "
+        f"or X and y (jets), found {found}"
     )
+
+
+def _packed_family(folder: Path) -> Family:
+    """Showers have three axes, jets two."""
+    from hepjax.formats.packed_manifest import read_manifest
+
+    return "clic" if len(read_manifest(folder).meaning.grid.shape) == 3 else "jets"
