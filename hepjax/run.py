@@ -22,7 +22,7 @@ from hepjax.engine.checkpoint import (
 from hepjax.engine.config import to_settings
 from hepjax.engine.mesh import make_mesh, replicated
 from hepjax.engine.train import init_state
-from hepjax.engine.workload import Generative, State, Workload
+from hepjax.engine.workload import Generative, Predictive, State, Workload
 from hepjax.errors import InputError
 
 
@@ -67,23 +67,49 @@ class Run:
             )
         return self.workload.generate(self.cfg, self.state, energy, seed, batch_size)
 
+    def predict(
+        self, paths: list[Path], batch_size: int = 256, *, quiet: bool = True
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """What the model says of the events of ``paths``, as rows of a table, piece by piece.
+
+        Returns:
+          columns (rows,), the same in every piece; what a row is depends on the workload.
+        Raises:
+          InputError: unusable files, or a workload that judges no events.
+        """
+        if not isinstance(self.workload, Predictive):
+            raise InputError(
+                f"{self.directory}: expected a run that judges events, "
+                f"found one of {self.workload.name}; use hepjax generate"
+            )
+        source = self.workload.open(self.cfg, paths)
+        return self.workload.predict_table(
+            self.cfg, self.state, source, batch_size, quiet=quiet
+        )  # fmt: skip
+
     def evaluate(
         self, paths: list[Path], out: Path, *, seed: int = 0, quiet: bool = True
     ) -> dict[str, Any]:
         """Write the report page on the events of ``paths`` into ``out``; return its scores.
 
-        Without paths the validation events of the run are used.
+        Without paths the test events of the run are used, or those of its validation if it has
+        no others.
         """
+        cfg, part = self.cfg, "files"
+        if paths:
+            source = self.workload.open(cfg, paths)
+        else:
+            sources = self.workload.sources(cfg)
+            part = "validation" if sources.test is None else "test"
+            source = sources.validation if sources.test is None else sources.test
         about = {
             "run_config": yaml.safe_dump(to_settings(self.cfg), sort_keys=False),
             "provenance": {
                 "run": str(self.directory), "step": self.step, "epoch": self.epoch, "seed": seed,
-                "data": [str(p) for p in paths] or "validation events of the run",
+                "data": [str(p) for p in paths] or f"{part} events of the run",
             } | rundir.provenance(),
             "history": records.read(self.directory / "metrics.jsonl"),
         }  # fmt: skip
-        cfg = self.cfg
-        source = self.workload.open(cfg, paths) if paths else self.workload.sources(cfg).validation
         return self.workload.evaluate(
             cfg, self.state, source, out, seed=seed, about=about, quiet=quiet
         )

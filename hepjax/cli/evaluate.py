@@ -1,4 +1,4 @@
-"""``hepjax evaluate``: report page and scores of a run, or of one file against another."""
+"""``hepjax evaluate``: report page and scores of a run, or of some showers against others."""
 
 import argparse
 import json
@@ -10,10 +10,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_dir", metavar="RUN", type=Path, nargs="?", help="run directory")
     parser.add_argument(
         "--data", type=Path, nargs="+", default=[], metavar="PATH",
-        help="reference showers; default: the validation events of the run",
+        help="events to judge it on; default: the test part of its own data, or its validation",
     )  # fmt: skip
-    parser.add_argument("--reference", type=Path, nargs="+", metavar="PATH", help="without RUN")
-    parser.add_argument("--generated", type=Path, nargs="+", metavar="PATH", help="without RUN")
+    parser.add_argument(
+        "--reference", type=Path, nargs="+", metavar="PATH", help="showers, without RUN"
+    )
+    parser.add_argument(
+        "--generated", type=Path, nargs="+", metavar="PATH", help="showers, without RUN"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN/report")
     parser.add_argument("--step", type=int, metavar="N", help="checkpoint; default: the best epoch")
     parser.add_argument("--seed", type=int, default=0, help="of the generated showers")

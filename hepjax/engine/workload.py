@@ -26,6 +26,8 @@ class Sources:
 
     train: Source
     validation: Source
+    test: Source | None = None
+    """For ``evaluate`` alone; without it that takes the validation events."""
 
 
 class Workload(Protocol):
@@ -95,4 +97,18 @@ class Generative(Protocol):
         self, reference: list[Path], generated: list[Path], out: Path, *, quiet: bool
     ) -> dict[str, Any]:
         """Write the report page on the events of some files against others; return its scores."""
+        ...
+
+
+@runtime_checkable
+class Predictive(Protocol):
+    """What a workload that judges events has besides."""
+
+    def predict_table(
+        self, cfg: Any, state: State, source: Source, batch_size: int, *, quiet: bool
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """Rows of a table, one an event or one a part of it, in the order of the events.
+
+        Some events at a time; every piece has the same columns, one number a row.
+        """
         ...

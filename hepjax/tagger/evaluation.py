@@ -36,7 +36,7 @@ def evaluate(
     columns, values, images = read(source, quiet)
     label = columns["label"]
     sample = Sample(
-        score=score, label=label, classes=(source.labels[0], source.labels[1]),
+        score=score, label=label, classes=cfg.data.labels,
         baselines=baselines.from_columns(columns) | values,
         pt=columns.get("pt"), grid=source.grid, images=images,
         saliency=mean_saliency(cfg, state, source, quiet=quiet),
@@ -96,14 +96,14 @@ def planes(grid: Grid, flat: np.ndarray) -> list[np.ndarray]:
 
 
 def predict_table(
-    cfg: "TaggerConfig", state: Any, source: Any, batch_size: int, quiet: bool
+    cfg: "TaggerConfig", state: Any, source: Any, batch_size: int, *, quiet: bool
 ) -> Iterator[dict[str, np.ndarray]]:
     """One row per event in the order of the files: ``score``, ``index``, and its columns."""
     from hepjax.tagger.prediction import predict
 
     score = predict(cfg, state, source, batch_size, quiet=quiet)
-    columns = {name: source.column(name) for name in source.columns}
-    yield {"score": score, "index": np.arange(len(score))} | columns
+    made = {"score": score, "index": np.arange(len(score))}
+    yield made | {name: source.column(name) for name in source.columns if name not in made}
 
 
 def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
