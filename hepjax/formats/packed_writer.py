@@ -29,6 +29,7 @@ def write_packed(
     *,
     events_per_shard: int = 8192,
     units: dict[str, str] | None = None,
+    made_from: dict[str, Any] | None = None,
 ) -> Path:
     """Write events as a packed set, all of them or none.
 
@@ -39,6 +40,7 @@ def write_packed(
       labels: class id to class name of the column ``label``; empty if there is none.
       events_per_shard: the last shard may hold fewer.
       units: of the columns, for example {"pt": "GeV"}.
+      made_from: where the events come from, for the manifest; anything that JSON has.
     Returns:
       the folder.
     Raises:
@@ -63,7 +65,7 @@ def write_packed(
             shards.append(write_shard(written[-1], images, columns, own, labels, units or {}))
         if not shards:
             raise InputError(f"{out_dir}: expected at least one event to write, found none")
-        finish(out_dir, shards)
+        finish(out_dir, shards, made_from)
     except BaseException:
         for path in written:
             path.unlink(missing_ok=True)
