@@ -6,6 +6,7 @@ alone and loses no bit: a channel becomes coarse only where every block is const
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import product
 from math import gcd
 
@@ -33,49 +34,63 @@ def concatenate(pieces: Sequence[SparseImages]) -> SparseImages:
 
 def coarsen(images: SparseImages, grid: Grid) -> tuple[SparseImages, Grid]:
     """The same images with each channel as coarse as it can be, and the grid of the result."""
-    event, channels = images.event, channel_of(images, grid)
+    key = images.event * grid.size
+    channels = channel_of(images, grid)
     kept = np.ones(len(images.cell), bool)
-    cell, factors = images.cell.astype(np.int64), []
+    cell = images.cell.astype(np.int64)
+    factors = []
     for number, plane in enumerate(grid.planes):
         at = np.flatnonzero(channels == number)
-        local, key = cell[at] - grid.starts[number], event[at] * grid.size
-        bits = images.value[at].view(np.uint32)
-        for factor in (*CANDIDATES, 1):
-            if all(n % factor == 0 for n in plane):
-                block, is_corner = _blocks(local, plane, factor)
-                if _is_constant(key, block, is_corner, bits, factor ** len(plane)):
-                    break
+        pixel = cell[at] - grid.starts[number]
+        factor = _factor(key[at], pixel, images.value[at].view(np.uint32), plane, grid.size)
+        if factor > 1:
+            block, is_corner = _blocks(plane, factor)
+            kept[at], pixel = is_corner[pixel], block[pixel]
         factors.append(factor)
-        kept[at], cell[at] = is_corner, block
+        cell[at] = pixel
     coarse = _coarser(grid, factors)
     cell += coarse.starts[channels]
-    first = np.concatenate([[0], np.cumsum(np.bincount(event[kept], minlength=len(images)))])
+    first = np.concatenate([[0], np.cumsum(kept)])[images.first]
     return SparseImages(first, cell[kept].astype(np.uint32), images.value[kept]), coarse
 
 
-def _blocks(
-    local: np.ndarray, plane: tuple[int, ...], factor: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The block of each cell of a channel, and whether the cell is the first one of it."""
-    index = np.unravel_index(local, plane)
-    block = np.ravel_multi_index(
-        [i // factor for i in index], tuple(n // factor for n in plane)
-    ).astype(np.int64)
-    return block, np.logical_and.reduce([i % factor == 0 for i in index])
+def _factor(
+    key: np.ndarray, pixel: np.ndarray, bits: np.ndarray, plane: tuple[int, ...], size: int
+) -> int:
+    """Pixels along the side of the largest blocks that are constant in a channel of all events."""
+    few = slice(0, int(np.searchsorted(key, 8 * size)))  # eight events rule out most candidates
+    for factor in CANDIDATES:
+        if any(n % factor for n in plane):
+            continue
+        if all(_is_constant(key[s], pixel[s], bits[s], plane, factor) for s in (few, slice(None))):
+            return factor
+    return 1
+
+
+@lru_cache(maxsize=32)
+def _blocks(plane: tuple[int, ...], factor: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each pixel of a plane its block, and whether it is the first pixel of it."""
+    index = np.indices(plane).reshape(len(plane), -1)
+    coarse_plane = tuple(n // factor for n in plane)
+    block = np.asarray(np.ravel_multi_index(tuple(index // factor), coarse_plane), np.int64)
+    return block, np.all(index % factor == 0, axis=0)
 
 
 def _is_constant(
-    key: np.ndarray, block: np.ndarray, is_corner: np.ndarray, bits: np.ndarray, size: int
+    key: np.ndarray, pixel: np.ndarray, bits: np.ndarray, plane: tuple[int, ...], factor: int
 ) -> bool:
-    """Whether each block with any cell has all ``size`` of them, with the bits of the first."""
-    corners = (key + block)[is_corner]
-    if len(corners) * size != len(key):
+    """Whether each block with any cell has all of them, with the bits of the first."""
+    block, is_corner = _blocks(plane, factor)
+    at_corner = is_corner[pixel]
+    mine = key + block[pixel]
+    corners = mine[at_corner]
+    if len(corners) * factor ** len(plane) != len(key):
         return False
     if not len(key):
         return True
     # Cells ascend, hence so do the first cells of the blocks: each cell finds the one of its block.
-    mine = np.minimum(np.searchsorted(corners, key + block), len(corners) - 1)
-    return bool(np.all(corners[mine] == key + block) and np.all(bits[is_corner][mine] == bits))
+    found = np.minimum(np.searchsorted(corners, mine), len(corners) - 1)
+    return bool((corners[found] == mine).all() and (bits[at_corner][found] == bits).all())
 
 
 def _coarser(grid: Grid, factors: Sequence[int]) -> Grid:

@@ -181,6 +181,7 @@ class PackedSource:
         cell = np.empty((len(indices), self.width), np.int32)
         value = np.empty((len(indices), self.width), np.float32)
         records = np.empty(len(indices), self._record)
+        outside = self.grid.size
         for k, block in ((k, future.result()) for k, future in blocks.items()):
             rows = np.flatnonzero(block_of == k)
             events = event_of[rows]
@@ -194,7 +195,7 @@ class PackedSource:
             # Copies of a few kB each: faster than gathering all cells of the batch by index.
             for row, low, high in edges:
                 cell[row, : high - low] = block.cell[low:high]
-                cell[row, high - low :] = self.grid.size
+                cell[row, high - low :] = outside
                 value[row, : high - low] = block.value[low:high]
                 value[row, high - low :] = 0
         return {"cell": cell, "value": value} | _columns(records)
