@@ -24,25 +24,20 @@ DESCRIBE_THREADS = 4
 
 
 def list_event_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
-    """The files of ``paths``, sorted, each once; a folder stands for its event files.
+    """The files of ``paths``, sorted, each once; a folder stands for the event files in it.
 
     A TFDS data set is one file: the folder of its version, see formats/mlpf_tfds.py.
 
     Raises:
-      InputError: a path does not exist, a folder has no event files, or there are no paths.
+      InputError: a path does not exist, a folder has no event files or the same events in two
+        layouts, or there are no paths.
     """
     files: set[Path] = set()
     for path in [Path(paths)] if isinstance(paths, str | Path) else map(Path, paths):
-        if mlpf_tfds.is_events(path) or path.is_file():
+        if path.is_file() or mlpf_tfds.is_tfds(path):
             files.add(path)
         elif path.is_dir():
-            inside = [p for p in path.iterdir() if _looks_like_events(p) and p.name[0] != "."]
-            if not inside:
-                raise InputError(
-                    f"{path}: expected a folder with *{mlpf_pickle.SUFFIX} or *.h5 files or of a "
-                    "TFDS data set, found neither"
-                )
-            files.update(inside)
+            files.update(_inside(path))
         else:
             raise InputError(f"{path}: expected a file or folder, found none of this name")
     if not files:
@@ -50,8 +45,33 @@ def list_event_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     return sorted(files)
 
 
-def _looks_like_events(path: Path) -> bool:
-    return path.name.endswith((mlpf_pickle.SUFFIX, *hdf5.SUFFIXES)) or mlpf_tfds.is_events(path)
+def _inside(folder: Path) -> list[Path]:
+    kinds = {
+        f"*{mlpf_pickle.SUFFIX} files": folder.glob(f"*{mlpf_pickle.SUFFIX}"),
+        "*.h5 files": (p for p in folder.iterdir() if p.suffix in hdf5.SUFFIXES),
+        "TFDS data sets": (p.parent for p in folder.glob("*/*/dataset_info.json")),
+    }
+    found = {kind: list(paths) for kind, paths in kinds.items()}
+    found = {kind: paths for kind, paths in found.items() if paths}
+    if len(found) != 1:
+        raise InputError(
+            f"{folder}: expected a folder with either of {', '.join(kinds)}, "
+            f"found {' and '.join(found) or 'none'}"
+        )
+    (files,) = found.values()
+    return [path for path in files if path.name[0] != "."]
+
+
+def holds_events(path: Path) -> bool:
+    """Whether ``path`` is a file, data set or folder of MLPF events, as far as names tell."""
+    try:
+        first = list_event_files(path)[0]
+        if first.suffix not in hdf5.SUFFIXES:
+            return mlpf_tfds.is_events(first) or first.name.endswith(mlpf_pickle.SUFFIX)
+        with hdf5.open_hdf5(first) as file:
+            return mlpf_hdf5.is_events(file)
+    except InputError:
+        return False
 
 
 def describe(path: Path) -> EventFile:
@@ -60,7 +80,7 @@ def describe(path: Path) -> EventFile:
     Raises:
       InputError: unreadable, damaged or of another layout.
     """
-    if mlpf_tfds.is_events(path):
+    if mlpf_tfds.is_tfds(path):
         return mlpf_tfds.describe(path)
     if path.name.endswith(mlpf_pickle.SUFFIX):
         return mlpf_pickle.describe(path)

@@ -79,7 +79,7 @@ def _decompress(path: Path) -> io.BytesIO:
                 data.write(chunk)
                 if data.tell() > MAX_BYTES:
                     raise InputError(
-                        f"{path}: expected at most {MAX_BYTES / 2**30:g} GiB when decompressed, "
+                        f"{path}: expected at most {MAX_BYTES // 2**20} MiB when decompressed, "
                         "found more; write fewer events to a file"
                     )
     except EOFError:

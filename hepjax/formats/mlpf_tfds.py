@@ -22,8 +22,13 @@ BLOCK_EVENTS = 32
 """Events decoded together; records are stored one by one, 1.3 ms each with 5,000 elements."""
 
 
+def is_tfds(path: Path) -> bool:
+    """Whether ``path`` is the folder of a TFDS data set, or one of its splits."""
+    return (_folder_and_split(path)[0] / "dataset_info.json").is_file()
+
+
 def is_events(path: Path) -> bool:
-    """Whether ``path`` is the folder of a TFDS data set with the three features, or a split."""
+    """Whether it is one with the three features of MLPF events."""
     try:
         features = json.loads((_folder_and_split(path)[0] / "features.json").read_bytes())
         return all(key in features["featuresDict"]["features"] for key in KEYS)
@@ -75,6 +80,9 @@ def _source(path: Path) -> tuple[str, Any]:
                 f"{folder}: expected a TFDS data set in array_record, found {', '.join(formats)}; "
                 "prepare it again with file_format='array_record'"
             )
+        found = ", ".join(builder.info.features)
+        if not all(key in builder.info.features for key in KEYS):
+            raise InputError(f"{folder}: expected the features {', '.join(KEYS)}, found {found}")
         if not split and len(counts) == 1:
             (split,) = counts
         if split not in counts:

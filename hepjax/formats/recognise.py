@@ -6,11 +6,11 @@ from typing import Literal
 import h5py
 
 from hepjax.errors import InputError
-from hepjax.formats import calochallenge
+from hepjax.formats import calochallenge, mlpf
 from hepjax.formats.hdf5 import open_hdf5
 
 Container = Literal["hdf5", "parquet", "npz", "tfrecord", "tfds", "packed"]
-Family = Literal["clic", "calochallenge", "jets"]
+Family = Literal["clic", "calochallenge", "jets", "mlpf"]
 
 UNREAD_SUFFIXES = (".md", ".txt", ".json", ".yaml", ".yml", ".csv", ".log", ".png", ".py")
 """Files beside the data in a folder."""
@@ -24,6 +24,8 @@ def recognise(path: Path) -> Family:
     Raises:
       InputError: unreadable, damaged, or of no known layout.
     """
+    if mlpf.holds_events(path):
+        return "mlpf"
     kind = container(path)
     if kind == "hdf5":
         return _hdf5_family(path)
