@@ -1,156 +1,36 @@
-"""``hepjax simulate``: the embedded default data, written in the published file layouts."""
+"""``hepjax simulate``: the embedded default data, written in the published file layouts.
+
+What is made has a file of its own, ``simulate_<what>.py``; this one hands over to it.
+"""
 
 import argparse
-import json
-import math
-import os
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import importlib
+import importlib.util
 
-if TYPE_CHECKING:
-    from hepjax.formats.source import Batch
-
-FILE_PREFIX = {"electron": "Ele", "photon": "Gamma"}
-SHOWERS_AT_A_TIME = 500
-SETTINGS_FILE = "simulation.json"
-"""Beside the showers: what they were made with, written when all of them are there."""
+THINGS = {
+    "showers": "showers in a W/Si calorimeter",
+    "photons": "electrons and photons as crystal images",
+    "jets": "jets as detector images",
+    "events": "tracks and towers with their particles, for particle flow",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``simulate``."""
-    parser.add_argument("what", choices=["showers"], help="showers in a W/Si calorimeter")
-    parser.add_argument("--events", type=int, required=True, metavar="N", help="number of showers")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
-    parser.add_argument(
-        "--energy", default="10:500", metavar="LOW:HIGH",
-        help="incident energies, flat, GeV; default: %(default)s",
-    )  # fmt: skip
-    parser.add_argument(
-        "--angle", metavar="LOW:HIGH",
-        help="polar angles, flat, degrees, 90 is normal; writes the 51x51x25 variable-angle layout",
-    )  # fmt: skip
-    parser.add_argument("--particle", choices=sorted(FILE_PREFIX), default="electron")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--events-per-file", type=int, default=1000, metavar="N")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    things = parser.add_subparsers(dest="what", metavar="THING", required=True)
+    for what, summary in THINGS.items():
+        if importlib.util.find_spec(f"hepjax.cli.simulate_{what}") is None:
+            continue
+        module = importlib.import_module(f"hepjax.cli.simulate_{what}")
+        sub = things.add_parser(what, help=summary, description=f"Make {summary}.")
+        # The verb has this option too; without a default, the last word given counts.
+        sub.add_argument(
+            "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
+        module.add_arguments(sub)
+        sub.set_defaults(simulate=module.run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Simulate, write, and report the files and the rate."""
-    began = time.monotonic()
-    settings = _settings(args)
-    if _already_there(args.out, settings):
-        files, seconds = sorted(args.out.glob("*.h5")), None
-    else:
-        files = _write(args, settings)
-        seconds = time.monotonic() - began
-    if args.json:
-        report = {**settings, "files": [str(path) for path in files], "seconds": seconds}
-        print(json.dumps(report))
-    elif seconds is None:
-        print(f"{args.out}: these {args.events} showers are there already")
-    else:
-        rate = args.events / seconds
-        print(f"{args.out}: {args.events} showers in {len(files)} files, {rate:,.0f} showers/s")
-    return 0
-
-
-def _settings(args: argparse.Namespace) -> dict[str, Any]:
-    """Everything the showers depend on, checked."""
-    from hepjax import __version__
-    from hepjax.cli.ranges import parse_range
-    from hepjax.errors import InputError
-
-    for name, least in (("events", 1), ("events_per_file", 1), ("seed", 0)):
-        if (value := getattr(args, name)) < least:
-            option = name.replace("_", "-")
-            raise InputError(f"--{option}: expected at least {least}, found {value}")
-    energy = parse_range("--energy", args.energy)
-    if energy[0] < 0.5 or energy[1] > 2000:
-        raise InputError(f"--energy: expected 0.5 to 2000 GeV, found {args.energy}")
-    angle = None if args.angle is None else parse_range("--angle", args.angle)
-    if angle and (angle[0] < 45 or angle[1] > 135):
-        raise InputError(f"--angle: expected 45 to 135 degrees, found {args.angle}")
-    return {
-        "what": args.what,
-        "events": args.events,
-        "energy_gev": list(energy),
-        "angle_degrees": None if angle is None else list(angle),
-        "particle": args.particle,
-        "seed": args.seed,
-        "events_per_file": args.events_per_file,
-        "hepjax": __version__,
-    }
-
-
-def _already_there(out: Path, settings: dict[str, Any]) -> bool:
-    """Whether the folder holds these very showers.
-
-    Raises:
-      InputError: it holds others.
-    """
-    from hepjax.errors import InputError
-
-    present = len(list(out.glob("*.h5")))
-    if not present:
-        return False
-    try:
-        same = json.loads((out / SETTINGS_FILE).read_text()) == settings
-    except (OSError, ValueError):
-        same = False
-    if not same or present != math.ceil(settings["events"] / settings["events_per_file"]):
-        raise InputError(
-            f"{out}: expected a folder without HDF5 files or with the result of this command, "
-            f"found {present} other HDF5 files; choose another folder or remove them"
-        )
-    return True
-
-
-def _write(args: argparse.Namespace, settings: dict[str, Any]) -> list[Path]:
-    from hepjax.formats.shower_writer import write_showers
-    from hepjax.progress import progress
-
-    with progress("simulate", args.events, "showers", quiet=args.quiet) as advance:
-        files = write_showers(
-            args.out,
-            _batches(settings, advance),
-            layout="fixed" if settings["angle_degrees"] is None else "angle",
-            events_per_file=args.events_per_file,
-            particle=FILE_PREFIX[args.particle],
-        )
-    partial = args.out / f".{SETTINGS_FILE}.{os.getpid()}.tmp"
-    partial.write_text(json.dumps(settings, indent=1) + "\n")
-    partial.replace(args.out / SETTINGS_FILE)
-    return files
-
-
-def _batches(settings: dict[str, Any], advance: Callable[..., None]) -> Iterator["Batch"]:
-    """The showers in pieces; a piece does not depend on where the others begin and end."""
-    import jax
-    import numpy as np
-
-    from hepjax.simulate.geometry import CLIC_ANGLE, CLIC_FIXED
-    from hepjax.simulate.showers import simulate_showers
-
-    # A stream of its own for the conditions: the showers come from jax keys of the same seed.
-    rng = np.random.default_rng(settings["seed"])
-    low, high = settings["energy_gev"]
-    energy = rng.uniform(low, high, settings["events"]).astype(np.float32)
-    if settings["angle_degrees"] is None:
-        calorimeter, theta = CLIC_FIXED, np.full_like(energy, np.pi / 2)
-    else:
-        calorimeter = CLIC_ANGLE
-        low, high = settings["angle_degrees"]
-        degrees = rng.uniform(low, high, settings["events"])
-        theta = np.radians(degrees).astype(np.float32)
-    key = jax.random.key(settings["seed"])
-    for start in range(0, settings["events"], SHOWERS_AT_A_TIME):
-        rows = slice(start, start + SHOWERS_AT_A_TIME)
-        showers = simulate_showers(
-            calorimeter, energy[rows], theta[rows], settings["particle"], key, first=start
-        )
-        yield {"ecal": showers, "energy": energy[rows], "theta": theta[rows]}
-        advance(len(showers))
+    """Make what was asked for."""
+    return args.simulate(args)

@@ -46,7 +46,8 @@ def to_cylinder(
     path = np.minimum(to_end, to_side)
     reached = moving & np.isfinite(path)
     x, y, z, _ = position(particles, np.where(reached, path, 0.0), field_tesla)
-    return Points(*(np.where(reached, values, 0.0) for values in (x, y, z)), reached)
+    x, y, z = (np.where(reached, values, 0.0) for values in (x, y, z))
+    return Points(x, y, z, reached)
 
 
 def position(

@@ -4,8 +4,10 @@ The only place that knows Pythia. It is an optional extra (GPL); its binary whee
 needs. The sequence of events depends on the process and the seed alone.
 """
 
+import importlib.metadata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -110,6 +112,11 @@ def is_available() -> bool:
     return True
 
 
+def version() -> str:
+    """Of the installed Pythia."""
+    return importlib.metadata.version("pythia8mc")
+
+
 def _module() -> ModuleType:
     try:
         import awkward  # noqa: F401
@@ -133,7 +140,7 @@ def _events(pythia: Any, batch: Any, charges: dict[int, int]) -> Iterator[Collis
     ]
     for code in np.unique(pdg[status > 0]).tolist():
         charges.setdefault(code, round(pythia.particleData.charge(code)))
-    for begin, end in zip(first[:-1], first[1:], strict=True):
+    for begin, end in pairwise(first):
         stable = begin + np.flatnonzero(status[begin:end] > 0)
         charge = np.array([charges[code] for code in pdg[stable].tolist()], np.int8)
         hard = begin + np.flatnonzero(np.isin(status[begin:end], (-22, -23, 23)))

@@ -5,7 +5,7 @@ arXiv:1306.2016 and arXiv:1502.02701). Energies GeV.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -187,8 +187,8 @@ def above_threshold(towers: Towers) -> tuple[Towers, np.ndarray]:
     number = np.full(len(towers), -1, np.int64)
     number[kept] = np.arange(len(kept))
     hit = number[towers.hit_tower]
-    columns = (towers.energy, towers.eta, towers.phi, towers.cell, towers.deposited, towers.sigma)
+    rest = {f.name: getattr(towers, f.name)[kept] for f in fields(Towers)[:-2]}
     return (
-        Towers(*(column[kept] for column in columns), hit[hit >= 0], towers.hit_particle[hit >= 0]),
+        Towers(**rest, hit_tower=hit[hit >= 0], hit_particle=towers.hit_particle[hit >= 0]),
         kept,
     )

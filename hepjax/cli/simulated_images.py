@@ -1,0 +1,91 @@
+"""What ``simulate jets`` and ``simulate photons`` share: writing a packed set, and finding it again."""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from hepjax.formats.images import Grid, SparseImages
+
+    Batches = Iterable[tuple[SparseImages, dict[str, np.ndarray]]]
+
+UNITS = {"pt": "GeV", "mass": "GeV", "energy": "GeV", "phi": "rad", "tilt": "rad"}
+
+
+def add_output_arguments(parser: argparse.ArgumentParser, what: str) -> None:
+    """Options of both: how many, where to, and how to report."""
+    parser.add_argument("--events", type=int, required=True, metavar="N", help=f"number of {what}")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def write_images(
+    args: argparse.Namespace,
+    settings: dict[str, Any],
+    batches: "Batches",
+    grid: "Grid",
+    labels: dict[int, str],
+) -> int:
+    """Write the images unless they are there already, and report.
+
+    Args:
+      settings: everything the images depend on, kept in the manifest.
+      batches: lazy, not looked at if the folder holds them.
+    """
+    from hepjax.formats.packed_writer import write_packed
+    from hepjax.progress import progress
+
+    began, what = time.monotonic(), settings["what"]
+    if there := _already_there(args.out, settings):
+        seconds = None
+    else:
+        with progress("simulate", args.events, what, quiet=args.quiet) as advance:
+            write_packed(
+                args.out, _counted(batches, advance), grid, labels, units=UNITS, made_from=settings
+            )
+        seconds = time.monotonic() - began
+    if args.json:
+        print(json.dumps({**settings, "out": str(args.out), "seconds": seconds}))
+    elif there:
+        print(f"{args.out}: these {args.events} {what} are there already")
+    else:
+        print(f"{args.out}: {args.events} {what}, {args.events / seconds:,.0f} {what}/s")
+    return 0
+
+
+def _already_there(out: Path, settings: dict[str, Any]) -> bool:
+    """Whether the folder holds the very images that these settings make.
+
+    Raises:
+      InputError: it holds others, or only some of them.
+    """
+    from hepjax.errors import InputError
+    from hepjax.formats.packed_manifest import FILE, read_manifest
+
+    if not (out / FILE).exists():
+        return False
+    manifest = read_manifest(out)
+    whole = all(
+        (path := out / shard.file).exists() and path.stat().st_size == shard.bytes
+        for shard in manifest.shards
+    )
+    if manifest.made_from != settings or not whole:
+        found = "another packed set" if whole else "a packed set of which files are missing"
+        raise InputError(
+            f"{out}: expected a new folder or one with the result of this command, found {found}; "
+            "choose another folder or remove it"
+        )
+    return True
+
+
+def _counted(batches: "Batches", advance: Callable[..., None]) -> Iterator[Any]:
+    for images, columns in batches:
+        yield images, columns
+        advance(len(images))
