@@ -12,9 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``simulate jets``."""
     from hepjax.cli.simulated_images import add_output_arguments
 
-    parser.add_argument(
-        "--task", choices=TASKS, required=True, help="top against QCD, or the other"
-    )
+    parser.add_argument("--task", choices=TASKS, required=True, help="what to tell apart")
     parser.add_argument(
         "--resolution", type=int, choices=(1, 3), default=1,
         help="1: 125 x 125 pixels, 3: 375 x 375; default: %(default)s",

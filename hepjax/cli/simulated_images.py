@@ -1,4 +1,4 @@
-"""What ``simulate jets`` and ``simulate photons`` share: writing a packed set, and finding it again."""
+"""What ``simulate jets`` and ``simulate photons`` share: a packed set, written or found again."""
 
 import argparse
 import json
