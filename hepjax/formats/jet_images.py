@@ -139,9 +139,10 @@ def canonical(piece: Piece, stored: Mapping[str, np.ndarray]) -> Columns:
         if name in columns:
             bad = np.flatnonzero(~np.isfinite(columns[name]))
             _refuse(piece, columns[name], bad, f"a finite {name}")
-    unknown = np.flatnonzero(~np.isin(columns["label"], list(piece.labels)))
-    meaning = ", ".join(f"{k}={v}" for k, v in piece.labels.items())
-    _refuse(piece, columns["label"], unknown, f"a label out of {meaning}")
+    if piece.labels:  # none at a first look
+        unknown = np.flatnonzero(~np.isin(columns["label"], list(piece.labels)))
+        meaning = ", ".join(f"{k}={v}" for k, v in piece.labels.items())
+        _refuse(piece, columns["label"], unknown, f"a label out of {meaning}")
     return columns
 
 

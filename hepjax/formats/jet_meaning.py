@@ -57,6 +57,8 @@ class Meaning:
     """Class id to class name."""
     shape: tuple[int, int] | None = None
     """Pixels of the image: rows (eta), columns (phi)."""
+    first_look: bool = False
+    """What nobody said may stay unsaid: channels go by their number, labels have no names."""
 
 
 def to_metadata(meaning: Meaning) -> dict[str, str]:
@@ -119,16 +121,24 @@ def agree(path: Path, said: Meaning, asked: Meaning) -> Meaning:
                 f"{path}: expected the {what} that the file states, {a}, found {b} asked for; "
                 f"leave --{what} out"
             )
-    return Meaning(channels, _labels(path, asked.labels or said.labels), asked.shape or said.shape)
+    labels = asked.labels or said.labels
+    if labels or not asked.first_look:
+        labels = _labels(path, labels)
+    return Meaning(channels, labels, asked.shape or said.shape, asked.first_look)
 
 
-def make_grid(path: Path, meaning: Meaning, channels: int, shape: tuple[int, int]) -> Grid:
+def make_grid(path: Path, meaning: Meaning, channels: int | None, shape: tuple[int, int]) -> Grid:
     """The grid of images that are stored as ``channels`` planes of ``shape`` pixels.
+
+    Args:
+      channels: None if the file does not show how many there are.
 
     Raises:
       InputError: nobody named the channels, another number of them is named, a name is unknown or
         comes twice, or another shape is asked for.
     """
+    if meaning.channels is None and meaning.first_look:
+        return Grid(tuple(shape), tuple(Channel(f"channel {k}", "1") for k in range(channels)))
     if meaning.channels is None:
         raise InputError(f"{path}: {unnamed_channels(channels)}")
     named = tuple(_channel(path, text) for text in meaning.channels)
@@ -136,17 +146,17 @@ def make_grid(path: Path, meaning: Meaning, channels: int, shape: tuple[int, int
         raise InputError(
             f"{path}: expected each channel once, found {','.join(c.name for c in named)}"
         )
-    if len(named) != channels:
+    if channels not in (None, len(named)):
         raise InputError(
             f"{path}: expected {len(named)} channels ({','.join(c.name for c in named)}), "
             f"found {channels} in the file"
         )
     if meaning.shape is not None and tuple(meaning.shape) != tuple(shape):
         raise InputError(f"{path}: expected images of {meaning.shape} pixels, found {shape}")
-    if channels * shape[0] * shape[1] > CELLS_LIMIT:
+    if len(named) * shape[0] * shape[1] > CELLS_LIMIT:
         raise InputError(
-            f"{path}: expected images of at most {CELLS_LIMIT} numbers, found {channels} channels "
-            f"of {shape} pixels"
+            f"{path}: expected images of at most {CELLS_LIMIT} numbers, found {len(named)} "
+            f"channels of {shape} pixels"
         )
     return Grid((int(shape[0]), int(shape[1])), named)
 

@@ -60,6 +60,7 @@ def open_jets(
     channels: tuple[str, ...] | None = None,
     labels: dict[int, str] | None = None,
     shape: tuple[int, int] | None = None,
+    first_look: bool = False,
 ) -> list[JetFile]:
     """Files of one layout and one meaning, sorted by path.
 
@@ -68,11 +69,13 @@ def open_jets(
       channels: names in stored order, ``name`` or ``name:unit``; needed unless the files say them.
       labels: class id to class name; needed unless the files say them.
       shape: rows and columns of images that are stored flat and not square.
+      first_look: without channel names the channels are called by their number, and without the
+        meaning of labels ``labels`` is empty.
     Raises:
       InputError: unreadable or unknown files, files that do not go together, or a meaning that
         neither the files nor the arguments state.
     """
-    asked = Meaning(channels, labels, shape)
+    asked = Meaning(channels, labels, shape, first_look)
     files = [_describe(path, asked) for path in list_jet_files(paths)]
     for file in files[1:]:
         for what in ("layout", "grid", "labels"):
