@@ -7,7 +7,7 @@ from typing import Any
 from hepjax.engine.config import build, require
 from hepjax.engine.workload import Workload
 
-NAMES = ("gan3d", "mlpf")
+NAMES = ("gan3d", "mlpf", "tagger")
 INSPECTORS = {"clic": "gan3d", "calochallenge": "gan3d"}
 """Which workload looks into which family of files (``formats.recognise``)."""
 

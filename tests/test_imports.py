@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "hepjax"
 LEAVES = {"errors", "progress", "__init__"}
-WORKLOADS = {"gan3d", "mlpf"}
+WORKLOADS = {"gan3d", "mlpf", "tagger"}
 ENGINE_FOR_WORKLOADS = {"engine.workload", "engine.config", "engine.mesh"}
 MAY_IMPORT = {
     "cli": {"run", "workloads", "bench", "simulate", "formats", "engine", "report", "cli"},

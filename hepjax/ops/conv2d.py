@@ -1,0 +1,32 @@
+"""Two-dimensional convolution: ``conv3d`` of one slice.
+
+On a CPU its native kernels take 0.3 to 0.6 of the time of XLA's convolution, gradients included
+(layers of the ResNet-15, float32); elsewhere the library sees two dimensions.
+"""
+
+from collections.abc import Sequence
+
+import jax
+from jax import lax
+
+from hepjax.ops.convolution import Padding, conv3d
+
+
+def conv2d(
+    x: jax.Array, w: jax.Array, strides: Sequence[int] = (1, 1), padding: Padding = "SAME"
+) -> jax.Array:
+    """Cross-correlation of (n, h, w, in) with a (h, w, in, out) kernel.
+
+    Args:
+      x: float32 or bfloat16 (products are summed in float32).
+      w: same dtype as ``x``.
+      strides: pixels between outputs along both axes.
+      padding: zeros around, ``((low, high),) * 2``, or "SAME" or "VALID".
+    Returns:
+      (n, h', w', out), dtype of ``x``.
+    Raises:
+      TypeError, ValueError: as ``conv3d``.
+    """
+    if isinstance(padding, str):
+        padding = lax.padtype_to_pads(x.shape[1:3], w.shape[:2], strides, padding)
+    return conv3d(x[:, None], w[None], (1, *strides), ((0, 0), *padding))[:, 0]

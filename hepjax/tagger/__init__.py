@@ -1,0 +1,1 @@
+"""End-to-end taggers: convolutional networks on detector images of jets, photons and electrons."""

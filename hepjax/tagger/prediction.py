@@ -1,0 +1,80 @@
+"""What a trained tagger says of events: scores, and where it looks."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hepjax.progress import progress
+from hepjax.tagger import objective
+from hepjax.tagger.config import TaggerConfig
+from hepjax.tagger.data import JetSource
+from hepjax.tagger.saliency import saliency, sums_by_class
+
+Planes = list[list[np.ndarray]]
+SALIENCY_EVENTS = 1024
+"""Events whose saliency is averaged; the mean hardly changes with more."""
+
+
+def predict(
+    cfg: TaggerConfig, state: objective.State, source: JetSource, batch_size: int,
+    *, quiet: bool = True,
+) -> np.ndarray:  # fmt: skip
+    """Scores of all events in their order, (n,) float32 from 0 (background) to 1 (signal)."""
+    parts = []
+    with progress("predict", len(source), "events", quiet=quiet) as advance:
+        for raw, count in _batches(source, batch_size):
+            score = _scores(cfg, state, {name: raw[name] for name in ("cell", "value")})
+            parts.append(np.asarray(score)[:count])
+            advance(count)
+    return np.concatenate(parts)
+
+
+def mean_saliency(
+    cfg: TaggerConfig, state: objective.State, source: JetSource, *, quiet: bool = True
+) -> Planes:
+    """Mean of |d log-odds / d pixel|, the pixel as the network sees it, over the first events.
+
+    Returns:
+      for the classes 0 and 1 and each channel (eta, phi).
+    """
+    fields, batch_size = ("cell", "value", "label"), 64
+    total, events = np.zeros((2, *cfg.data.shape, len(cfg.data.names))), np.zeros(2)
+    wanted = min(len(source), SALIENCY_EVENTS)
+    with progress("saliency", wanted, "events", quiet=quiet) as advance:
+        for raw, count in _batches(source, batch_size, wanted):
+            raw["label"] = np.where(np.arange(batch_size) < count, raw["label"], -1)
+            sums, number = _saliency(cfg, state, {name: raw[name] for name in fields})
+            total += np.asarray(sums)
+            events += np.asarray(number)
+            advance(count)
+    means = total / np.maximum(events, 1)[:, None, None, None]
+    return [list(np.moveaxis(mean, -1, 0)) for mean in means]
+
+
+def _batches(
+    source: JetSource, batch_size: int, stop: int | None = None
+) -> Iterator[tuple[dict[str, Any], int]]:
+    """Batches of one shape and their number of events; the last one repeats its last event."""
+    stop = len(source) if stop is None else stop
+    for start in range(0, stop, batch_size):
+        rows = np.minimum(start + np.arange(batch_size), stop - 1)
+        yield source[rows], min(batch_size, stop - start)
+
+
+@partial(jax.jit, static_argnums=0)
+def _scores(cfg: TaggerConfig, state: objective.State, raw: objective.Batch) -> jax.Array:
+    image = objective.prepare(cfg, raw)["image"]
+    return jax.nn.sigmoid(objective.logits(cfg, state, image))
+
+
+@partial(jax.jit, static_argnums=0)
+def _saliency(
+    cfg: TaggerConfig, state: objective.State, raw: objective.Batch
+) -> tuple[jax.Array, jax.Array]:
+    image = objective.prepare(cfg, raw)["image"]
+    maps = saliency(partial(objective.logits, cfg, state), image)
+    return sums_by_class(maps.astype(jnp.float32), raw["label"], 2)
