@@ -15,8 +15,8 @@ import numpy as np
 from hepjax.errors import InputError
 from hepjax.formats.mlpf_events import Events
 
-PADDING, TOWER, TRACK = 0, 1, 2
-"""Type of an element, first column of X. Later data sets (CLIC, CMS) have 1 for tracks."""
+TOWER, TRACK = 1, 2
+"""Type of an element, first column of X; 0 is padding. Later sets (CLIC, CLD) have 1 for tracks."""
 CLASSES = ("none", "charged hadron", "neutral hadron", "photon", "electron", "muon")
 """By class id, first column of ygen and ycand; none: no particle belongs to the element."""
 NONE, CHARGED_HADRON, NEUTRAL_HADRON, PHOTON, ELECTRON, MUON = range(6)

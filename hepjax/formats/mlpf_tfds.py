@@ -14,7 +14,6 @@ import numpy as np
 
 from hepjax.errors import InputError
 from hepjax.formats.damage import reading
-from hepjax.formats.mlpf_columns import PADDING
 from hepjax.formats.mlpf_events import EventFile, Events, join
 
 KEYS = ("X", "ygen", "ycand")
@@ -104,13 +103,14 @@ def _source(path: Path) -> tuple[str, Any]:
 def _record(path: Path, source: Any, event: int) -> dict[str, np.ndarray]:
     with reading(_folder_and_split(path)[0], "array_record"):
         record = source[event]
-        return {key: np.asarray(record[key], np.float32) for key in KEYS}
+        tables = {key: np.asarray(record[key], np.float32) for key in KEYS}
+    for key, table in tables.items():
+        if table.ndim != 2:
+            raise InputError(f"{path}: expected rows in {key!r} of event {event}, found none")
+    return tables
 
 
 def _stripped(event: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """An event without the rows of padding at its end."""
-    X = event["X"]
-    if X.ndim != 2 or 0 in X.shape:
-        return event
-    last = np.flatnonzero(X[:, 0] != PADDING)
+    last = np.flatnonzero(event["X"][:, :1].any(1))
     return {key: rows[: last[-1] + 1 if len(last) else 0] for key, rows in event.items()}

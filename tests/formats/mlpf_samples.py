@@ -47,7 +47,7 @@ def write_pickle(path, content, protocol=4):
 
 
 def write_hdf5(path, made, **changes):
-    """Flat, with chunks of 16 rows; ``changes`` replace datasets, None leaves one out."""
+    """Flat, in chunks of 16 rows; ``changes`` replace datasets, None leaves one out."""
     datasets = {key: np.concatenate([e[key] for e in made]) for key in KEYS}
     datasets["offsets"] = np.cumsum([0, *(len(e["X"]) for e in made)])
     datasets["n_unassociated_gen"] = np.arange(len(made), dtype=np.int32)
@@ -55,7 +55,7 @@ def write_hdf5(path, made, **changes):
         for key, values in (datasets | changes).items():
             if values is not None:
                 values = np.asarray(values)
-                chunks = (16, *values.shape[1:]) if values.ndim == 2 and len(values) else None
+                chunks = (16, *values.shape[1:]) if values.ndim == 2 and len(values) > 16 else None
                 options = {"chunks": chunks, "compression": "gzip"} if chunks else {}
                 file.create_dataset(key, data=values, **options)
     return path
