@@ -4,6 +4,7 @@ Nothing in hepjax writes these; ``hepjax pack`` reads them.
 """
 
 import gzip
+import json
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -159,6 +160,53 @@ def write_npz(path: Path, images: SparseImages, columns: Columns, grid: Grid) ->
     others = {PUBLISHED_NAMES.get(name, name): values for name, values in columns.items()}
     np.savez_compressed(path, X=pixels, **others)
     return path
+
+
+def write_tfds(
+    folder: Path,
+    images: SparseImages,
+    columns: Columns,
+    grid: Grid,
+    *,
+    splits: Mapping[str, int],
+    classes: list[str],
+) -> Path:
+    """A data set of tensorflow-datasets: array_record files of named splits, two JSON files."""
+    import tensorflow_datasets as tfds
+    from array_record.python.array_record_module import ArrayRecordWriter
+
+    folder.mkdir()
+    scalars = {PUBLISHED_NAMES.get(k, k): v for k, v in columns.items() if k != "label"}
+    shape = (*grid.shape, len(grid.channels))
+    features = {
+        "X_jets": tfds.features.Tensor(shape=shape, dtype=np.float32),
+        "y": tfds.features.ClassLabel(names=classes),
+        **{k: tfds.features.Scalar(dtype=np.float32) for k in scalars},
+    }
+    tfds.features.FeaturesDict(features).save_config(str(folder))
+    described, start = [], 0
+    for name, events in splits.items():
+        path = folder / f"jets-{name}.array_record-00000-of-00001"
+        writer = ArrayRecordWriter(str(path), "group_size:1")
+        pixels = _channels_last(dense(images, grid, start, start + events))
+        for k, image in enumerate(pixels, start):
+            numbers = {key: _float_list(np.float32(values[k])) for key, values in scalars.items()}
+            label = _field(3, _field(1, bytes([columns["label"][k]])))
+            writer.write(serialize_example({"X_jets": _float_list(image), "y": label} | numbers))
+        writer.close()
+        described.append(
+            {
+                "name": name,
+                "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+                "numBytes": str(path.stat().st_size),
+                "shardLengths": [str(events)],
+            }
+        )
+        start += events
+    info = {"fileFormat": "array_record", "moduleName": "jets", "name": "jets"}
+    content = json.dumps(info | {"splits": described, "version": "1.0.0"})
+    (folder / "dataset_info.json").write_text(content)
+    return folder
 
 
 def serialize_example(features: Mapping[str, bytes]) -> bytes:

@@ -113,9 +113,7 @@ def describe_parquet(path: Path, asked: Meaning) -> ParquetJets:
         text = {k.decode(): v.decode(errors="replace") for k, v in (schema.metadata or {}).items()}
         said = from_metadata(path, text)
         scalars = tuple(f.name for f in schema if _is_number(f.type))
-        events = sum(file.metadata.row_group(k).num_rows for k in range(file.num_row_groups))
-        if not events:
-            raise InputError(f"{path}: expected events, found none")
+        events = _count_events(file, path)
         require_label(path, dict.fromkeys(scalars))
         if set(PAIR_COLUMNS) <= set(schema.names):
             if set(schema.names) == DELPHES_COLUMNS and said == Meaning():
@@ -126,7 +124,7 @@ def describe_parquet(path: Path, asked: Meaning) -> ParquetJets:
                     f"{path}: expected the shape of the images, found pairs of pixel and value "
                     "without it; say which: --shape ROWS,COLUMNS"
                 )
-            grid = make_grid(path, meaning, len(meaning.channels or ()), meaning.shape)
+            grid = make_grid(path, meaning, None, meaning.shape)
             return ParquetJets(
                 path, "pairs", events, grid, meaning.labels or {}, PAIR_COLUMNS, scalars
             )
@@ -159,6 +157,20 @@ def open_parquet(path: Path) -> Iterator[pq.ParquetFile]:
         ) as file,
     ):
         yield file
+
+
+def _count_events(file: pq.ParquetFile, path: Path) -> int:
+    """Events by the two counts of the footer, which have to agree."""
+    stated = file.metadata.num_rows
+    found = sum(file.metadata.row_group(k).num_rows for k in range(file.num_row_groups))
+    if found != stated:
+        raise InputError(
+            f"{path}: expected {stated} events as the footer states, found {found} in its row "
+            "groups; copy the file again"
+        )
+    if not found:
+        raise InputError(f"{path}: expected events, found none")
+    return found
 
 
 def _row_groups(file: pq.ParquetFile, start: int, stop: int) -> tuple[list[int], int]:
