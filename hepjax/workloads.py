@@ -1,14 +1,14 @@
 """The table of workloads: a name to what the engine needs of it."""
 
 import importlib
-from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 from hepjax.engine.config import build, require
 from hepjax.engine.workload import Workload
 
 NAMES = ("gan3d", "mlpf", "tagger")
-INSPECTORS = {"clic": "gan3d", "calochallenge": "gan3d"}
+INSPECTORS = {"clic": "gan3d", "calochallenge": "gan3d", "jets": "tagger", "packed": "tagger"}
 """Which workload looks into which family of files (``formats.recognise``)."""
 
 
@@ -22,9 +22,12 @@ def get(name: object) -> Workload:
     return importlib.import_module(f"hepjax.{name}.workload").WORKLOAD
 
 
-def inspector(family: str) -> Callable[..., dict[str, Any]]:
-    """The function behind ``hepjax inspect`` for a family of files."""
-    return importlib.import_module(f"hepjax.{INSPECTORS[family]}.inspect").inspect
+def inspector(family: str) -> ModuleType:
+    """The module behind ``hepjax inspect`` for a family of files.
+
+    It has ``inspect(paths, plot, *, quiet, ...) -> report`` and ``text(report)``, its lines.
+    """
+    return importlib.import_module(f"hepjax.{INSPECTORS[family]}.inspect")
 
 
 def configure(settings: dict[str, Any]) -> tuple[Workload, Any]:

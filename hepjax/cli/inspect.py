@@ -1,111 +1,46 @@
-"""``hepjax inspect``: recognise shower files and print what is in them."""
+"""``hepjax inspect``: recognise files and print what is in them."""
 
 import argparse
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+from hepjax.cli.jet_meaning import add_meaning, parse_meaning
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``inspect``."""
     parser.add_argument(
-        "paths", metavar="PATH", type=Path, nargs="+", help="HDF5 files of one layout, or folders"
+        "paths", metavar="PATH", type=Path, nargs="+", help="files of one layout, or folders"
     )
-    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the mean shower")
+    add_meaning(parser)
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw mean events")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the report; 2 if cells are negative or not finite."""
+    """Print the report; 2 if cells of showers are negative or not finite."""
     from hepjax import workloads
-    from hepjax.formats.hdf5 import list_files
-    from hepjax.formats.recognise import recognise
+    from hepjax.errors import InputError
+    from hepjax.formats.recognise import container, recognise
 
-    family = recognise(list_files(args.paths)[0])
-    report = workloads.inspector(family)(args.paths, args.plot, quiet=args.quiet)
+    first = args.paths[0]
+    if not first.exists():
+        raise InputError(f"{first}: expected a file or folder, found none of this name")
+    family = "packed" if container(first) == "packed" else recognise(first)
+    meaning = parse_meaning(args)
+    if meaning and family != "jets":
+        raise InputError(
+            f"{first}: expected jet images with {', '.join(f'--{key}' for key in meaning)}, "
+            "found files that say what they hold; leave it out"
+        )
+    module = workloads.inspector(family)
+    report = module.inspect(args.paths, args.plot, quiet=args.quiet, **meaning)
     if args.json:
         print(json.dumps(report))
     else:
-        print("\n".join(text(report)))
+        print("\n".join(module.text(report)))
         if args.plot is not None:
             print(f"\npicture               {args.plot}")
     checks = report["checks"]
-    return 2 if checks["cells_not_finite"] or checks["cells_negative"] else 0
-
-
-def text(report: dict[str, Any]) -> Iterator[str]:
-    """The report as lines for people."""
-    first = report["files"][0]
-    count = len(report["files"])
-    yield _line("layout", report["layout"])
-    yield _line("files", first["path"] + (f" and {count - 1} more" if count > 1 else ""))
-    yield _line("showers", f"{report['events']:,}")
-    if "grid" in report:
-        yield _line("grid", " x ".join(map(str, report["grid"])) + " cells (x, y, z = depth)")
-    else:
-        grid = report["grid_layer_angle_radius"]
-        shape = " x ".join(map(str, grid)) + " (layer, angle, radius)" if grid else "no one grid"
-        yield _line("voxels", f"{report['voxels']}, {shape}")
-    for unit, because in sorted(
-        {(f["cell_unit"], f["cell_unit_because"]) for f in report["files"]}
-    ):
-        yield _line("cell unit", f"{unit}: {because}")
-    yield ""
-    yield from _datasets(first)
-    yield ""
-    yield f"{'':24}{'min':>12}{'mean':>12}{'max':>12}"
-    for key, label in RANGES.items():
-        if report.get(key) is not None:
-            values = (report[key][name] for name in ("min", "mean", "max"))
-            yield f"{label:24}" + "".join(f"{value:12.5g}" for value in values)
-    yield f"{'hottest cell (GeV)':24}{'':24}{report['hottest_cell_gev']:12.5g}"
-    if report.get("energy_gev") is None:
-        yield f"{'incident energy (GeV)':24}{'not stored':>12}"
-    yield ""
-    for threshold, share in report["occupancy"].items():
-        yield _line(f"cells > {float(threshold):g} GeV", f"{100 * share:.2f} %")
-    if agreement := report.get("mtheta_minus_theta_rad"):
-        yield _line("mtheta - theta", "mean {mean:.4f}, rms {rms:.4f} rad".format(**agreement))
-    if report.get("sampling_fraction"):
-        yield ""
-        yield from _fractions(report["sampling_fraction"])
-    yield ""
-    yield from (_line("note", problem) for problem in report["problems"])
-    if not report["problems"]:
-        yield _line("checks", "no NaN, no negative cells, no empty showers")
-
-
-RANGES = {
-    "energy_gev": "incident energy (GeV)",
-    "visible_gev": "visible energy (GeV)",
-    "visible_over_incident": "visible / incident",
-    "theta_rad": "polar angle (rad)",
-    "mtheta_rad": "measured angle (rad)",
-}
-
-
-def _line(label: str, value: str) -> str:
-    return f"{label:22}{value}"
-
-
-def _datasets(file: dict[str, Any]) -> Iterator[str]:
-    yield f"{'dataset':22}{'shape':22}{'type':10}{'unit':10}stored as"
-    for key, dataset in file["datasets"].items():
-        shape = " x ".join(map(str, dataset["shape"]))
-        stored = dataset["compression"] or "plain"
-        if dataset["chunks"]:
-            stored += f", chunks of {dataset['chunks'][0]} events"
-        yield f"{key:22}{shape:22}{dataset['dtype']:10}{dataset['unit'] or '-':10}{stored}"
-
-
-def _fractions(bins: list[dict[str, Any]]) -> Iterator[str]:
-    yield "sampling fraction (visible / incident energy) against the published CLIC fit"
-    yield f"{'energy (GeV)':>14}{'showers':>9}{'mean':>10}{'rms':>9}{'published':>11}{'ratio':>16}"
-    for row in bins:
-        low, high = row["energy_gev"]
-        line = f"{f'{low:g}-{high:g}':>14}{row['events']:>9,}{row['mean']:>10.5f}{row['rms']:>9.5f}"
-        if row["published"] is not None:
-            line += f"{row['published']:>11.5f}{row['ratio']:>8.3f} ± {row['ratio_error']:.3f}"
-        yield line
+    return 2 if checks.get("cells_not_finite") or checks.get("cells_negative") else 0

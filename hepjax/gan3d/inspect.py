@@ -16,8 +16,11 @@ from hepjax.formats.hdf5 import list_datasets, list_files
 from hepjax.formats.recognise import recognise
 from hepjax.formats.shower_angle import EMPTY_SHOWER_ANGLE
 from hepjax.formats.showers import ShowerSource, open_showers
+from hepjax.gan3d.inspect_text import text
 from hepjax.gan3d.physics import published_sampling_fraction
 from hepjax.progress import progress
+
+__all__ = ["inspect", "text"]
 
 OCCUPANCY_THRESHOLDS = (0.0, 1e-6, 1e-4)
 """GeV."""

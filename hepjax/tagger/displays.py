@@ -21,24 +21,26 @@ SMOOTHED_CELLS = 25
 
 def by_channel(
     planes: Sequence[Sequence[np.ndarray]], rows: Sequence[str], channels: Sequence[str],
-    shape: tuple[int, ...], text: str, *, difference: bool = True,
+    shape: tuple[int, ...], text: str, *, below: float = 0.0,
 ) -> Figure:  # fmt: skip
-    """One column of pictures a channel: a row per class, and how the last differs from the first.
+    """One column of pictures a channel: a row per class; of two classes also the difference.
 
     Args:
       planes: for each class and channel a picture of any granularity, not negative.
       rows: names of the classes.
       channels: their titles, name and unit.
       shape: rows and columns of the image, which each picture covers.
-      difference: with two classes, a last row of (b - a) / (b + a), smoothed.
+      below: inches left free at the bottom.
+    The difference is (b - a) / (b + a), smoothed.
     """
-    names = [*rows, "difference"] if difference and len(planes) == 2 else list(rows)
-    columns = min(len(channels), COLUMNS)
-    groups = -(-len(channels) // columns)
-    left, top, gap, inner, below = 0.75, 0.95, 0.55, 0.12, 1.1
-    size = min((WIDTH - left - 0.2 - gap * (columns - 1)) / columns, 3.2)
-    block = len(names) * (size + inner) + below
-    height = top + groups * block
+    names = [*rows, "difference"] if len(rows) == 2 else list(rows)
+    sideways = len(channels) == 1  # one channel: the classes lie side by side
+    columns = len(names) if sideways else min(len(channels), COLUMNS)
+    stacked = 1 if sideways else len(names)
+    left, top, gap, inner, under = 0.75, 0.95, 0.55, 0.12, 1.1
+    size = min((WIDTH - left - 0.2 - gap * (columns - 1)) / columns, 3.4)
+    block = stacked * (size + inner) + under
+    height = top + -(-len(channels) // columns) * block + below
     figure = Figure(figsize=(WIDTH, height))
 
     def axes(x: float, y: float, tall: float) -> Axes:
@@ -51,20 +53,21 @@ def by_channel(
         x, y = left + column * (size + gap), top + group * block
         norm = _norm([row[k] for row in planes])
         for i, name in enumerate(names):
-            axis = axes(x, y + i * (size + inner), size)
+            over, down = (i, 0) if sideways else (0, i)
+            axis = axes(x + over * (size + gap), y + down * (size + inner), size)
             if i < len(rows):
                 picture = planes[i][k]
                 _draw(axis, np.where(picture > 0, picture, np.nan), norm, "viridis", shape)
             else:
                 picture = _difference(planes[0][k], planes[1][k], norm.vmin or 0.0)
                 _draw(axis, picture, Normalize(-1, 1), "RdBu_r", shape)
-            if i < len(names) - 1:
+            if down < stacked - 1:
                 axis.set_xticklabels([])
-            if i == 0:
-                axis.set_title(channel, fontsize=11.5)
-            if column == 0:
+            if down == 0:
+                axis.set_title(f"{channel}: {name}" if sideways else channel, fontsize=11.5)
+            if column == 0 and not sideways:
                 axis.set_ylabel(name, fontweight="bold", loc="center")
-        bar = axes(x, y + len(names) * (size + inner) + 0.2, 0.1)
+        bar = axes(x, y + stacked * (size + inner) + 0.2, 0.1)
         figure.colorbar(ScalarMappable(norm, "viridis"), cax=bar, orientation="horizontal")
         bar.tick_params(labelsize=9)
     head(figure, text)

@@ -128,7 +128,7 @@ def test_calochallenge_files_are_told_by_their_voxels_and_read_in_mev(tmp_path, 
     ("name", "datasets", "message"),
     [
         ("none.h5", None, "none.h5: expected a file or folder"),
-        ("jets.h5", {"X": 3}, "jets.h5: expected ECAL (CLIC) or incident_energies and showers"),
+        ("other.h5", {"Z": 3}, "other.h5: expected ECAL (CLIC), incident_energies and showers"),
         ("short.h5", {"incident_energies": 3, "showers": 3}, "expected (n, voxels)"),
     ],
 )

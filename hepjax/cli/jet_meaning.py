@@ -1,0 +1,39 @@
+"""What users say of jet images that files do not: names of channels and labels, and the shape."""
+
+import argparse
+from typing import Any
+
+from hepjax.errors import InputError
+
+
+def add_meaning(parser: argparse.ArgumentParser) -> None:
+    """The options of verbs that read jet images."""
+    group = parser.add_argument_group("jet images whose files do not say it")
+    group.add_argument(
+        "--channels", metavar="NAME,NAME,...",
+        help="channels in stored order, with units if known: pT:GeV,d0:mm,dz:mm",
+    )  # fmt: skip
+    group.add_argument("--labels", metavar="ID=NAME,...", help="meaning of the labels: 0=qcd,1=top")
+    group.add_argument("--shape", metavar="ROWS,COLUMNS", help="pixels, for flat images")
+
+
+def parse_meaning(args: argparse.Namespace) -> dict[str, Any]:
+    """``channels``, ``labels`` and ``shape`` as ``formats.jets.open_jets`` takes them, if given.
+
+    Raises:
+      InputError: text of another form.
+    """
+    found: dict[str, Any] = {}
+    if args.channels is not None:
+        found["channels"] = tuple(name.strip() for name in args.channels.split(","))
+    if args.labels is not None:
+        pairs = [entry.partition("=") for entry in args.labels.split(",")]
+        if not all(number.strip().isdigit() and name.strip() for number, _, name in pairs):
+            raise InputError(f"--labels: expected 0=NAME,1=NAME, found {args.labels!r}")
+        found["labels"] = {int(number): name.strip() for number, _, name in pairs}
+    if args.shape is not None:
+        sides = args.shape.split(",")
+        if len(sides) != 2 or not all(side.strip().isdigit() for side in sides):
+            raise InputError(f"--shape: expected ROWS,COLUMNS, found {args.shape!r}")
+        found["shape"] = tuple(map(int, sides))
+    return found

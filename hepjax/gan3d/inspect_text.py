@@ -1,0 +1,80 @@
+"""The report of ``inspect`` on showers, as lines for people."""
+
+from collections.abc import Iterator
+from typing import Any
+
+
+def text(report: dict[str, Any]) -> Iterator[str]:
+    """The report as lines for people."""
+    first = report["files"][0]
+    count = len(report["files"])
+    yield _line("layout", report["layout"])
+    yield _line("files", first["path"] + (f" and {count - 1} more" if count > 1 else ""))
+    yield _line("showers", f"{report['events']:,}")
+    if "grid" in report:
+        yield _line("grid", " x ".join(map(str, report["grid"])) + " cells (x, y, z = depth)")
+    else:
+        grid = report["grid_layer_angle_radius"]
+        shape = " x ".join(map(str, grid)) + " (layer, angle, radius)" if grid else "no one grid"
+        yield _line("voxels", f"{report['voxels']}, {shape}")
+    for unit, because in sorted(
+        {(f["cell_unit"], f["cell_unit_because"]) for f in report["files"]}
+    ):
+        yield _line("cell unit", f"{unit}: {because}")
+    yield ""
+    yield from _datasets(first)
+    yield ""
+    yield f"{'':24}{'min':>12}{'mean':>12}{'max':>12}"
+    for key, label in RANGES.items():
+        if report.get(key) is not None:
+            values = (report[key][name] for name in ("min", "mean", "max"))
+            yield f"{label:24}" + "".join(f"{value:12.5g}" for value in values)
+    yield f"{'hottest cell (GeV)':24}{'':24}{report['hottest_cell_gev']:12.5g}"
+    if report.get("energy_gev") is None:
+        yield f"{'incident energy (GeV)':24}{'not stored':>12}"
+    yield ""
+    for threshold, share in report["occupancy"].items():
+        yield _line(f"cells > {float(threshold):g} GeV", f"{100 * share:.2f} %")
+    if agreement := report.get("mtheta_minus_theta_rad"):
+        yield _line("mtheta - theta", "mean {mean:.4f}, rms {rms:.4f} rad".format(**agreement))
+    if report.get("sampling_fraction"):
+        yield ""
+        yield from _fractions(report["sampling_fraction"])
+    yield ""
+    yield from (_line("note", problem) for problem in report["problems"])
+    if not report["problems"]:
+        yield _line("checks", "no NaN, no negative cells, no empty showers")
+
+
+RANGES = {
+    "energy_gev": "incident energy (GeV)",
+    "visible_gev": "visible energy (GeV)",
+    "visible_over_incident": "visible / incident",
+    "theta_rad": "polar angle (rad)",
+    "mtheta_rad": "measured angle (rad)",
+}
+
+
+def _line(label: str, value: str) -> str:
+    return f"{label:22}{value}"
+
+
+def _datasets(file: dict[str, Any]) -> Iterator[str]:
+    yield f"{'dataset':22}{'shape':22}{'type':10}{'unit':10}stored as"
+    for key, dataset in file["datasets"].items():
+        shape = " x ".join(map(str, dataset["shape"]))
+        stored = dataset["compression"] or "plain"
+        if dataset["chunks"]:
+            stored += f", chunks of {dataset['chunks'][0]} events"
+        yield f"{key:22}{shape:22}{dataset['dtype']:10}{dataset['unit'] or '-':10}{stored}"
+
+
+def _fractions(bins: list[dict[str, Any]]) -> Iterator[str]:
+    yield "sampling fraction (visible / incident energy) against the published CLIC fit"
+    yield f"{'energy (GeV)':>14}{'showers':>9}{'mean':>10}{'rms':>9}{'published':>11}{'ratio':>16}"
+    for row in bins:
+        low, high = row["energy_gev"]
+        line = f"{f'{low:g}-{high:g}':>14}{row['events']:>9,}{row['mean']:>10.5f}{row['rms']:>9.5f}"
+        if row["published"] is not None:
+            line += f"{row['published']:>11.5f}{row['ratio']:>8.3f} ± {row['ratio_error']:.3f}"
+        yield line
