@@ -26,6 +26,11 @@ class BlockCache(Generic[T]):
         self._blocks: OrderedDict[int, Future[T]] = OrderedDict()
         self._bytes = 0
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the blocks that are kept."""
+        return self._bytes
+
     def __getstate__(self) -> dict[str, Any]:
         return {"_limit_bytes": self._limit_bytes}
 

@@ -171,34 +171,41 @@ class PackedSource:
 
     def __getitem__(self, indices: np.ndarray) -> Batch:
         """Events ``indices`` (n,), see ``open_packed``."""
+        images, columns = self.sparse(indices)
+        cell = np.empty((len(images), self.width), np.int32)
+        value = np.empty((len(images), self.width), np.float32)
+        outside = self.grid.size
+        # Copies of a few kB each: faster than gathering all cells of the batch by index.
+        for row, (cells, values) in enumerate(images):
+            cell[row, : len(cells)] = cells
+            cell[row, len(cells) :] = outside
+            value[row, : len(cells)] = values
+            value[row, len(cells) :] = 0
+        return {"cell": cell, "value": value} | columns
+
+    def sparse(
+        self, indices: np.ndarray
+    ) -> tuple[list[tuple[np.ndarray, np.ndarray]], dict[str, np.ndarray]]:
+        """Events ``indices`` (n,): cells and values of each, as they lie in memory, and columns."""
         indices = np.asarray(indices)
         if len(indices) and (indices.min() < 0 or indices.max() >= len(self)):
             raise IndexError(f"events 0 to {len(self) - 1} exist, asked for {indices}")
         block_of = np.searchsorted(self.blocks, indices, side="right") - 1
         event_of = indices - self.blocks[block_of]
-        numbers = np.unique(block_of).tolist()
-        blocks = {k: self._cache.get(k, self._decode) for k in numbers}
-        cell = np.empty((len(indices), self.width), np.int32)
-        value = np.empty((len(indices), self.width), np.float32)
+        futures = {k: self._cache.get(k, self._decode) for k in np.unique(block_of).tolist()}
+        blocks = {k: future.result() for k, future in futures.items()}
         records = np.empty(len(indices), self._record)
-        outside = self.grid.size
-        for k, block in ((k, future.result()) for k, future in blocks.items()):
+        low, high = np.empty((2, len(indices)), np.int64)
+        for k, block in blocks.items():
             rows = np.flatnonzero(block_of == k)
             events = event_of[rows]
             records[rows] = block.records[events]
-            edges = zip(
-                rows.tolist(),
-                block.first[events].tolist(),
-                block.first[events + 1].tolist(),
-                strict=True,
-            )
-            # Copies of a few kB each: faster than gathering all cells of the batch by index.
-            for row, low, high in edges:
-                cell[row, : high - low] = block.cell[low:high]
-                cell[row, high - low :] = outside
-                value[row, : high - low] = block.value[low:high]
-                value[row, high - low :] = 0
-        return {"cell": cell, "value": value} | _columns(records)
+            low[rows], high[rows] = block.first[events], block.first[events + 1]
+        images = [
+            (blocks[k].cell[a:b], blocks[k].value[a:b])
+            for k, a, b in zip(block_of.tolist(), low.tolist(), high.tolist(), strict=True)
+        ]
+        return images, _columns(records)
 
     @property
     def _record(self) -> np.dtype[np.void]:

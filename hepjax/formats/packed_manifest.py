@@ -15,6 +15,8 @@ from hepjax.errors import InputError
 from hepjax.formats.images import Channel, Grid
 
 FILE = "manifest.json"
+PLAN_FILE = "pack.json"
+"""What a set that is not finished is being made from."""
 FORMAT = "hepjax packed images 1"
 
 
@@ -103,6 +105,11 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     content = json.loads(json.dumps(content))  # keys become texts and tuples lists, as when read
     content["sha256"] = _checksum(content)
     write_atomically(folder / FILE, json.dumps(content, indent=1) + "\n")
+
+
+def is_packed(path: Path) -> bool:
+    """Whether a path is the folder of a packed set, finished or not."""
+    return (path / FILE).exists() or (path / PLAN_FILE).exists()
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -6,8 +6,6 @@ they mean. Sets of shards are in packed.py (reading) and packed_writer.py.
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hepjax.errors import InputError
+from hepjax.formats.damage import reading
 from hepjax.formats.images import Grid, SparseImages, unsound
 from hepjax.formats.packed_manifest import Meaning, Shard, checksum, parse_meaning
 
@@ -29,6 +28,7 @@ IMAGE_COLUMNS = {
 }
 ZSTD_LEVEL = 3
 METADATA = b"hepjax"
+MAGIC = b"PAR1"
 
 
 def write_shard(
@@ -122,7 +122,7 @@ class ShardReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _naming_damage(path), pq.ParquetFile(path) as file:
+        with reading(path, "Parquet", MAGIC), pq.ParquetFile(path) as file:
             self._metadata = file.metadata
             schema = file.schema_arrow
             about = json.loads((schema.metadata or {})[METADATA])
@@ -146,7 +146,7 @@ class ShardReader:
         Raises:
           InputError: damaged, or images that are none.
         """
-        with _naming_damage(self.path):
+        with reading(self.path, "Parquet", MAGIC):
             table = self._read(k, [*IMAGE_COLUMNS, *self.meaning.columns])
             cell, value = (table.column(name).combine_chunks() for name in IMAGE_COLUMNS)
             first = cell.offsets.to_numpy().astype(np.int64)
@@ -159,7 +159,7 @@ class ShardReader:
 
     def column(self, name: str) -> np.ndarray:
         """One column of all blocks."""
-        with _naming_damage(self.path):
+        with reading(self.path, "Parquet", MAGIC):
             return np.concatenate(
                 [_numbers(self._read(k, [name]), name) for k in range(self.blocks)]
             )
@@ -177,18 +177,3 @@ def _numbers(table: pa.Table, name: str) -> np.ndarray:
     if column.null_count:
         raise ValueError(f"column {name!r} has empty rows")
     return column.to_numpy()
-
-
-@contextmanager
-def _naming_damage(path: Path) -> Iterator[None]:
-    """Failures of the Parquet library inside the block become one line that names the file."""
-    try:
-        yield
-    except InputError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        text = error.strerror if isinstance(error, FileNotFoundError) else error
-        raise InputError(
-            f"{path}: expected a sound shard, found a damaged one ({text}); copy it again, or "
-            "remove the set and run again: hepjax pack ..."
-        ) from error

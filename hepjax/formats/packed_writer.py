@@ -128,9 +128,8 @@ def checked(
       origin: file or folder for the messages, which count events from ``start``.
     Raises:
       InputError: cells out of range or order, values that are not finite, labels without a meaning,
-        or columns that are not one number an event or change.
+        or columns that are not one number an event.
     """
-    types: dict[str, str] = {}
     for images, columns in batches:
         if problem := unsound(images, grid, start):
             raise InputError(f"{origin}: {problem}")
@@ -144,12 +143,6 @@ def checked(
                     f"{origin}: expected one number an event in column {name!r}, found "
                     f"{values.dtype} of {values.shape} for {len(images)} events"
                 )
-        types = types or _types(columns)
-        if _types(columns) != types:
-            raise InputError(
-                f"{origin}: expected columns {types} in all events, found {_types(columns)} from "
-                f"event {start} on"
-            )
         if "label" in columns:
             unknown = ~np.isin(columns["label"], list(labels))
             if unknown.any():
@@ -162,22 +155,30 @@ def checked(
         yield images, columns
 
 
-def _types(columns: Columns) -> dict[str, str]:
-    return {name: str(values.dtype) for name, values in columns.items()}
-
-
 def merge(pieces: Batches, grid: Grid) -> tuple[SparseImages, Columns, Grid]:
     """All events of the pieces, and the grid they are on: every channel as coarse as it is.
 
     Pieces become coarse as they come: towers upsampled to fine pixels would fill the memory.
+
+    Raises:
+      InputError: pieces of different columns.
     """
     kept, columns = [], []
     for images, values in pieces:
         kept.append(coarsen(images, grid))
         columns.append(values)
+        if (found := _types(values)) != (expected := _types(columns[0])):
+            raise InputError(
+                f"columns: expected {expected} in all events, found also {found}; "
+                "pack files of different kinds into different folders"
+            )
     common = common_grid(own for _, own in kept)
     images = concatenate([expand(some, own, common) for some, own in kept])
     return images, {name: np.concatenate([c[name] for c in columns]) for name in columns[0]}, common
+
+
+def _types(columns: Columns) -> dict[str, str]:
+    return {name: str(values.dtype) for name, values in columns.items()}
 
 
 def finish(out_dir: Path, shards: Sequence[Shard], made_from: dict[str, Any] | None = None) -> None:

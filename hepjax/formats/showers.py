@@ -4,20 +4,22 @@ Published event cuts and the crop happen here; what is done to single cells (thr
 power) belongs to the compiled step of a workload.
 """
 
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from hepjax.errors import InputError
+from hepjax.formats.block_cache import BlockCache
 from hepjax.formats.hdf5 import list_files
+from hepjax.formats.packed_manifest import is_packed
 from hepjax.formats.shower_angle import measured_angle
 from hepjax.formats.shower_file import ShowerFile, Unit, describe
 from hepjax.formats.source import Batch
+
+if TYPE_CHECKING:
+    from hepjax.formats.packed_showers import PackedShowers
 
 CACHE_BYTES = 2**30
 """Decoded blocks kept, sparse; 8192 showers of 25x25x25 cells, 20 % of them hit, take 0.15 GiB."""
@@ -31,11 +33,11 @@ def open_showers(
     min_sum: float = 0.0,
     crop: tuple[int, int] | None = None,
     cache_bytes: int = CACHE_BYTES,
-) -> "ShowerSource":
+) -> "ShowerSource | PackedShowers":
     """Showers of one or many files as one source, files in sorted order.
 
     Args:
-      paths: files, or folders that stand for their ``*.h5`` and ``*.hdf5`` files.
+      paths: files, or folders that stand for their ``*.h5`` and ``*.hdf5`` files; or packed sets.
       unit: of the cells in the files, see ``shower_file.describe``.
       energy_window: incident energies kept, GeV, inclusive.
       min_sum: visible energy above which events are kept, GeV; the published variable-angle cut is
@@ -49,10 +51,29 @@ def open_showers(
       InputError: unreadable or unsuitable files, files that do not go together, no event left.
         Reading raises it too, for cells that are negative or not finite.
     """
+    folders = [Path(paths)] if isinstance(paths, str | Path) else list(map(Path, paths))
+    cuts: dict[str, Any] = {"energy_window": energy_window, "min_sum": min_sum, "crop": crop}
+    if any(map(is_packed, folders)):
+        from hepjax.formats.packed_showers import open_packed_showers  # it is made of this module
+
+        return open_packed_showers(folders, unit=unit, cache_bytes=cache_bytes, **cuts)
+    return open_shower_files(paths, unit=unit, cache_bytes=cache_bytes, **cuts)
+
+
+def open_shower_files(
+    paths: str | Path | Sequence[str | Path],
+    *,
+    unit: Unit = "auto",
+    energy_window: tuple[float, float] | None = None,
+    min_sum: float = 0.0,
+    crop: tuple[int, int] | None = None,
+    cache_bytes: int = CACHE_BYTES,
+) -> "ShowerSource":
+    """``open_showers`` for HDF5 files."""
     files = [describe(path, unit) for path in list_files(paths)]
     for file in files[1:]:
         _require_alike(files[0], file)
-    _require_crop(files[0], crop)
+    require_crop(files[0].path, files[0].grid, crop)
     kept = [_kept_rows(file, energy_window, min_sum) for file in files]
     if not sum(map(len, kept)):
         raise InputError(
@@ -90,7 +111,7 @@ class ShowerSource:
         crop: tuple[int, int] | None,
         cache_bytes: int,
     ) -> None:
-        self.files, self._crop, self._cache_bytes = tuple(files), crop, cache_bytes
+        self.files, self._crop = tuple(files), crop
         x, y, z = files[0].grid
         self.grid = (x, y, z) if crop is None else (crop[1] - crop[0], crop[1] - crop[0], z)
         self._where: list[tuple[int, int, np.ndarray]] = []  # of a block: file, first row, rows
@@ -104,20 +125,7 @@ class ShowerSource:
             for field in ("energy", "theta", "mtheta")
             if all(getattr(f, field) is not None for f in files)
         }
-        self._forget()
-
-    def _forget(self) -> None:
-        self._lock = threading.Lock()
-        self._cache: OrderedDict[int, Future[_Block]] = OrderedDict()
-        self._cached_bytes = 0
-
-    def __getstate__(self) -> dict[str, Any]:
-        private = ("_lock", "_cache", "_cached_bytes")
-        return {k: v for k, v in self.__dict__.items() if k not in private}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._forget()
+        self._cache = BlockCache[_Block](cache_bytes)
 
     def __len__(self) -> int:
         return int(self.blocks[-1])
@@ -128,7 +136,7 @@ class ShowerSource:
         if len(indices) and (indices.min() < 0 or indices.max() >= len(self)):
             raise IndexError(f"events 0 to {len(self) - 1} exist, asked for {indices}")
         block_of = np.searchsorted(self.blocks, indices, side="right") - 1
-        blocks = {int(k): self._block(int(k)) for k in np.unique(block_of)}
+        blocks = {int(k): self._cache.get(int(k), self._decode) for k in np.unique(block_of)}
         cells = np.zeros((len(indices), int(np.prod(self.grid))), np.float32)
         batch: Batch = {"ecal": cells.reshape(-1, *self.grid)}
         batch |= {field: values[indices] for field, values in self._columns.items()}
@@ -152,29 +160,6 @@ class ShowerSource:
     @property
     def _measures_angle(self) -> bool:
         return self.files[0].layout == "angle" and "mtheta" not in self._columns
-
-    def _block(self, k: int) -> "Future[_Block]":
-        """Block ``k``, decoded by the first thread that asks; the others go on and wait later."""
-        with self._lock:
-            if k in self._cache:
-                self._cache.move_to_end(k)
-                return self._cache[k]
-            future = self._cache[k] = Future()
-        try:
-            block = self._decode(k)
-        except BaseException as error:
-            with self._lock:
-                self._cache.pop(k, None)
-            future.set_exception(error)
-            raise
-        future.set_result(block)
-        with self._lock:
-            self._cached_bytes += block.nbytes
-            for old in [j for j, f in self._cache.items() if f.done() and j != k]:
-                if self._cached_bytes <= self._cache_bytes:
-                    break
-                self._cached_bytes -= self._cache.pop(old).result().nbytes
-        return future
 
     def _decode(self, k: int) -> _Block:
         showers, mtheta = self._read(k)
@@ -228,11 +213,11 @@ def _require_alike(first: ShowerFile, other: ShowerFile) -> None:
             )
 
 
-def _require_crop(file: ShowerFile, crop: tuple[int, int] | None) -> None:
-    if crop is not None and not 0 <= crop[0] < crop[1] <= min(file.grid[:2]):
+def require_crop(path: Path, grid: tuple[int, ...], crop: tuple[int, int] | None) -> None:
+    """Refuse a crop that reaches outside the cells."""
+    if crop is not None and not 0 <= crop[0] < crop[1] <= min(grid[:2]):
         raise InputError(
-            f"{file.path}: expected a crop inside the {file.grid[0]} x {file.grid[1]} cells, "
-            f"found {crop}"
+            f"{path}: expected a crop inside the {grid[0]} x {grid[1]} cells, found {crop}"
         )
 
 
