@@ -5,7 +5,6 @@ What is made has a file of its own, ``simulate_<what>.py``; this one hands over 
 
 import argparse
 import importlib
-import importlib.util
 
 THINGS = {
     "showers": "showers in a W/Si calorimeter",
@@ -19,8 +18,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``simulate``."""
     things = parser.add_subparsers(dest="what", metavar="THING", required=True)
     for what, summary in THINGS.items():
-        if importlib.util.find_spec(f"hepjax.cli.simulate_{what}") is None:
-            continue
         module = importlib.import_module(f"hepjax.cli.simulate_{what}")
         sub = things.add_parser(what, help=summary, description=f"Make {summary}.")
         # The verb has this option too; without a default, the last word given counts.

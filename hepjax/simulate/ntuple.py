@@ -9,15 +9,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hepjax.simulate.detector import NEUTRAL_HADRON, PHOTON, FlowObjects, Response, flow_objects
+from hepjax.formats.mlpf_columns import (
+    CHARGED_HADRON,
+    ELECTRON,
+    MUON,
+    NEUTRAL_HADRON,
+    NONE,
+    PHOTON,
+    TOWER,
+    TRACK,
+)
+from hepjax.simulate import detector, tracks
+from hepjax.simulate.detector import Response, flow_objects
 from hepjax.simulate.particles import Particles, pseudorapidity
 from hepjax.simulate.towers import Towers
-from hepjax.simulate.tracks import ELECTRON, ETA_MAX, MUON
 
-TOWER, TRACK = 1, 2
-"""Types of elements, column 0 of X; 0 is padding."""
-NONE, CHARGED, NEUTRAL, GAMMA, E, MU = range(6)
-"""Classes of particles, column 0 of ygen and ycand."""
 NEUTRAL_MIN_ENERGY = 9.0
 """GeV; true neutral hadrons below leave too little in the HCAL to be a target."""
 
@@ -70,17 +76,20 @@ def tower_targets(particles: Particles, towers: Towers, tracked: np.ndarray) -> 
 
     code = np.abs(parts.pdg)
     kind = np.select(
-        [code == PHOTON, code == ELECTRON, parts.charge != 0], [GAMMA, E, CHARGED], NEUTRAL
+        [code == detector.PHOTON, code == tracks.ELECTRON, parts.charge != 0],
+        [PHOTON, ELECTRON, CHARGED_HADRON],
+        NEUTRAL_HADRON,
     )
-    order = np.array([NEUTRAL, CHARGED, GAMMA, E])
+    order = np.array([NEUTRAL_HADRON, CHARGED_HADRON, PHOTON, ELECTRON])
     by_class = np.stack([total(parts.energy * (kind == k)) for k in order])
     px, py, pz, energy = (total(v) for v in (parts.px, parts.py, parts.pz, parts.energy))
     eta = pseudorapidity(px, py, pz)
     label = order[by_class.argmax(axis=0)] if n else np.zeros(0, int)
-    label = np.where((label == CHARGED) & (np.abs(eta) > ETA_MAX), NEUTRAL, label)
-    label = np.where((label == NEUTRAL) & (energy < NEUTRAL_MIN_ENERGY), NONE, label)
+    unseen = (label == CHARGED_HADRON) & (np.abs(eta) > tracks.ETA_MAX)
+    label = np.where(unseen, NEUTRAL_HADRON, label)
+    label = np.where((label == NEUTRAL_HADRON) & (energy < NEUTRAL_MIN_ENERGY), NONE, label)
     label = np.where(energy > 0, label, NONE)
-    charge = np.isin(label, (CHARGED, E))
+    charge = np.isin(label, (CHARGED_HADRON, ELECTRON))
     return _rows(label, charge, np.hypot(px, py), eta, np.arctan2(py, px), energy)
 
 
@@ -91,9 +100,11 @@ def _track_targets(tracked: Particles) -> np.ndarray:
 
 def _candidates(response: Response) -> np.ndarray:
     """Rule-based candidates: of each track, and of each tower with neutral excess."""
-    flow: FlowObjects = flow_objects(response)
+    flow = flow_objects(response)
     label = np.select(
-        [flow.pdg == PHOTON, flow.pdg == NEUTRAL_HADRON], [GAMMA, NEUTRAL], _track_class(flow.pdg)
+        [flow.pdg == detector.PHOTON, flow.pdg == detector.NEUTRAL_HADRON],
+        [PHOTON, NEUTRAL_HADRON],
+        _track_class(flow.pdg),
     )
     rows = _rows(label, flow.charge, flow.pt, flow.eta, flow.phi, flow.energy)
     n = len(response.tracks)
@@ -105,7 +116,9 @@ def _candidates(response: Response) -> np.ndarray:
 
 def _track_class(pdg: np.ndarray) -> np.ndarray:
     code = np.abs(pdg)
-    return np.select([code == ELECTRON, code == MUON], [E, MU], CHARGED)
+    return np.select(
+        [code == tracks.ELECTRON, code == tracks.MUON], [ELECTRON, MUON], CHARGED_HADRON
+    )
 
 
 def _track_elements(response: Response) -> np.ndarray:
@@ -114,7 +127,7 @@ def _track_elements(response: Response) -> np.ndarray:
     columns = (
         np.full(len(t), TRACK), t.pt, t.eta, np.sin(t.phi), np.cos(t.phi), t.pt * np.cosh(t.eta),
         t.eta_outer, np.sin(t.phi_outer), np.cos(t.phi_outer), t.charge,
-        code == MUON, code == ELECTRON,
+        code == tracks.MUON, code == tracks.ELECTRON,
     )  # fmt: skip
     return np.stack(columns, axis=1).astype(np.float32)
 

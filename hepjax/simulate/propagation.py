@@ -36,7 +36,7 @@ def to_cylinder(
     pt, inside = particles.pt, _inside(particles, radius_mm, half_length_mm)
     moving = inside & (pt > 1e-6)
     pt = np.where(moving, pt, 1.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         end = np.where(particles.pz > 0, half_length_mm, -half_length_mm) - particles.z
         to_end = np.where(particles.pz != 0, end * pt / particles.pz, np.inf)
     curved = (particles.charge != 0) & (field_tesla != 0)

@@ -38,7 +38,7 @@ PROCESSES: dict[str, tuple[str, ...]] = {
 """Settings of each process; the default tune, and what the MLPF and jet-image data sets use."""
 COMMON = ("Print:quiet = on", "ParticleDecays:limitTau0 = on", "ParticleDecays:tau0Max = 10.")
 """Particles that fly further than 10 mm/c are left to the detector."""
-BATCH = 100
+BATCH = 20
 
 
 @dataclass(frozen=True)
