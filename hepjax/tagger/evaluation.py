@@ -98,10 +98,20 @@ def planes(grid: Grid, flat: np.ndarray) -> list[np.ndarray]:
 def predict_table(
     cfg: "TaggerConfig", state: Any, source: Any, batch_size: int, *, quiet: bool
 ) -> Iterator[dict[str, np.ndarray]]:
-    """One row per event in the order of the files: ``score``, ``index``, and its columns."""
+    """One row per event in the order of the files: ``score``, ``index``, and its columns.
+
+    Raises:
+      InputError: scores that are not finite.
+    """
     from hepjax.tagger.prediction import predict
 
     score = predict(cfg, state, source, batch_size, quiet=quiet)
+    bad = np.count_nonzero(~np.isfinite(score))
+    if bad:
+        raise InputError(
+            f"score: expected finite numbers, found {bad} of {len(score)} that are not; "
+            "use another checkpoint (--step) or look for the cause in the events"
+        )
     made = {"score": score, "index": np.arange(len(score))}
     yield made | {name: source.column(name) for name in source.columns if name not in made}
 
