@@ -8,7 +8,9 @@ from hepjax.engine.config import build, require
 from hepjax.engine.workload import Workload
 
 NAMES = ("gan3d", "mlpf", "tagger")
-INSPECTORS = {"clic": "gan3d", "calochallenge": "gan3d", "jets": "tagger", "packed": "tagger"}
+INSPECTORS = {
+    "clic": "gan3d", "calochallenge": "gan3d", "jets": "tagger", "packed": "tagger", "mlpf": "mlpf",
+}  # fmt: skip
 """Which workload looks into which family of files (``formats.recognise``)."""
 
 

@@ -19,15 +19,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the report; 2 if cells of showers are negative or not finite."""
+    """Print the report; 2 if there are numbers that no training accepts."""
     from hepjax import workloads
     from hepjax.errors import InputError
+    from hepjax.formats.mlpf import holds_events
     from hepjax.formats.recognise import container, recognise
 
     first = args.paths[0]
-    if not first.exists():
+    if holds_events(first):  # also a split of a TFDS data set, which is not the name of a file
+        family = "mlpf"
+    elif not first.exists():
         raise InputError(f"{first}: expected a file or folder, found none of this name")
-    family = "packed" if container(first) == "packed" else recognise(first)
+    else:
+        family = "packed" if container(first) == "packed" else recognise(first)
     meaning = parse_meaning(args)
     if meaning and family != "jets":
         raise InputError(
@@ -42,5 +46,5 @@ def run(args: argparse.Namespace) -> int:
         print("\n".join(module.text(report)))
         if args.plot is not None:
             print(f"\npicture               {args.plot}")
-    checks = report["checks"]
-    return 2 if checks.get("cells_not_finite") or checks.get("cells_negative") else 0
+    fatal = ("cells_not_finite", "cells_negative", "broken_rows")
+    return 2 if any(report["checks"].get(key) for key in fatal) else 0
