@@ -121,8 +121,8 @@ def _text(report: dict[str, object]) -> list[str]:
     assert isinstance(channels, dict)
     coarse = [f"{n} ({k} pixels a side)" if k > 1 else n for n, k in channels.items()]
     lines = [
-        f"{report['out']}: {report['events']:,} events of {report['input_files']} files in "
-        f"{report['shards']} shards, all counted and verified",
+        f"{report['out']}: {report['events']:,} events, all counted and verified "
+        f"(files: {report['input_files']}, shards: {report['shards']})",
         f"{report['bytes_per_event']:,.0f} bytes and {report['cells_per_event']:,.0f} cells an "
         "event",
         f"channels: {', '.join(coarse)}",

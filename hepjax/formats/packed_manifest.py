@@ -121,8 +121,8 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / FILE
     if not path.exists():
         raise InputError(
-            f"{folder}: expected a packed set with {FILE}, found none (interrupted?); "
-            "run again: hepjax pack ... --out " + str(folder)
+            f"{folder}: expected a packed set with {FILE}, found none; interrupted? "
+            f"run again: hepjax pack ... --out {folder}"
         )
     try:
         content = json.loads(path.read_bytes())

@@ -6,7 +6,7 @@ they mean. Sets of shards are in packed.py (reading) and packed_writer.py.
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -68,12 +68,13 @@ def write_shard(
         )  # fmt: skip
         with partial.open("rb") as file:
             os.fsync(file.fileno())
+        entry, _ = describe_shard(partial)
         partial.replace(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
     finally:
         partial.unlink(missing_ok=True)
-    return describe_shard(path)[0]
+    return replace(entry, file=path.name)
 
 
 def _table(images: SparseImages, columns: Columns) -> pa.Table:
