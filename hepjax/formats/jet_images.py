@@ -14,7 +14,7 @@ from hepjax.formats.images import Grid, SparseImages
 
 Columns = dict[str, np.ndarray]
 
-DENSE_BYTES = 64 * 2**20
+DENSE_BYTES = 16 * 2**20
 """Dense pixels decoded at a time at most, unless a single event is larger."""
 
 CANONICAL = {"y": "label", "label": "label", "m0": "mass", "m": "mass", "mass": "mass"}

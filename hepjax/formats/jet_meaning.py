@@ -82,7 +82,7 @@ def from_metadata(path: Path, entries: Mapping[str, str]) -> Meaning:
         "labels": lambda labels: {int(k): str(v) for k, v in labels.items()},
         "shape": lambda shape: (int(shape[0]), int(shape[1])),
     }
-    said = {}
+    said: dict[str, Any] = {}
     for key, convert in read.items():
         text = entries.get(f"hepjax.{key}")
         try:
@@ -137,11 +137,18 @@ def make_grid(path: Path, meaning: Meaning, channels: int | None, shape: tuple[i
       InputError: nobody named the channels, another number of them is named, a name is unknown or
         comes twice, or another shape is asked for.
     """
-    if meaning.channels is None and meaning.first_look:
-        return Grid(tuple(shape), tuple(Channel(f"channel {k}", "1") for k in range(channels)))
-    if meaning.channels is None:
+    count = channels if meaning.channels is None else len(meaning.channels)
+    if count is not None and count * shape[0] * shape[1] > CELLS_LIMIT:
+        raise InputError(
+            f"{path}: expected images of at most {CELLS_LIMIT} numbers, found {count} channels of "
+            f"{shape} pixels"
+        )
+    if meaning.channels is not None:
+        named = tuple(_channel(path, text) for text in meaning.channels)
+    elif meaning.first_look and channels is not None:
+        named = tuple(Channel(f"channel {k}", "1") for k in range(channels))
+    else:
         raise InputError(f"{path}: {unnamed_channels(channels)}")
-    named = tuple(_channel(path, text) for text in meaning.channels)
     if len({channel.name for channel in named}) < len(named):
         raise InputError(
             f"{path}: expected each channel once, found {','.join(c.name for c in named)}"
@@ -153,11 +160,6 @@ def make_grid(path: Path, meaning: Meaning, channels: int | None, shape: tuple[i
         )
     if meaning.shape is not None and tuple(meaning.shape) != tuple(shape):
         raise InputError(f"{path}: expected images of {meaning.shape} pixels, found {shape}")
-    if len(named) * shape[0] * shape[1] > CELLS_LIMIT:
-        raise InputError(
-            f"{path}: expected images of at most {CELLS_LIMIT} numbers, found {len(named)} "
-            f"channels of {shape} pixels"
-        )
     return Grid((int(shape[0]), int(shape[1])), named)
 
 

@@ -27,6 +27,8 @@ def recognise(path: Path) -> Family:
     if mlpf.holds_events(path):
         return "mlpf"
     kind = container(path)
+    if path.is_dir() and kind not in ("packed", "tfds"):
+        return recognise(data_files(path)[0])
     if kind == "hdf5":
         return _hdf5_family(path)
     return _packed_family(path) if kind == "packed" else "jets"

@@ -176,7 +176,7 @@ def _floats(data: memoryview) -> np.ndarray:
         if number != 1 or wire not in (2, 5) or len(content) % 4:
             raise ValueError("a list of floats with something else in it")
         parts.append(np.frombuffer(content, "<f4"))
-    return np.concatenate([np.empty(0, np.float32), *parts])
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.float32), *parts])
 
 
 def _integers(data: memoryview) -> np.ndarray:

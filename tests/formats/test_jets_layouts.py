@@ -5,6 +5,7 @@ import pickle
 import h5py
 import legacy_layouts as legacy
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from jet_samples import CHANNELS, GRID, LABELS, assert_same, jets, read_all
@@ -82,6 +83,14 @@ def test_files_of_hepjax_say_what_they_mean(tmp_path, write):
         open_jets(path, labels={0: "top", 1: "qcd"})
 
 
+def test_a_first_look_numbers_the_channels(tmp_path):
+    path = legacy.write_nested_parquet(tmp_path / "a", *MADE, GRID)
+    (file,) = open_jets(path, first_look=True)
+    assert file.grid.names == ("channel 0", "channel 1", "channel 2")
+    assert file.labels == {}
+    assert_same(next(file.stream()), MADE)
+
+
 def test_channels_are_stored_in_the_named_order(tmp_path):
     """One pixel of HCAL, channels last and channels first, at row 2, column 1."""
     grid = Grid((4, 4), (Channel("pT", "1"), Channel("HCAL", "1")))
@@ -103,6 +112,19 @@ def test_images_that_are_not_square(tmp_path):
     assert_same(read_all(path, shape=(3, 8)), made)
     with pytest.raises(InputError, match=r"expected square images of 3 channels .* found 72"):
         open_jets(path, channels=CHANNELS, labels=LABELS)
+
+
+@pytest.mark.parametrize("leaf", ["f2", "u1", "i8"])
+@pytest.mark.parametrize("of", [pa.large_list, lambda kind: pa.list_(kind, 2)])
+def test_other_types_of_lists_and_numbers(tmp_path, of, leaf):
+    pixels = np.arange(8).reshape(1, 2, 2, 2).astype(leaf)
+    kind = of(of(of(pa.from_numpy_dtype(leaf))))
+    table = pa.table({"X": pa.array(pixels.tolist() * 3, kind), "label": [0, 1, 0]})
+    pq.write_table(table, tmp_path / "a")
+    images, columns = read_all(tmp_path / "a", ("pT", "ECAL"), start=1)
+    np.testing.assert_array_equal(images.value, [*range(1, 8)] * 2)
+    np.testing.assert_array_equal(images.cell, [*range(1, 8)] * 2)
+    assert columns["label"].tolist() == [1, 0]
 
 
 def test_unsorted_pairs_and_stored_zeros_come_out_in_order(tmp_path):
@@ -143,6 +165,7 @@ def test_folders_and_files_that_do_not_go_together(tmp_path):
     (tmp_path / "README.md").write_text("not data")
     files = open_jets(tmp_path, channels=CHANNELS, labels=LABELS)
     assert [file.path.name for file in files] == ["a.parquet", "b.parquet"]
+    assert recognise(tmp_path) == "jets"
     legacy.write_flat_parquet(tmp_path / "c.parquet", *MADE, GRID)
     with pytest.raises(InputError, match=r"c\.parquet: expected the layout of a\.parquet \(nested"):
         open_jets(tmp_path, channels=CHANNELS, labels=LABELS)
