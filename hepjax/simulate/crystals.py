@@ -40,7 +40,7 @@ class CrystalTuning(NamedTuple):
     bending_plane: float  # factor on distances in this plane: the field acts in the crystals too
 
 
-CRYSTAL_TUNING = CrystalTuning(1.18, 0.79, 0.086, 1.18)
+CRYSTAL_TUNING = CrystalTuning(1.3, 0.8, 0.05, 1.1)
 """Set on the electrons and photons of 40-60 GeV with even numbers of an EGSnrc sample."""
 
 PROFILES_PER_BATCH = 256

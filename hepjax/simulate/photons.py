@@ -78,7 +78,7 @@ def crystal_images(
     """
     n, origin = len(energy), np.zeros(len(energy))
     charge = np.where(electron, rng.choice([-1, 1], n), 0)
-    first = Beam(np.arange(n), energy.astype(float), charge, origin, origin)
+    first = Beam(np.arange(n), energy.astype(float), charge, *[origin] * 4)
     reached = traverse(tracker, first, rng)
 
     middle = 0.5 * np.asarray(_FIELD_OF_VIEW)[:, None]
@@ -89,9 +89,9 @@ def crystal_images(
         energy=reached.energy,
         photon=reached.charge == 0,
         x=impact[0] + reached.x,
-        y=impact[1],
+        y=impact[1] + reached.y,
         tangent_x=np.tan(np.arcsin(reached.sine) + tilt[reached.event]),
-        tangent_y=np.zeros(len(reached.energy)),
+        tangent_y=reached.slope,
     )
     return _around_hottest(deposit(crystals, showers, n, _FIELD_OF_VIEW, rng, tuning))
 

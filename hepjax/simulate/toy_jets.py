@@ -30,8 +30,8 @@ JETS_AT_A_TIME = 256
 TOP_MASS, W_MASS = 172.5, 80.4  # GeV
 SOFT_PARTICLES = 12.0
 """Mean number of particles of the underlying event in a window."""
-CROWDED = 260.0
-"""The same for images with about 1,220 cells, as the I/O benchmarks published have them."""
+CROWDED = 400.0
+"""The same for images with about 1,200 cells, the number of published I/O benchmarks."""
 KT_MIN = 0.22
 """Partons split no further below this transverse momentum to each other, GeV."""
 SPLITS_PER_DECADE = {False: 2.8, True: 5.4}

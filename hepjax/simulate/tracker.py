@@ -1,7 +1,7 @@
 """What a tracker does to electrons and photons before the calorimeter: material and bending.
 
-Bremsstrahlung, pair conversion and the helix in the plane across the field. No multiple scattering,
-no ionisation, no reconstruction.
+Bremsstrahlung, pair conversion, multiple scattering and the circle in the plane across the field. No
+ionisation, no reconstruction.
 """
 
 from dataclasses import dataclass
@@ -42,7 +42,9 @@ class Beam(NamedTuple):
     energy: np.ndarray  # GeV
     charge: np.ndarray  # -1, 0, 1
     x: np.ndarray  # mm off the first direction of flight, in the bending plane
-    sine: np.ndarray  # of the angle to it
+    sine: np.ndarray  # of the angle to it, in that plane
+    y: np.ndarray  # mm off it, across that plane
+    slope: np.ndarray  # of the flight across that plane
 
 
 def traverse(tracker: Tracker, beam: Beam, rng: np.random.Generator) -> Beam:
@@ -57,22 +59,22 @@ def traverse(tracker: Tracker, beam: Beam, rng: np.random.Generator) -> Beam:
         photons = beam.charge == 0
         # What is made in a layer meets matter again in the next one only.
         converted = _convert(_select(beam, photons), share, rng)
-        radiated = _radiate(_select(beam, ~photons), share, rng)
+        radiated = _radiate(_scatter(_select(beam, ~photons), share, rng), share, rng)
         beam = _join([*converted, *radiated])
     return _fly(tracker, beam, tracker.calorimeter_mm - here)
 
 
 def _fly(tracker: Tracker, beam: Beam, step: float) -> Beam:
     """Exact circles for the charged, straight lines for the others, over ``step`` mm."""
-    event, energy, charge, x, sine = beam
+    event, energy, charge, x, sine, y, slope = beam
     curvature = charge * tracker.field_t / (1e3 * METRES_PER_GEV * energy)  # 1/mm
     after = sine + curvature * step
-    with np.errstate(invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         cosine, cosine_after = np.sqrt(1.0 - sine**2), np.sqrt(1.0 - after**2)
         # step * (tangent of the mean direction), the same for a circle and for a line
         x = x + step * (sine + after) / (cosine + cosine_after)
     kept = np.abs(after) < 1.0
-    return _select(Beam(event, energy, charge, x, after), kept)
+    return _select(Beam(event, energy, charge, x, after, y + step * slope, slope), kept)
 
 
 def _convert(photons: Beam, x0: float, rng: np.random.Generator) -> list[Beam]:
@@ -93,6 +95,19 @@ def _convert(photons: Beam, x0: float, rng: np.random.Generator) -> list[Beam]:
         pairs._replace(energy=pairs.energy * u, charge=sign),
         pairs._replace(energy=pairs.energy * (1.0 - u), charge=-sign),
     ]
+
+
+def _scatter(electrons: Beam, x0: float, rng: np.random.Generator) -> Beam:
+    """Multiple scattering in ``x0`` radiation lengths, Highland's width in each plane.
+
+    Source: Particle Data Group, passage of particles through matter, eq. 34.16.
+    """
+    if not x0:
+        return electrons
+    width = 0.0136 / electrons.energy * np.sqrt(x0) * (1.0 + 0.038 * np.log(x0))
+    kicks = width * rng.standard_normal((2, len(width)))
+    sine = np.clip(electrons.sine + kicks[0], -1.0, 1.0)
+    return electrons._replace(sine=sine, slope=electrons.slope + kicks[1])
 
 
 def _radiate(electrons: Beam, x0: float, rng: np.random.Generator) -> list[Beam]:
