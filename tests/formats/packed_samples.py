@@ -2,7 +2,7 @@
 
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -55,15 +55,12 @@ class MemoryFile:
     events: int
     seed: int = 0
     layout: str = "memory"
-    labels: tuple = tuple(LABELS.items())
+    labels: dict = field(default_factory=lambda: LABELS)
     missing: int = 0
     """Events at the end that never come."""
     nan_at: int | None = None
     kill_at: int | None = None
     """Reaching this event kills the process."""
-
-    def __post_init__(self):
-        object.__setattr__(self, "labels", dict(self.labels))
 
     grid = GRID
 
