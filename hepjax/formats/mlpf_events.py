@@ -39,7 +39,7 @@ class Events:
 
 @dataclass(frozen=True, eq=False)
 class EventFile:
-    """What a file holds; it is open only while ``read`` works, and pickles."""
+    """What a file holds; no handle of it, so it pickles."""
 
     path: Path
     layout: str

@@ -48,7 +48,7 @@ def read(path: Path, start: int, stop: int) -> Events:
 
 def _events(path: Path) -> Events:
     try:
-        lists = read_arrays(_decompress(path))
+        lists = read_arrays(_decompress(path), MAX_BYTES)
     except InputError:
         raise
     except RefusedError as error:

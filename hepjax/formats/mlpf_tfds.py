@@ -79,7 +79,7 @@ def _source(path: Path) -> tuple[str, Any]:
                 f"{folder}: expected a TFDS data set in array_record, found {', '.join(formats)}; "
                 "prepare it again with file_format='array_record'"
             )
-        found = ", ".join(builder.info.features)
+        found = ", ".join(sorted(builder.info.features))
         if not all(key in builder.info.features for key in KEYS):
             raise InputError(f"{folder}: expected the features {', '.join(KEYS)}, found {found}")
         if not split and len(counts) == 1:

@@ -67,7 +67,7 @@ def _array(raw: object, kind: object, shape: object, order: object) -> np.ndarra
     return values.reshape(shape, order="F" if order == "F" else "C")
 
 
-def _call(name: object, arguments: object) -> object:
+def _call(machine: "_Machine", name: object, arguments: object) -> object:
     if not isinstance(name, _Name) or not isinstance(arguments, tuple):
         raise RefusedError("a call")
     match name, arguments:
@@ -76,6 +76,7 @@ def _call(name: object, arguments: object) -> object:
         case "dtype", (code, 0, 1):  # also False and True
             return _Type(code)
         case "encode", (str() as text, "latin1"):
+            machine.spend(len(text))
             return text.encode("latin1")
         case "from buffer", (raw, kind, shape, order):
             made = _Array()
@@ -88,16 +89,17 @@ def _short(value: object) -> str:
     return repr(value)[:60] if isinstance(value, str | int) else type(value).__name__
 
 
-def read_arrays(file: IO[bytes]) -> dict[str, list[np.ndarray]]:
+def read_arrays(file: IO[bytes], max_bytes: int) -> dict[str, list[np.ndarray]]:
     """The lists of arrays in a pickled dictionary, by key; any other plain data are left out.
 
     Args:
-      file: the pickle, of any protocol, in memory: arrays are as large as their bytes in it.
+      file: the pickle, of any protocol.
+      max_bytes: of all arrays together; one array may be named many times.
     Raises:
       RefusedError: it asks for more than arrays and plain containers.
       Exception: nearly any other, if it is damaged.
     """
-    machine = _Machine()
+    machine = _Machine(max_bytes)
     for count, (instruction, argument, _) in enumerate(pickletools.genops(file)):
         if count >= MAX_INSTRUCTIONS:
             raise RefusedError(f"more than {MAX_INSTRUCTIONS} instructions")
@@ -110,21 +112,34 @@ def read_arrays(file: IO[bytes]) -> dict[str, list[np.ndarray]]:
     (made,) = machine.stack
     if not isinstance(made, dict):
         raise RefusedError(f"a {type(made).__name__} in place of a dictionary")
-    return {
+    lists = {
         key: [array.values for array in values]
         for key, values in made.items()
         if isinstance(values, list)
         and all(isinstance(array, _Array) and array.values is not None for array in values)
     }
+    size = sum(array.nbytes for arrays in lists.values() for array in arrays)
+    if size > max_bytes:
+        raise RefusedError(f"{size} bytes of arrays")
+    return lists
 
 
 class _Machine:
-    """The stack of a pickle, its marks (heights of the stack) and its memo."""
+    """The stack of a pickle, its marks (heights of the stack) and its memo.
 
-    def __init__(self) -> None:
+    ``budget``: bytes that texts may still be turned into.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
+
+    def spend(self, size: int) -> None:
+        self.budget -= size
+        if self.budget < 0:
+            raise RefusedError("too many bytes")
 
     def since_mark(self) -> list[Any]:
         height = self.marks.pop()
@@ -208,6 +223,6 @@ INSTRUCTIONS: dict[str, Callable[[_Machine, Any], object]] = {
     "LONG_BINGET": lambda m, a: m.push(m.memo[a]),
     "GLOBAL": lambda m, a: m.name(*a.split(" ", 1)),
     "STACK_GLOBAL": lambda m, a: m.name(*m.last(2)),
-    "REDUCE": lambda m, a: m.push(_call(*m.last(2))),
+    "REDUCE": lambda m, a: m.push(_call(m, *m.last(2))),
     "BUILD": lambda m, a: m.build(),
 }

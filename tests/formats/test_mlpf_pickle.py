@@ -190,6 +190,20 @@ def test_arrays_that_claim_more_than_their_bytes(tmp_path):
             read(raw(tmp_path / "a.pkl.bz2", pickled.replace(shape, other)))
 
 
+def test_one_array_named_many_times_does_not_fill_the_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(mlpf_pickle, "MAX_BYTES", 10**8)
+    large = np.zeros((100_000, 12))
+    pickled = pickle.dumps({"X": [large] * 2000}, 4)
+    assert len(pickled) < 10**7
+    with pytest.raises(InputError, match="found 19200000000 bytes of arrays"):
+        read(raw(tmp_path / "a.pkl.bz2", pickled))
+    encoding = (
+        b"c_codecs\nencode\nq\0" + b"X\x40\x42\x0f\0" + b"a" * 10**6 + text("latin1") + b"\x86q\1R"
+    )
+    with pytest.raises(InputError, match="found too many bytes"):
+        read(raw(tmp_path / "a.pkl.bz2", b"\x80\2" + encoding + b"h\0h\1R" * 1000 + b"."))
+
+
 def test_too_many_instructions(tmp_path):
     with pytest.raises(InputError, match="more than 1000000 instructions"):
         read(raw(tmp_path / "a.pkl.bz2", b"\x80\4" + b"]" * 1_000_001 + b"."))
