@@ -151,16 +151,14 @@ def _claim(out_dir: Path, made_from: dict[str, Any]) -> None:
     plan = out_dir / PLAN_FILE
     if (out_dir / FILE).exists():
         found = read_manifest(out_dir).made_from
-    elif plan.exists():
+    elif any(out_dir.glob("*.parquet")):
         try:
             found = json.loads(plan.read_bytes())
         except (OSError, ValueError):
             found = None
-    elif any(out_dir.glob("*.parquet")):
-        found = None
     else:
+        found = made_from
         write_atomically(plan, json.dumps(made_from, indent=1) + "\n")
-        return
     if found != made_from:
         raise InputError(
             f"{out_dir}: expected an empty folder or what this command left there, found "

@@ -127,6 +127,9 @@ def test_what_is_wrong_with_a_file_names_it(tmp_path):
     with pytest.raises(InputError, match=r"input0: .* found nan in event 31, channel d0"):
         pack([bad], tmp_path / "bad", units={}, workers=1, quiet=True)
     assert sorted(contents(tmp_path / "bad")) == ["pack.json"]
+    (good,) = memory_files(tmp_path, events=(20,))
+    pack([good], tmp_path / "bad", units={}, workers=1, quiet=True)
+    assert len(open_packed(tmp_path / "bad")) == 20
     with pytest.raises(InputError, match="workers: expected at least 1, found 0"):
         pack([bad], tmp_path / "none", units={}, workers=0)
 
