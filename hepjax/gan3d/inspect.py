@@ -15,7 +15,7 @@ from hepjax.formats import calochallenge
 from hepjax.formats.hdf5 import list_datasets, list_files
 from hepjax.formats.recognise import recognise
 from hepjax.formats.shower_angle import EMPTY_SHOWER_ANGLE
-from hepjax.formats.showers import ShowerSource, open_showers
+from hepjax.formats.showers import ShowerSource, open_shower_files
 from hepjax.gan3d.inspect_text import text
 from hepjax.gan3d.physics import published_sampling_fraction
 from hepjax.progress import progress
@@ -56,7 +56,7 @@ def inspect(
             raise InputError(f"{files[0]}: --plot draws CLIC showers, found a CaloChallenge file")
         return _inspect_calochallenge(files, quiet)
 
-    source = open_showers(files)
+    source = open_shower_files(files)
     totals = _Totals(source.grid)
     with progress("inspect", len(source), "showers", quiet=quiet) as advance:
         for batch in source.stream(check=False):
