@@ -54,12 +54,15 @@ def run(args: argparse.Namespace) -> int:
 def _open(args: argparse.Namespace) -> "tuple[Sequence[ImageFile], dict[str, str]]":
     from hepjax.errors import InputError
     from hepjax.formats.jets import open_jets
+    from hepjax.formats.packed_manifest import is_packed
     from hepjax.formats.packed_showers import UNITS, shower_files
     from hepjax.formats.recognise import recognise
 
     for path in args.paths:
         if not path.exists():
             raise InputError(f"{path}: expected a file or folder, found none of this name")
+        if is_packed(path):
+            raise InputError(f"{path}: expected files to pack, found a packed set")
     family = recognise(args.paths[0])
     if family not in ("clic", "jets"):
         raise InputError(

@@ -8,6 +8,7 @@ import h5py
 from hepjax.errors import InputError
 from hepjax.formats import calochallenge, mlpf
 from hepjax.formats.hdf5 import open_hdf5
+from hepjax.formats.packed_manifest import is_packed, read_manifest
 
 Container = Literal["hdf5", "parquet", "npz", "tfrecord", "tfds", "packed"]
 Family = Literal["clic", "calochallenge", "jets", "mlpf"]
@@ -41,7 +42,7 @@ def container(path: Path) -> Container:
       InputError: unreadable or none of these.
     """
     if path.is_dir():
-        if (path / "manifest.json").exists():
+        if is_packed(path):
             return "packed"
         if (path / "dataset_info.json").exists():
             return "tfds"
@@ -101,6 +102,4 @@ def _hdf5_family(path: Path) -> Family:
 
 def _packed_family(folder: Path) -> Family:
     """Showers have three axes, jets two."""
-    from hepjax.formats.packed_manifest import read_manifest
-
     return "clic" if len(read_manifest(folder).meaning.grid.shape) == 3 else "jets"

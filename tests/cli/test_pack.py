@@ -69,6 +69,8 @@ def test_showers(tmp_path, capsys):
     assert "30/30 events" in captured.err
     a, b = open_showers(files)[np.arange(30)], open_showers(tmp_path / "set")[np.arange(30)]
     assert all(np.array_equal(a[name], b[name]) for name in a)
+    assert main(["pack", str(tmp_path / "set"), "--out", str(tmp_path / "again")]) == 2
+    assert "set: expected files to pack, found a packed set" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
