@@ -87,10 +87,8 @@ def one_line(score: np.ndarray, label: np.ndarray) -> str:
         metrics.auc(score, label),
         metrics.accuracy(score, label),
     )
-    rejections = ", ".join(
-        f"1/eps_B {metrics.rejection(score, label, e)} at {e:.0%}"
-        for e in metrics.SIGNAL_EFFICIENCIES
-    )
+    points = metrics.rejections(score, label, metrics.SIGNAL_EFFICIENCIES)
+    rejections = ", ".join(f"1/eps_B {p} at {p.efficiency:.0%}" for p in points)
     return (
         f"AUC {area:.4f} ± {area_error:.4f}, accuracy {share:.4f} ± {share_error:.4f}, {rejections}"
     )

@@ -34,12 +34,12 @@ def roc(
     for (name, values), colour in zip(drawn.items(), colours, strict=False):
         background, signal = metrics.roc(values, label)
         width = 2.2 if name == "network" else 1.3
-        area = metrics.auc(values, label)[0]
+        area = np.trapezoid(signal, background)
         efficiency.plot(background, signal, color=colour, lw=width, label=f"{name}, AUC {area:.3f}")
         with np.errstate(divide="ignore"):
             rejected.plot(signal, 1 / background, color=colour, lw=width)
     _band(rejected, score, label)
-    for point in (metrics.rejection(score, label, e) for e in metrics.SIGNAL_EFFICIENCIES):
+    for point in metrics.rejections(score, label, metrics.SIGNAL_EFFICIENCIES):
         marker = "^" if point.limit else "o"
         rejected.plot(point.efficiency, point.value, marker, ms=7, color=LINE)
         rejected.annotate(
@@ -67,7 +67,7 @@ def roc(
 
 def _band(axis: Axes, score: np.ndarray, label: np.ndarray) -> None:
     """Binomial error of 1 / eps_B, where at least two background events pass."""
-    points = [metrics.rejection(score, label, e) for e in np.linspace(0.02, 1, 99)]
+    points = metrics.rejections(score, label, np.linspace(0.02, 1, 99).tolist())
     # With fewer the band would reach down to nothing.
     measured = [(p.efficiency, p.value, p.error) for p in points if p.background >= 2]
     x, y, error = np.array(measured).reshape(-1, 3).T

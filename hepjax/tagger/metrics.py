@@ -55,6 +55,7 @@ def roc(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Efficiencies of background and of signal as the threshold falls, (k,) each, from 0 to 1.
 
+
     Raises:
       InputError: a class without events, other labels than 0 and 1, or values that are not finite.
     """
@@ -83,9 +84,12 @@ def auc_difference(
 
     Paired (DeLong et al.), so what both scores owe to the choice of events drops out.
     """
-    difference = auc(score, label, weight)[0] - auc(other, label, weight)[0]
+    for values in (score, other):
+        _check(values, label, weight)
     placements = _placements(score, label, weight) - _placements(other, label, weight)
-    return difference, _spread(placements, label, weight)
+    signal = np.asarray(label) == 1
+    difference = np.average(placements[signal], weights=_take(weight, signal))
+    return float(difference), _spread(placements, label, weight)
 
 
 def accuracy(
@@ -97,10 +101,11 @@ def accuracy(
     return share, float(np.sqrt(share * (1 - share) / _effective(len(score), weight)))
 
 
-def rejection(
-    score: np.ndarray, label: np.ndarray, efficiency: float, weight: np.ndarray | None = None
-) -> Rejection:
-    """1 / eps_B where the signal efficiency is ``efficiency``, linear between points of the ROC.
+def rejections(
+    score: np.ndarray, label: np.ndarray, efficiencies: Sequence[float],
+    weight: np.ndarray | None = None,
+) -> list[Rejection]:  # fmt: skip
+    """1 / eps_B at signal efficiencies, linear between points of the ROC.
 
     With less than one background event left the value is a lower limit: none seen in n excludes
     eps_B > 1 - (1 - CONFIDENCE)^(1/n).
@@ -108,16 +113,18 @@ def rejection(
     background, signal = roc(score, label, weight)
     # Of the points with one signal efficiency the first has the least background.
     steps, first = np.unique(signal, return_index=True)
-    eps = float(np.interp(efficiency, steps, background[first]))
     is_background = np.asarray(label) == 0
-    n = _effective(
-        int(is_background.sum()), None if weight is None else np.asarray(weight)[is_background]
-    )
-    if eps * n < 1:
-        upper = 1 - (1 - CONFIDENCE) ** (1 / n)
-        return Rejection(efficiency, float(1 / upper), float("nan"), True, eps * n)
-    error = np.sqrt(eps * (1 - eps) / n) / eps**2
-    return Rejection(efficiency, 1 / eps, float(error), False, eps * n)
+    n = _effective(int(is_background.sum()), _take(weight, is_background))
+    limit = float(1 / (1 - (1 - CONFIDENCE) ** (1 / n)))
+    points = []
+    for efficiency in efficiencies:
+        eps = float(np.interp(efficiency, steps, background[first]))
+        if eps * n < 1:
+            points.append(Rejection(efficiency, limit, float("nan"), True, eps * n))
+        else:
+            error = float(np.sqrt(eps * (1 - eps) / n) / eps**2)
+            points.append(Rejection(efficiency, 1 / eps, error, False, eps * n))
+    return points
 
 
 def score_all(
@@ -126,12 +133,12 @@ def score_all(
     """AUC, accuracy and the rejections as plain numbers, the form of ``scores.json``."""
     area, area_error = auc(score, label, weight)
     share, share_error = accuracy(score, label, weight)
-    rejections = {f"{e:g}": rejection(score, label, e, weight) for e in SIGNAL_EFFICIENCIES}
+    points = rejections(score, label, SIGNAL_EFFICIENCIES, weight)
     return {
         "signal": int((label == 1).sum()), "background": int((label == 0).sum()),
         "auc": area, "auc_error": area_error,
         "accuracy": share, "accuracy_error": share_error,
-        "rejection": {key: asdict(r) | {"text": str(r)} for key, r in rejections.items()},
+        "rejection": {f"{p.efficiency:g}": asdict(p) | {"text": str(p)} for p in points},
     }  # fmt: skip
 
 
@@ -221,10 +228,12 @@ def calibration(
     sums = total(weight)[filled]
     share = total(weight * label)[filled] / sums
     effective = sums**2 / total(weight**2)[filled]
+    # Half an event more on both sides: a bin with one class alone is not known without error.
+    likely = (share * effective + 0.5) / (effective + 1)
     return {
         "score": total(weight * score)[filled] / sums,
         "share": share,
-        "error": np.sqrt(share * (1 - share) / effective),
+        "error": np.sqrt(likely * (1 - likely) / effective),
         "fraction": sums / weight.sum(),
     }
 
@@ -260,15 +269,12 @@ def _check(score: np.ndarray, label: np.ndarray, weight: np.ndarray | None) -> N
 def _placements(score: np.ndarray, label: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
     """Share of the other class that an event is on the right side of, (n,); means are the area."""
     weight = np.ones(len(score)) if weight is None else np.asarray(weight, float)
-    placed = np.empty(len(score))
+    values, index = np.unique(score, return_inverse=True)
+    below = []
     for k in (0, 1):
-        order = np.argsort(score[label != k])
-        others = score[label != k][order]
-        total = np.concatenate([[0.0], np.cumsum(weight[label != k][order])])
-        left, right = (np.searchsorted(others, score[label == k], s) for s in ("left", "right"))
-        below = (total[left] + total[right]) / (2 * total[-1])  # equal scores count half
-        placed[label == k] = below if k == 1 else 1 - below
-    return placed
+        here = np.bincount(index, weight * (label == k), len(values))
+        below.append((np.cumsum(here) - here / 2) / here.sum())  # equal scores count half
+    return np.where(label == 1, below[0][index], 1 - below[1][index])
 
 
 def _spread(placements: np.ndarray, label: np.ndarray, weight: np.ndarray | None) -> float:

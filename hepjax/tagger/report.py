@@ -93,11 +93,11 @@ def _scores(sample: Sample) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         if bad:
             rows[name] = {"auc": None, "not_finite": bad}
             continue
-        sign = 1 if metrics.auc(values, sample.label)[0] >= 0.5 else -1
+        area, error = metrics.auc(values, sample.label)
+        sign = 1 if area >= 0.5 else -1
         signed[name] = sign * values
-        area, error = metrics.auc(signed[name], sample.label)
         gain, gain_error = metrics.auc_difference(sample.score, signed[name], sample.label)
-        rows[name] = {"auc": area, "auc_error": error, "sign": sign,
+        rows[name] = {"auc": max(area, 1 - area), "auc_error": error, "sign": sign,
                       "gain": gain, "gain_error": gain_error}  # fmt: skip
     order = sorted(rows, key=lambda name: -(rows[name]["auc"] or 0.0))
     scores["baselines"] = {name: rows[name] for name in order}
@@ -150,7 +150,7 @@ def _images(sample: Sample, grid: Grid, planes: Planes) -> document.Drawing:
     return document.Drawing(
         "images", "Mean images",
         "Mean absolute value of each pixel, one colour scale a channel (below it), cells as they "
-        "are stored. Last row: (signal - background) / sum, smoothed, from -1 (blue) to 1 (red).",
+        "are stored. Difference: (signal - background) / sum, smoothed, from -1 (blue) to 1 (red).",
         displays.by_channel(planes, sample.classes, titles, grid.shape[:2], sample.text),
     )  # fmt: skip
 

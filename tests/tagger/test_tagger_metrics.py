@@ -59,8 +59,8 @@ def test_integer_weights_are_repeated_events():
         metrics.accuracy(*repeated)[0]
     )
     # Repeated events look like more statistics than they are: the same value, a larger error.
-    weighted = metrics.rejection(score, label, 0.5, weight)
-    pretended = metrics.rejection(*repeated, 0.5)
+    (weighted,) = metrics.rejections(score, label, (0.5,), weight)
+    (pretended,) = metrics.rejections(*repeated, (0.5,))
     assert weighted.value == pytest.approx(pretended.value)
     assert weighted.error > pretended.error
 
@@ -70,27 +70,26 @@ def test_rejection_by_hand():
     background = np.array([0.1, 0.1, 0.2, 0.2, 0.3, 0.3, 0.8, 0.9])
     signal = np.array([0.25, 0.35, 0.7, 0.75, 0.95, 0.97])
     score, label = np.concatenate([background, signal]), np.repeat([0, 1], [8, 6])
-    found = metrics.rejection(score, label, 4 / 6)
+    found, between = metrics.rejections(score, label, (4 / 6, 2.5 / 6))
     assert found.value == pytest.approx(4.0)
     assert found.error == pytest.approx(np.sqrt(0.25 * 0.75 / 8) * 16)
     assert (found.limit, found.background) == (False, pytest.approx(2.0))
     assert str(found) == "4.0 ± 2.4"
     # Half way between the thresholds at 0.95 (no background passes) and 0.75 (two do).
-    assert metrics.rejection(score, label, 2.5 / 6).background == pytest.approx(1.0)
+    assert between.background == pytest.approx(1.0)
 
 
 def test_rejection_of_gaussians_is_the_formula():
     score, label = gaussians(50_000, 2.0)
-    for efficiency in metrics.SIGNAL_EFFICIENCIES:
-        found = metrics.rejection(score, label, efficiency)
-        expected = 1 / norm.sf(2.0 + norm.isf(efficiency))
+    for found in metrics.rejections(score, label, metrics.SIGNAL_EFFICIENCIES):
+        expected = 1 / norm.sf(2.0 + norm.isf(found.efficiency))
         assert found.value == pytest.approx(expected, abs=4 * found.error)
 
 
 def test_no_background_left_gives_a_lower_limit():
     """None seen of 100 excludes eps_B > 2.95 % at 95 % confidence."""
     score, label = np.repeat([0.0, 1.0], 100), np.repeat([0, 1], 100)
-    found = metrics.rejection(score, label, 0.5)
+    (found,) = metrics.rejections(score, label, (0.5,))
     assert found.limit
     assert found.value == pytest.approx(33.9, abs=0.05)
     assert np.isnan(found.error)
