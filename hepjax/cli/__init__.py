@@ -16,9 +16,11 @@ from hepjax.errors import HepjaxError
 VERBS = {
     "simulate": "make showers in the published file layouts",
     "inspect": "recognise a file and print what is in it",
+    "pack": "any layout into a packed set: sparse shards with a manifest",
     "train": "train a workload; the same command again resumes",
     "evaluate": "compare generated with reference data: report page and scores",
     "generate": "write generated showers to a file",
+    "launch": "one training over several processes: here, SLURM, TPU VMs",
     "doctor": "versions, devices, kernels, and what is missing",
 }
 

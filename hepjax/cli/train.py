@@ -1,9 +1,14 @@
 """``hepjax train``: make or resume a run directory."""
 
 import argparse
+import contextlib
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hepjax.engine.workload import Workload
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,24 +19,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--run", type=Path, metavar="DIR", help="default: runs/<name of CONFIG>")
     parser.add_argument("--devices", type=int, metavar="N", help="same as mesh.devices=N")
+    parser.add_argument(
+        "--cluster", default="auto", choices=["auto", "none", "slurm", "mpi", "tpu"],
+        help="how processes find each other; auto: hepjax launch, or a SLURM step of several tasks",
+    )  # fmt: skip
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def run(args: argparse.Namespace) -> int:
     """Train until done or interrupted; 143 or 130 after a saved interruption."""
     from hepjax import workloads
-    from hepjax.engine import rundir
-    from hepjax.engine.config import find_config, read_settings, to_settings
+    from hepjax.engine.config import find_config, read_settings
     from hepjax.engine.mesh import request_devices
+    from hepjax.engine.processes import join, leaving_at_once
 
     path = find_config(args.config)
     devices = [] if args.devices is None else [f"mesh.devices={args.devices}"]
     workload, cfg = workloads.configure(read_settings(path, args.overrides + devices))
-    directory = args.run or Path("runs") / args.config.removesuffix(".yaml").strip("./").replace(
-        "/", "-"
-    )
-    request_devices(cfg.mesh.devices)
+    name = args.config.removesuffix(".yaml").strip("./").replace("/", "-")
+    processes = join(args.cluster)
+    request_devices(-(-cfg.mesh.devices // processes))
+    with leaving_at_once():
+        return _train(workload, cfg, args.run or Path("runs") / name, quiet=args.quiet)
 
+
+def _train(workload: "Workload", cfg: Any, directory: Path, *, quiet: bool) -> int:
+    import jax
+
+    from hepjax.engine import processes, rundir
+    from hepjax.engine.config import to_settings
     from hepjax.engine.train import train
 
     received: list[int] = []
@@ -42,16 +58,25 @@ def run(args: argparse.Namespace) -> int:
         received.append(number)
         print("hepjax: saving before the end", file=sys.stderr)
 
-    with rundir.locked(directory):
-        rundir.open_for_training(directory, {"workload": workload.name} | to_settings(cfg))
-        for number in (signal.SIGINT, signal.SIGTERM):
+    first = jax.process_index() == 0
+    with contextlib.ExitStack() as stack:
+        with processes.together():
+            if first:
+                stack.enter_context(rundir.locked(directory))
+                settings = {"workload": workload.name} | to_settings(cfg)
+                rundir.open_for_training(directory, settings)
+        # In a group jax takes SIGTERM as the notice that all processes see at the same step.
+        alone = jax.process_count() == 1
+        for number in (signal.SIGINT, signal.SIGTERM) if alone else ():
             signal.signal(number, on_signal)
         outcome = train(
-            workload, cfg, directory,
-            quiet=args.quiet, interrupted=lambda: received[0] if received else None,
-        )  # fmt: skip
+            workload, cfg, directory, quiet=quiet, interrupted=processes.interruption(received)
+        )
     if outcome.signal is not None:
-        print(f"hepjax: saved at step {outcome.step}; the same command resumes", file=sys.stderr)
+        if first:
+            resumes = f"hepjax: saved at step {outcome.step}; the same command resumes"
+            print(resumes, file=sys.stderr)
         return 128 + outcome.signal
-    print(f"{directory}: {outcome.epochs} epochs, {outcome.step} updates")
+    if first:
+        print(f"{directory}: {outcome.epochs} epochs, {outcome.step} updates")
     return 0

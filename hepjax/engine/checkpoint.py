@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
+from hepjax.engine.processes import meet, together
 from hepjax.engine.records import write_json
 from hepjax.errors import InputError
 
@@ -52,8 +53,9 @@ class Checkpoints:
         """
         self.wait()
         path = self.folder / f"step_{step}"
-        if path.exists():
+        if path.exists() and jax.process_index() == 0:
             shutil.rmtree(path)  # of a run that died before it wrote the manifest
+        meet(f"before saving step {step}")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._orbax.save(path.resolve(), state)
@@ -80,8 +82,9 @@ class Checkpoints:
                 self._prune()
         except Exception as error:
             # Orbax and tensorstore report a full disk as several kinds of exception.
-            for unfinished in self.folder.glob(f"step_{step}*"):
-                shutil.rmtree(unfinished, ignore_errors=True)
+            if jax.process_index() == 0:
+                for unfinished in self.folder.glob(f"step_{step}*"):
+                    shutil.rmtree(unfinished, ignore_errors=True)
             raise self._refused(step, error) from error
 
     def _refused(self, step: int, error: Exception) -> InputError:
@@ -168,7 +171,9 @@ def restore(folder: Path, step: int, abstract: Any) -> Any:
     Raises:
       InputError: it does not verify or does not fit ``abstract``.
     """
-    verify(folder, step)
+    with together():
+        if jax.process_index() == 0:  # the files are on a disk that all processes share
+            verify(folder, step)
     try:
         with ocp.StandardCheckpointer() as orbax:
             return orbax.restore((folder / f"step_{step}").resolve(), abstract)
@@ -193,7 +198,8 @@ def restore_first(folder: Path, steps: list[int], abstract: Any) -> tuple[int, A
             return step, restore(folder, step, abstract)
         except InputError as error:
             last_error = error
-            print(f"hepjax: warning: {error}; falling back to the next best", file=sys.stderr)
+            if jax.process_index() == 0:
+                print(f"hepjax: warning: {error}; falling back to the next best", file=sys.stderr)
     if last_error is not None:
         raise InputError(f"{folder}: expected a usable checkpoint, found none; {last_error}")
     return None

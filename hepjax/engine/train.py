@@ -102,12 +102,13 @@ def train(
     run: Path,
     *,
     quiet: bool = False,
-    interrupted: Callable[[], int | None] = lambda: None,
+    interrupted: Callable[[int], int | None] = lambda step: None,
 ) -> Outcome:
     """Train, or go on training, in the run directory ``run``.
 
     Args:
-      interrupted: asked after each update; a signal number makes it save and return.
+      interrupted: asked with the number of each update; a signal number, the same in every process
+        of a group, makes it save and return.
     Raises:
       TrainingError: non-finite updates or a failure that the workload sees; the checkpoints stay.
       InputError: data, devices or disk do not allow it.
@@ -117,13 +118,14 @@ def train(
     size = cfg.train.batch_size
     steps_per_epoch = batches.per_epoch(sources.train, size)
     total = cfg.train.steps or cfg.train.epochs * steps_per_epoch
-    metrics_file = run / "metrics.jsonl"
+    first = jax.process_index() == 0  # the only one that writes and prints
+    record = partial(records.append, run / "metrics.jsonl") if first else lambda record: None
     signal, recent = None, []
 
     with jax.set_mesh(mesh), Checkpoints(run / "checkpoints", cfg.checkpoint.keep) as checkpoints:
         start, state, shardings = _begin_or_restore(workload, cfg, mesh, checkpoints.folder)
         if start:
-            records.append(metrics_file, {"event": "resume", "step": start})
+            record({"event": "resume", "step": start})
         if start >= total:
             return Outcome(start, start // steps_per_epoch, None)
         source, arrays, take = sources.train, None, None
@@ -133,7 +135,8 @@ def train(
         update = compiled_step(workload, cfg, steps_per_epoch, shardings, mesh, take)
         validate = _validator(workload, cfg, sources.validation, shardings.model, mesh)
         stream = batches.training_batches(source, cfg.input, size, cfg.train.seed, start, total)
-        goodput, began = Goodput(run, provenance()), time.monotonic()
+        goodput, began = Goodput(run, provenance()) if first else None, time.monotonic()
+        quiet = quiet or not first
         with progress("train", total * size, "events", quiet=quiet, start=start * size) as advance:
             for step in range(start + 1, total + 1):
                 batch = batches.to_mesh(next(stream), over_data(mesh))
@@ -142,7 +145,7 @@ def train(
                 if len(recent) > STEPS_IN_FLIGHT:
                     # Not the newest: the device stays busy, and no queue of batches builds up.
                     jax.block_until_ready(recent[-1 - STEPS_IN_FLIGHT])
-                signal = interrupted()
+                signal = interrupted(step)
                 end_of_epoch = step % steps_per_epoch == 0 or step == total
                 every = cfg.checkpoint.every_steps
                 save = end_of_epoch or signal is not None or (every > 0 and step % every == 0)
@@ -153,15 +156,16 @@ def train(
                 seconds = time.monotonic() - began
                 about = {"step": step, "epoch": step / steps_per_epoch}
                 rate = {"events_per_second": len(recent) * size / seconds}
-                records.append(metrics_file, {"event": "train"} | about | means | rate)
+                record({"event": "train"} | about | means | rate)
                 _check(workload, cfg, step, means, int(metrics["skipped"]))
                 if end_of_epoch:
                     scores = validate(state.model)
-                    records.append(metrics_file, {"event": "validation"} | about | scores)
+                    record({"event": "validation"} | about | scores)
                     about["score"] = scores[workload.score]
                 if save:
                     checkpoints.save(step, state, about)
-                goodput.worked(seconds, saved=save)
+                if goodput is not None:
+                    goodput.worked(seconds, saved=save)
                 advance(len(recent) * size, _note(means))
                 recent, began = [], time.monotonic()
                 if signal is not None:

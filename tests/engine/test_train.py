@@ -22,7 +22,11 @@ TOTAL = 4 * (52 // 8)
 
 
 def final_state(run: Path, step: int = TOTAL):
-    abstract = jax.eval_shape(lambda: init_state(Toy(), ToyConfig()))
+    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    abstract = jax.tree.map(
+        lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=here),
+        jax.eval_shape(lambda: init_state(Toy(), ToyConfig())),
+    )
     return jax.device_get(restore(run / "checkpoints", step, abstract))
 
 
@@ -84,7 +88,7 @@ def test_eight_devices_equal_one_to_rounding(straight, tmp_path, layout):
 
 def test_resume_on_other_devices_equals_to_rounding(straight, tmp_path):
     stops = iter([None] * 9 + [signal.SIGTERM] * 100)
-    first = train(Toy(), ToyConfig(), tmp_path, quiet=True, interrupted=lambda: next(stops))
+    first = train(Toy(), ToyConfig(), tmp_path, quiet=True, interrupted=lambda step: next(stops))
     assert (first.step, first.signal) == (10, signal.SIGTERM)
     mesh = MeshConfig("fsdp", devices=4)
     assert train(Toy(), ToyConfig(mesh=mesh), tmp_path, quiet=True).step == TOTAL

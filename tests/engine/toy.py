@@ -86,15 +86,16 @@ class Toy:
 
 
 if __name__ == "__main__":
+    from hepjax.engine.processes import interruption, join, leaving_at_once
     from hepjax.engine.train import train
 
-    train(
-        Toy(),
-        ToyConfig(
-            TrainConfig(batch_size=8, epochs=4, record_every=2),
-            checkpoint=CheckpointConfig(every_steps=4),
-            delay=float(sys.argv[2]),
-        ),
-        Path(sys.argv[1]),
-        quiet=True,
+    processes, folder = join(), Path(sys.argv[1])
+    folder.mkdir(exist_ok=True)
+    toy = ToyConfig(
+        TrainConfig(batch_size=8, epochs=4, record_every=2),
+        MeshConfig(devices=processes),
+        checkpoint=CheckpointConfig(every_steps=4),
+        delay=float(sys.argv[2]),
     )
+    with leaving_at_once():
+        train(Toy(), toy, folder, quiet=True, interrupted=interruption([]))

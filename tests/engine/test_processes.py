@@ -1,0 +1,171 @@
+"""Groups of processes: who belongs, what all see, and what happens when one dies."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from test_train import final_state
+from toy import Toy, ToyConfig
+
+from hepjax.engine import records
+from hepjax.engine.checkpoint import complete_steps
+from hepjax.engine.config import MeshConfig
+from hepjax.engine.launcher import run_group
+from hepjax.engine.processes import Group, find_group
+from hepjax.engine.rollcall import call_roll
+from hepjax.engine.train import train
+from hepjax.errors import InputError
+
+SLURM = {
+    "SLURM_JOB_ID": "4097", "SLURM_NTASKS": "4", "SLURM_PROCID": "2",
+    "SLURM_STEP_NODELIST": "gpu[007-009,12]-ib,cpu1",
+}  # fmt: skip
+EXPLICIT = {"HEPJAX_COORDINATOR": "a:99", "HEPJAX_PROCESSES": "2", "HEPJAX_PROCESS": "1"}
+
+
+def test_a_process_alone_has_no_group():
+    assert find_group("auto", {}) is None
+    assert find_group("none", SLURM | EXPLICIT) is None
+    assert find_group("auto", {"SLURM_PROCID": "0", "SLURM_NTASKS": "1"}) is None
+
+
+def test_the_surroundings_name_the_group():
+    assert find_group("auto", SLURM) == Group("gpu007-ib:61441", 4, 2)
+    assert find_group("slurm", SLURM | {"SLURM_STEP_NODELIST": "n3,n4"}).coordinator == "n3:61441"
+    one_for_each_gpu = SLURM | {"SLURM_NTASKS_PER_NODE": "4"}
+    assert not find_group("auto", one_for_each_gpu).all_local_devices
+    assert find_group("auto", SLURM | EXPLICIT) == Group("a:99", 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("environment", "names"),
+    [
+        (EXPLICIT | {"HEPJAX_PROCESS": "2"}, "HEPJAX_PROCESS:.*process 2 of 2"),
+        (EXPLICIT | {"HEPJAX_PROCESSES": "two"}, "HEPJAX_PROCESSES:.*whole number, found 'two'"),
+        (EXPLICIT | {"HEPJAX_COORDINATOR": "here"}, "HEPJAX_COORDINATOR: expected host:port"),
+        ({"HEPJAX_COORDINATOR": "a:99"}, "expected all three or none"),
+        (SLURM | {"SLURM_STEP_NODELIST": ""}, "SLURM_STEP_NODELIST"),
+        (SLURM | {"SLURM_JOB_ID": ""}, "SLURM_JOB_ID"),
+    ],
+)
+def test_contradictions_name_the_variable(environment, names):
+    with pytest.raises(InputError, match=names):
+        find_group("auto", environment)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def roll(*members: tuple[int, int], seconds: float = 20.0) -> list[str]:
+    """What each (process, of how many) hears; empty when all is well."""
+    coordinator, heard = f"127.0.0.1:{free_port()}", [""] * len(members)
+
+    def answer(i: int, process: int, processes: int) -> None:
+        try:
+            call_roll(coordinator, processes, process, seconds)
+        except InputError as error:
+            heard[i] = str(error)
+
+    threads = [threading.Thread(target=answer, args=(i, *m)) for i, m in enumerate(members)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return heard
+
+
+def test_everybody_there_is_well():
+    assert roll((0, 3), (1, 3), (2, 3)) == ["", "", ""]
+
+
+def test_different_numbers_of_processes_are_told_to_both():
+    for message in roll((0, 2), (1, 3)):
+        assert "expected 2 different processes, found process 1 of 3" in message
+
+
+def test_the_same_process_twice_is_told():
+    assert any("found process 1 of 3" in message for message in roll((0, 3), (1, 3), (1, 3)))
+
+
+def test_a_missing_process_is_named():
+    first, second = roll((0, 3), (2, 3), seconds=0.5)
+    assert "no sign of process 1" in first
+    assert "no sign of process 1" in second
+
+
+def test_a_missing_coordinator_is_named():
+    (message,) = roll((1, 2), seconds=0.3)
+    assert message.startswith("HEPJAX_COORDINATOR: expected process 0 at 127.0.0.1:")
+
+
+def test_strangers_at_the_door_do_no_harm():
+    port = free_port()
+    outcome: list[str] = []
+
+    def first() -> None:
+        call_roll(f"127.0.0.1:{port}", 2, 0, 20)
+        outcome.append("well")
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    for noise in (b"GET / HTTP/1.1\r\n\r\n", b"7", b'["x"]', b""):
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                with socket.create_connection(("127.0.0.1", port), timeout=1) as peer:
+                    peer.sendall(noise)
+                break
+            except OSError:
+                time.sleep(0.05)
+    call_roll(f"127.0.0.1:{port}", 2, 1, 20)
+    thread.join()
+    assert outcome == ["well"]
+
+
+def toy_group(run: Path, delay: str = "0", processes: int = 2, **more: str) -> int:
+    script = str(Path(__file__).with_name("toy.py"))
+    environment = {
+        k: v for k, v in os.environ.items() if not k.startswith(("XLA_FLAGS", "JAX_NUM_CPU"))
+    }
+    environment |= {"HEPJAX_HEARTBEAT_SECONDS": "10", "JAX_PLATFORMS": "cpu"} | more
+    return run_group([sys.executable, script, str(run), delay], processes, environment)
+
+
+def test_two_processes_train_what_one_does(tmp_path):
+    assert toy_group(tmp_path / "two") == 0
+    (tmp_path / "one").mkdir()
+    one = train(Toy(), ToyConfig(mesh=MeshConfig(devices=2)), tmp_path / "one", quiet=True)
+    assert one.step == complete_steps(tmp_path / "two" / "checkpoints")[-1]
+    for x, y in zip(
+        jax.tree.leaves(final_state(tmp_path / "two")),
+        jax.tree.leaves(final_state(tmp_path / "one")),
+        strict=True,
+    ):
+        np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-7)
+    steps = [r["step"] for r in records.read(tmp_path / "two" / "metrics.jsonl")]
+    assert steps == sorted(steps)
+
+
+def test_a_failed_command_ends_the_group_with_its_code(tmp_path):
+    program = "import os, sys, time; os.environ['HEPJAX_PROCESS'] == '1' and sys.exit(3)"
+    began = time.monotonic()
+    assert run_group([sys.executable, "-c", program + "; time.sleep(60)"], 2, os.environ) == 3
+    assert time.monotonic() - began < 30
+    killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    assert run_group([sys.executable, "-c", killed], 1, os.environ) == 128 + signal.SIGKILL
+
+
+def test_lines_carry_the_number_of_their_process(capfd):
+    program = "import os; print('I am', os.environ['HEPJAX_PROCESS'])"
+    assert run_group([sys.executable, "-c", program], 2, os.environ) == 0
+    assert sorted(capfd.readouterr().out.split("\n")) == ["", "[0] I am 0", "[1] I am 1"]
