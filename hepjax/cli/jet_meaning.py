@@ -28,9 +28,10 @@ def parse_meaning(args: argparse.Namespace) -> dict[str, Any]:
         found["channels"] = tuple(name.strip() for name in args.channels.split(","))
     if args.labels is not None:
         pairs = [entry.partition("=") for entry in args.labels.split(",")]
-        if not all(number.strip().isdigit() and name.strip() for number, _, name in pairs):
-            raise InputError(f"--labels: expected 0=NAME,1=NAME, found {args.labels!r}")
-        found["labels"] = {int(number): name.strip() for number, _, name in pairs}
+        labels = {n.strip(): name.strip() for n, _, name in pairs}
+        if len(labels) < len(pairs) or not all(n.isdigit() and k for n, k in labels.items()):
+            raise InputError(f"--labels: expected for example 0=qcd,1=top, found {args.labels!r}")
+        found["labels"] = {int(number): name for number, name in labels.items()}
     if args.shape is not None:
         sides = args.shape.split(",")
         if len(sides) != 2 or not all(side.strip().isdigit() for side in sides):

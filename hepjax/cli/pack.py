@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hepjax.cli.jet_meaning import add_meaning, parse_meaning
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -25,15 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, required=True, metavar="DIR",
         help="folder of the set; the same command again resumes",
     )  # fmt: skip
+    add_meaning(parser)
     parser.add_argument(
         "--workers", type=int, metavar="N", help="processes; default: one for each CPU"
-    )
-    parser.add_argument(
-        "--channels", metavar="A,B,..",
-        help="names of the channels in stored order, name or name:unit, if the files do not say",
-    )  # fmt: skip
-    parser.add_argument(
-        "--labels", metavar="0=A,1=B", help="what the labels mean, if the files do not say"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--quiet", action="store_true", help="no progress")
@@ -68,31 +64,12 @@ def _open(args: argparse.Namespace) -> "tuple[Sequence[ImageFile], dict[str, str
         raise InputError(
             f"{args.paths[0]}: expected jet or e/gamma images or CLIC showers, found {family}"
         )
+    meaning = parse_meaning(args)
     if family == "clic":
-        if args.channels or args.labels:
-            raise InputError("--channels, --labels: expected none for showers, found some")
+        if meaning:
+            raise InputError(f"--{', --'.join(meaning)}: expected none for showers, found some")
         return shower_files(args.paths), UNITS
-    channels = tuple(args.channels.split(",")) if args.channels else None
-    labels = parse_labels(args.labels) if args.labels else None
-    return open_jets(args.paths, channels=channels, labels=labels), JET_UNITS
-
-
-def parse_labels(text: str) -> dict[int, str]:
-    """The meaning of labels as users type it: ``0=qcd,1=top``.
-
-    Raises:
-      InputError: anything else.
-    """
-    from hepjax.errors import InputError
-
-    pairs = [pair.partition("=") for pair in text.split(",")]
-    try:
-        labels = {int(number): name.strip() for number, _, name in pairs}
-    except ValueError:
-        labels = {}
-    if len(labels) != len(pairs) or not all(labels.values()):
-        raise InputError(f"--labels: expected for example 0=qcd,1=top, found {text!r}")
-    return labels
+    return open_jets(args.paths, **meaning), JET_UNITS
 
 
 def _report(out: Path, manifest: "Manifest", files: int, seconds: float) -> dict[str, object]:

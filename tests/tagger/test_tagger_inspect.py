@@ -94,7 +94,7 @@ def test_packed_sets_say_everything_themselves(tmp_path):
     [
         (("--channels", "pT,ECAL"), "expected 2 channels (pT,ECAL), found 3 in the file"),
         (("--labels", "0=quark"), "expected a label out of 0=quark, found 1"),
-        (("--labels", "quark,gluon"), "--labels: expected 0=NAME,1=NAME"),
+        (("--labels", "quark,gluon"), "--labels: expected for example 0=qcd,1=top"),
         (("--shape", "6x6"), "--shape: expected ROWS,COLUMNS"),
     ],
 )
