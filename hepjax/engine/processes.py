@@ -63,7 +63,8 @@ def find_group(cluster: str, environment: dict[str, str]) -> Group | None:
     if cluster == "auto" and any(explicit):
         if not all(explicit):
             raise InputError(f"{COORDINATOR}, {PROCESSES}, {PROCESS}: expected all three or none")
-        return Group(str(explicit[0]), *(_number(environment, n) for n in (PROCESSES, PROCESS)))
+        processes, process = (_number(environment, name) for name in (PROCESSES, PROCESS))
+        return Group(str(explicit[0]), processes, process)
     several = environment.get("SLURM_NTASKS", "1") != "1" and "SLURM_PROCID" in environment
     if cluster == "slurm" or (cluster == "auto" and several):
         return _slurm(environment)
