@@ -26,7 +26,7 @@ def draw(
       means: by label a picture a channel; of images with a depth the sum over it is drawn.
     """
     labels = report["labels"] or {}
-    names = [(labels.get(str(k)) or {}).get("name") or f"label {k}" for k in means]
+    names = [labels[str(k)]["name"] or f"label {k}" for k in means] if labels else ["all events"]
     planes = [[p.sum(-1) if p.ndim == 3 else p for p in pictures] for pictures in means.values()]
     titles = [
         c["name"] + (f" [{c['unit']}]" if c["unit"] != "1" else "") for c in report["channels"]

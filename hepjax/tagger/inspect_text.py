@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+GEV = ("pt", "mass")
+"""Columns whose unit readers guarantee."""
+
 
 def text(report: dict[str, Any]) -> Iterator[str]:
     """The lines that ``hepjax inspect`` prints."""
@@ -21,7 +24,7 @@ def text(report: dict[str, Any]) -> Iterator[str]:
         f"{'min':>12}{'mean':>12}{'max':>12}{'negative':>10}"
     )
     for c in report["channels"]:
-        size = f"{c['coarsening']}x{c['coarsening']}"
+        size = "x".join([str(c["coarsening"])] * len(report["shape"]))
         yield (
             f"{c['name']:16}{c['unit'] if c['unit'] != '1' else '-':>6}{size:>6}"
             f"{c['cells']:>13.1f}{100 * c['filled']:>7.2f} %"
@@ -32,14 +35,14 @@ def text(report: dict[str, Any]) -> Iterator[str]:
     if report["columns"]:
         yield f"{'column':22}{'min':>12}{'mean':>12}{'max':>12}"
     for name, values in report["columns"].items():
-        unit = {"pt": " (GeV)", "mass": " (GeV)"}.get(name, "")
+        unit = " (GeV)" if name in GEV else ""
         numbers = values or dict.fromkeys(("min", "mean", "max"))
         yield f"{name + unit:22}" + "".join(f"{_number(v):>12}" for v in numbers.values())
     if report["columns"]:
         yield ""
     yield from (_line("note", problem) for problem in report["problems"])
     if not report["problems"]:
-        yield _line("checks", "no empty events, no copies, no negative energies")
+        yield _line("checks", "numbers finite, no empty events, no copies, no negative energies")
 
 
 def _line(label: str, value: str) -> str:
