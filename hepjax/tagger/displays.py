@@ -10,6 +10,7 @@ from hepjax.report.layout import WIDTH, Axes, Figure, head
 # After the layout, which says how to get matplotlib where it is missing.
 from matplotlib.colors import LogNorm, Normalize  # isort: skip
 from matplotlib.cm import ScalarMappable  # isort: skip
+from matplotlib.ticker import NullFormatter  # isort: skip
 
 COLUMNS = 4
 DECADES = 4.0
@@ -70,6 +71,7 @@ def by_channel(
         bar = axes(x, y + stacked * (size + inner) + 0.2, 0.1)
         figure.colorbar(ScalarMappable(norm, "viridis"), cax=bar, orientation="horizontal")
         bar.tick_params(labelsize=9)
+        bar.xaxis.set_minor_formatter(NullFormatter())
     head(figure, text)
     return figure
 
