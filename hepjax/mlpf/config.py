@@ -150,5 +150,6 @@ class MLPFConfig:
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     mesh: MeshConfig = field(default_factory=MeshConfig)
-    input: InputConfig = field(default_factory=InputConfig)
+    input: InputConfig = field(default_factory=lambda: InputConfig(window=1024))
+    """A small window: 1,024 events with 200 pile-up collisions are 0.5 GB when decoded."""
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)

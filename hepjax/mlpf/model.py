@@ -30,7 +30,7 @@ from hepjax.engine.config import MeshConfig
 from hepjax.engine.mesh import split_events
 from hepjax.mlpf.config import ModelConfig
 from hepjax.mlpf.heads import Heads, Outputs
-from hepjax.mlpf.layers import Dense, DenseGraphLayer, encode
+from hepjax.mlpf.layers import Dense, DenseGraphLayer, encode, rows_of
 from hepjax.mlpf.sparse_model import SparseModel
 
 
@@ -56,9 +56,11 @@ class Padded(nn.Module):
         outputs = self.inner(jnp.where(mask[..., None], X, 0.0), mask, size, train)
 
         def cut(a: jax.Array) -> jax.Array:
-            return jnp.where(mask.reshape(*mask.shape, *(1,) * (a.ndim - 2)), a, 0.0)[:, :elements]
+            return jnp.where(mask if a.ndim == 2 else mask[..., None], a, 0.0)[:, :elements]
 
-        return jax.tree.map(cut, outputs)
+        logits = outputs["logits"].reshape(*mask.shape, -1)
+        others = {k: a.reshape(mask.shape) for k, a in outputs.items() if k != "logits"}
+        return jax.tree.map(cut, others | {"logits": logits})
 
 
 class DenseModel(nn.Module):
@@ -72,7 +74,7 @@ class DenseModel(nn.Module):
     def __call__(self, X: jax.Array, mask: jax.Array, size: int, train: bool) -> Outputs:
         cfg = self.cfg
         concat = cfg.variant == "concat"
-        X = split_events(self.mesh, X)
+        X = rows_of(self.mesh, split_events(self.mesh, X))
         encoded = encode(X, cfg.inputs == "log")
         x = encoded.astype(self.dtype)
         if not concat:

@@ -14,7 +14,7 @@ from hepjax.engine.config import MeshConfig
 from hepjax.engine.mesh import split_events
 from hepjax.mlpf.config import ModelConfig
 from hepjax.mlpf.heads import ENERGY, PT, Outputs, scaled
-from hepjax.mlpf.layers import CLASSES, Binning, Dense, GatedConvolution, Network, encode
+from hepjax.mlpf.layers import CLASSES, Binning, Dense, GatedConvolution, Network, encode, rows_of
 from hepjax.ops import graphs, lsh
 
 AROUND = 2
@@ -47,6 +47,7 @@ class SparseModel(nn.Module):
         encoded, X, mask = (lsh.permute(a, order, inverse) for a in (encoded, X, mask))
         graph = self.weighted(graph._replace(nodes=encoded), mask, valid)
 
+        encoded, X = (rows_of(self.mesh, a) for a in (encoded, X))
         known = (encoded, self.stream("class", (encoded,), graph, mask, train))
         logits = self.head("class_head", 2, CLASSES, *known)
         charge = self.head("charge_head", 1, 1, *known)[..., 0]
@@ -61,7 +62,12 @@ class SparseModel(nn.Module):
             "logits": logits, "charge": charge, "pt": pt, "eta": eta,
             "sin_phi": sin, "cos_phi": cos, "energy": energy,
         }  # fmt: skip
-        return jax.tree.map(lambda a: lsh.permute(a, inverse, order), outputs)
+
+        def unsorted(a: jax.Array) -> jax.Array:
+            inner = a.shape[-1:] if a is logits else ()
+            return lsh.permute(a.reshape(*mask.shape, *inner), inverse, order)
+
+        return jax.tree.map(unsorted, outputs)
 
     def head(self, name: str, hidden: int, outputs: int, *parts: jax.Array) -> jax.Array:
         """Hidden layers of one width, then the outputs in float32."""
@@ -86,7 +92,7 @@ class SparseModel(nn.Module):
         self, name: str, parts: tuple[jax.Array, ...], graph: jraph.GraphsTuple,
         mask: jax.Array, train: bool,
     ) -> jax.Array:  # fmt: skip
-        """Dense layers, graph layers on the one graph, dense layers; (n, i, cfg.width)."""
+        """Dense layers, graph layers on the one graph, dense layers: rows (..., cfg.width)."""
         cfg = self.cfg
 
         def around(label: str, *x: jax.Array) -> tuple[jax.Array, ...]:
@@ -96,7 +102,8 @@ class SparseModel(nn.Module):
             return x
 
         def propagate(a: jax.Array) -> jax.Array:
-            return jax.vmap(graphs.propagate)(graph._replace(nodes=a), mask)
+            nodes = a.reshape(*mask.shape, -1)
+            return jax.vmap(graphs.propagate)(graph._replace(nodes=nodes), mask).reshape(a.shape)
 
         (h,) = around("before", *parts)
         for k in range(cfg.layers):

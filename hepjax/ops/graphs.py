@@ -25,11 +25,12 @@ def nearest_neighbours(
       (edges,) bool, False where either end is masked.
     """
     bins, size = mask.shape
-    nearest, index = jax.lax.top_k(-lsh.distances(z, mask), neighbours)
+    nearest, index = jax.lax.top_k(-lsh.squared_distances(z, mask), neighbours)
     first = size * jnp.arange(bins, dtype=jnp.int32)[:, None, None]
     receivers = jnp.repeat(jnp.arange(bins * size, dtype=jnp.int32), neighbours)
     valid = jnp.isfinite(nearest).reshape(-1)
-    distance = jnp.where(valid, -nearest.reshape(-1), 0.0)
+    # The root of 1 where there is none, so that its gradient is not infinite.
+    distance = jnp.sqrt(jnp.where(valid, -nearest.reshape(-1), 1.0))
     graph = jraph.GraphsTuple(
         nodes=None, edges=distance, globals=None,
         senders=(index + first).reshape(-1), receivers=receivers,

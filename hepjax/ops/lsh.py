@@ -5,6 +5,8 @@ neighbours. Masked elements come last and touch nobody, so padding does not chan
 Distances and hashes are float32 whatever the type of the features.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 
@@ -77,20 +79,20 @@ def from_bins(binned: jax.Array, order: jax.Array, inverse: jax.Array) -> jax.Ar
     return permute(binned.reshape(*order.shape, *binned.shape[3:]), inverse, order)
 
 
-def distances(z: jax.Array, mask: jax.Array) -> jax.Array:
-    """Distance of each pair of elements in a bin, infinite where one is masked.
+def squared_distances(z: jax.Array, mask: jax.Array) -> jax.Array:
+    """Squared distance of each pair of elements in a bin, infinite where one is masked.
 
     Args:
       z: (..., size, d) coordinates, float32.
       mask: (..., size) bool.
     Returns:
-      (..., size, size) float32, at least 1e-3 as published.
+      (..., size, size) float32, at least ``FLOOR``.
     """
     z = jnp.where(mask[..., None], z, 0.0)
     square = (z * z).sum(-1)
     product = jnp.einsum("...id,...jd->...ij", z, z, precision=jax.lax.Precision.HIGHEST)
     square = jnp.maximum(square[..., None] - 2 * product + square[..., None, :], FLOOR)
-    return jnp.where(mask[..., None] & mask[..., None, :], jnp.sqrt(square), jnp.inf)
+    return jnp.where(mask[..., None] & mask[..., None, :], square, jnp.inf)
 
 
 def normalisation(degree: jax.Array, mask: jax.Array) -> jax.Array:
@@ -98,6 +100,7 @@ def normalisation(degree: jax.Array, mask: jax.Array) -> jax.Array:
     return jnp.where(mask, (jnp.clip(degree, 0.0, DEGREE_LIMIT) + FLOOR) ** -0.5, 0.0)
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
 def propagate(z: jax.Array, x: jax.Array, mask: jax.Array, scale: float) -> jax.Array:
     """Degree-normalised sum over neighbours, D^(-1/2) A D^(-1/2) x, in each bin.
 
@@ -110,9 +113,45 @@ def propagate(z: jax.Array, x: jax.Array, mask: jax.Array, scale: float) -> jax.
     Returns:
       (..., size, features) float32.
     """
-    weights = jnp.exp(-scale * distances(z, mask))
-    norm = normalisation(weights.sum(-1), mask)[..., None]
-    scaled = (norm * x).astype(x.dtype)
-    return norm * jnp.einsum(
-        "...ij,...jf->...if", weights.astype(x.dtype), scaled, preferred_element_type=jnp.float32
+    return _propagate_forward(z, x, mask, scale)[0]
+
+
+def _product(a: jax.Array, x: jax.Array) -> jax.Array:
+    """a x of square matrices in the type of ``x``, summed in float32."""
+    return jnp.einsum(
+        "...ij,...jf->...if", a.astype(x.dtype), x, preferred_element_type=jnp.float32
     )
+
+
+def _propagate_forward(
+    z: jax.Array, x: jax.Array, mask: jax.Array, scale: float
+) -> tuple[jax.Array, tuple]:
+    square = squared_distances(z, mask)
+    weights = jnp.exp(-scale * jnp.sqrt(square))
+    degree = weights.sum(-1)
+    norm = normalisation(degree, mask)[..., None]
+    sums = _product(weights, (norm * x).astype(x.dtype))
+    return norm * sums, (z, x, square, degree[..., None], norm, sums)
+
+
+def _propagate_backward(scale: float, kept: tuple, gradient: jax.Array) -> tuple:
+    """Gradients of z and x. By hand, as A is symmetric: half the products of autodiff."""
+    z, x, square, degree, norm, sums = kept
+    distance = jnp.sqrt(square)
+    weights = jnp.exp(-scale * distance)
+    g_sums = (norm * gradient).astype(x.dtype)
+    scaled = (norm * x).astype(x.dtype)
+    g_scaled = _product(weights, g_sums)
+    g_norm = (gradient * sums + g_scaled * x).sum(-1, keepdims=True)
+    g_degree = jnp.where(degree < DEGREE_LIMIT, -0.5 * norm**3 * g_norm, 0.0)
+    g_weights = g_degree + jnp.einsum(
+        "...if,...jf->...ij", g_sums, scaled, preferred_element_type=jnp.float32
+    )
+    # Of the squared distance; at the floor it does not move, and infinity divides to 0.
+    g_square = jnp.where(square > FLOOR, -0.5 * scale * g_weights * weights / distance, 0.0)
+    pairs = g_square + jnp.swapaxes(g_square, -1, -2)
+    g_z = 2 * (pairs.sum(-1, keepdims=True) * z - _product(pairs, z))
+    return g_z, (norm * g_scaled).astype(x.dtype), None
+
+
+propagate.defvjp(_propagate_forward, _propagate_backward)
