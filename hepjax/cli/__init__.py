@@ -14,11 +14,12 @@ from hepjax import __version__
 from hepjax.errors import HepjaxError
 
 VERBS = {
-    "simulate": "make showers in the published file layouts",
+    "simulate": "make showers, images or events, the embedded default data",
     "inspect": "recognise a file and print what is in it",
     "pack": "any layout into a packed set: sparse shards with a manifest",
     "train": "train a workload; the same command again resumes",
     "evaluate": "compare generated with reference data: report page and scores",
+    "predict": "scores or candidates of a trained run for each event, as a table",
     "generate": "write generated showers to a file",
     "launch": "one training over several processes: here, SLURM, TPU VMs",
     "doctor": "versions, devices, kernels, and what is missing",

@@ -4,11 +4,17 @@ import argparse
 import importlib.util
 import json
 import os
-import time
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from hepjax.formats.source import Source
+
+LONGEST_EVENT = 2**15
+"""Elements that events are padded to while their rate is measured."""
 EXTRAS = {
-    "plot": (("hist", "matplotlib", "mplhep"), "report pages and pictures"),
+    "plot": (("hist", "matplotlib", "mplhep", "sklearn"), "report pages and pictures"),
+    "hep": (("pythia8mc", "fastjet"), "jets and events from Pythia, jet clustering"),
     "test": (("pytest", "hypothesis"), "the test suite"),
     "torch-bench": (("torch", "onnxruntime"), "benchmarks against PyTorch and ONNX Runtime"),
 }
@@ -16,32 +22,79 @@ EXTRAS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``doctor``."""
+    parser.add_argument("--devices", type=int, default=0, metavar="N", help="virtual ones of a CPU")
+    parser.add_argument(
+        "--data", type=Path, nargs="+", metavar="PATH", help="events whose read rate is measured"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what was found; always succeeds if jax starts."""
+    """Print what was found; in a process group process 0 prints for all."""
+    from hepjax.engine.mesh import request_devices
+    from hepjax.engine.processes import join, leaving_at_once
+
+    processes = join()
+    request_devices(-(-args.devices // processes))
+    with leaving_at_once():
+        return _report(args)
+
+
+def _report(args: argparse.Namespace) -> int:
+    import jax
+
+    from hepjax.engine import probe
     from hepjax.engine.rundir import provenance
 
+    rate = probe.all_reduce_rate()
     report = provenance() | {
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "matmul_gflops": {name: _matmul_rate(name) for name in ("float32", "bfloat16")},
+        "matmul_gflops": {
+            name: round(probe.matmul_rate(name), 1) for name in ("float32", "bfloat16")
+        },
+        "all_reduce_gb_per_s": None if rate is None else round(rate, 3),
+        "read_events_per_s": None if not args.data else round(probe.read_rate(_open(args.data)), 1),
         "missing": _missing(),
     }
+    if jax.process_index() > 0:
+        return 0
     if args.json:
         print(json.dumps(report))
         return 0
     for name, value in report.items():
-        if name == "missing":
+        if name == "missing" or value is None:
             continue
         if isinstance(value, dict):
             value = ", ".join(f"{k} {v}" for k, v in value.items())
         elif isinstance(value, list):
             value = f"{len(value)} x {value[0]}"
-        print(f"{name:14} {value}")
+        print(f"{name:20} {value}")
     for extra, what in report["missing"].items():
-        print(f"missing        {what}: pip install 'hepjax[{extra}]'")
+        print(f"{'missing':20} {what}: pip install 'hepjax[{extra}]'")
     return 0
+
+
+def _open(paths: list[Path]) -> "Source":
+    """Events of a layout that trainings read directly.
+
+    Raises:
+      InputError: another one, which has to be packed first.
+    """
+    from hepjax.errors import InputError
+    from hepjax.formats.mlpf import open_events
+    from hepjax.formats.packed import open_packed
+    from hepjax.formats.packed_manifest import is_packed
+    from hepjax.formats.recognise import recognise
+    from hepjax.formats.showers import open_showers
+
+    if is_packed(paths[0]):
+        return open_packed(paths)
+    family: Any = recognise(paths[0])
+    if family == "clic":
+        return open_showers(paths)
+    if family == "mlpf":
+        return open_events(paths, buckets=[LONGEST_EVENT])
+    raise InputError(f"{paths[0]}: expected showers, events or a packed set; hepjax pack makes one")
 
 
 def _missing() -> dict[str, str]:
@@ -50,20 +103,3 @@ def _missing() -> dict[str, str]:
         for extra, (modules, what) in EXTRAS.items()
         if any(importlib.util.find_spec(module) is None for module in modules)
     }
-
-
-def _matmul_rate(dtype: str) -> float:
-    """GFLOP/s of a 1024 x 1024 matrix product with float32 results, best of five."""
-    import jax
-    import jax.numpy as jnp
-
-    n = 1024
-    x = jnp.ones((n, n), dtype)
-    product: Any = jax.jit(lambda a, b: jnp.matmul(a, b, preferred_element_type=jnp.float32))
-    product(x, x).block_until_ready()
-    seconds = []
-    for _ in range(5):
-        began = time.perf_counter()
-        product(x, x).block_until_ready()
-        seconds.append(time.perf_counter() - began)
-    return round(2e-9 * n**3 / min(seconds), 1)

@@ -49,8 +49,10 @@ def run(args: argparse.Namespace) -> int:
     from hepjax.errors import InputError
 
     command = args.command[1:] if args.command[:1] == ["--"] else args.command
-    if command[:1] != ["train"]:
-        raise InputError(f"launch: expected '-- train CONFIG ...', found {shlex.join(command)!r}")
+    if command[:1] not in (["train"], ["doctor"]):
+        raise InputError(
+            f"launch: expected '-- train CONFIG ...' or '-- doctor', found {shlex.join(command)!r}"
+        )
     if args.where == "local":
         return _local(args, command)
     lines = _slurm(args, command) if args.where == "slurm" else _tpu(args, command)

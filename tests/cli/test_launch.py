@@ -1,5 +1,6 @@
 """What ``hepjax launch`` prints is what runs, and bad requests end in one line."""
 
+import json
 import shlex
 import subprocess
 from pathlib import Path
@@ -39,9 +40,9 @@ def test_tpu_vm_prints_how_to_make_and_use_the_slice(capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["local", "-n", "2", "--", "doctor"], "expected '-- train CONFIG ...', found 'doctor'"),
+        (["local", "-n", "2", "--", "pack", "a"], "or '-- doctor', found 'pack a'"),
         (["local", "-n", "0", "--", "train", "x"], "--processes: expected 1 to 64, found 0"),
-        (["slurm", "--nodes", "1"], "expected '-- train CONFIG ...'"),
+        (["slurm", "--nodes", "1"], "expected '-- train CONFIG ...' or"),
     ],
 )
 def test_bad_requests_name_the_option(words, message, capsys):
@@ -82,3 +83,12 @@ def test_tpu_script_goes_on_after_a_preemption(tmp_path):
     calls = (tmp_path / "calls").read_text().splitlines()
     assert sum("describe" in call for call in calls) == 2
     assert "train gan3d/demo data.files=\\[a\\ b\\] --cluster tpu" in calls[-1]
+
+
+def test_doctor_of_two_processes_measures_between_them(capfd):
+    assert main(["launch", "local", "-n", "2", "--", "doctor", "--json"]) == 0
+    lines = [line for line in capfd.readouterr().out.splitlines() if "{" in line]
+    assert len(lines) == 1
+    report = json.loads(lines[0].removeprefix("[0] "))
+    assert report["processes"] == 2
+    assert report["all_reduce_gb_per_s"] > 0
