@@ -3,8 +3,7 @@
 Writing is in packed_writer.py and pack.py; what a shard holds in packed_shard.py.
 """
 
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,8 +15,8 @@ import numpy as np
 from hepjax.errors import InputError
 from hepjax.formats.block_cache import BlockCache
 from hepjax.formats.coarse import common_grid, expand
-from hepjax.formats.packed_manifest import Manifest, Meaning, Shard, checksum, read_manifest
-from hepjax.formats.packed_shard import BLOCK_EVENTS, ShardReader
+from hepjax.formats.packed_manifest import Manifest, Meaning, Shard, read_manifest
+from hepjax.formats.packed_shard import BLOCK_EVENTS, VerifiedShard
 from hepjax.formats.packed_writer import largest_event
 from hepjax.formats.source import Batch
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
 CACHE_BYTES = 2 * 2**30
 """Decoded blocks kept; 200,000 jets of 1,220 cells."""
+BLOCKS_AHEAD = 64
 ROW_CELLS = 128
 """Events are padded to a multiple of this many cells."""
 
@@ -55,7 +55,7 @@ def open_packed(
         labels |= manifest.meaning.labels
     meaning = replace(manifests[0].meaning, grid=grid, labels=labels)
     files = [
-        _ShardFile(folder / shard.file, shard)
+        VerifiedShard(folder / shard.file, shard)
         for folder, manifest in zip(folders, manifests, strict=True)
         for shard in manifest.shards
     ]
@@ -83,49 +83,6 @@ def _largest(folder: Path, manifest: Manifest, meaning: Meaning) -> int:
     return max(largest_event(folder / shard.file, meaning.grid) for shard in manifest.shards)
 
 
-class _ShardFile:
-    """A shard that is verified against the manifest before anything is read from it."""
-
-    def __init__(self, path: Path, entry: Shard) -> None:
-        self.path, self.entry = path, entry
-        try:
-            size = path.stat().st_size
-        except OSError as error:
-            raise InputError(f"{path}: expected a shard, found {error.strerror}") from None
-        if size != entry.bytes:
-            raise InputError(
-                f"{path}: expected a shard of {entry.bytes} bytes, found {size}; copy it again"
-            )
-        self._forget()
-
-    def _forget(self) -> None:
-        self._lock = threading.Lock()
-        self._reader: ShardReader | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "entry": self.entry}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._forget()
-
-    @property
-    def blocks(self) -> int:
-        return -(-self.entry.events // BLOCK_EVENTS)
-
-    def reader(self) -> ShardReader:
-        """Verify the whole file at its first use: about a tenth of the cost of decoding it."""
-        with self._lock:
-            if self._reader is None:
-                if checksum(self.path) != self.entry.sha256:
-                    raise InputError(
-                        f"{self.path}: expected the checksum of the manifest, found another; "
-                        "copy the shard again"
-                    )
-                self._reader = ShardReader(self.path)
-            return self._reader
-
-
 @dataclass(frozen=True)
 class _Block:
     """Decoded events: the cells of event i are ``cell[first[i]:first[i + 1]]``."""
@@ -150,7 +107,7 @@ class PackedSource:
     """
 
     def __init__(
-        self, files: Sequence[_ShardFile], meaning: Meaning, largest: int, cache_bytes: int
+        self, files: Sequence[VerifiedShard], meaning: Meaning, largest: int, cache_bytes: int
     ) -> None:
         self._files, self._meaning = tuple(files), meaning
         self.grid, self.labels, self.units = meaning.grid, meaning.labels, meaning.units
@@ -261,19 +218,24 @@ class PackedSource:
         cell, value = np.empty((most, ROW_CELLS), np.int32), np.empty((most, ROW_CELLS), np.float32)
         first_row, records = np.zeros(len(self) + 1, np.int32), np.empty(len(self), self._record)
         filled = 0
-        with ThreadPoolExecutor() as pool:
-            decoded = pool.map(self._rows_of_block, range(len(self._where)))
-            for low, (counts, block, cells, values) in zip(self.blocks, decoded, strict=False):
-                high = low + len(counts)
-                first_row[low + 1 : high + 1] = filled + np.cumsum(counts)
-                records[low:high] = block.records
-                cell[filled : filled + len(cells)] = cells
-                value[filled : filled + len(cells)] = values
-                filled += len(cells)
+        for low, (counts, block, cells, values) in zip(self.blocks, self._all_rows(), strict=False):
+            high = low + len(counts)
+            first_row[low + 1 : high + 1] = filled + np.cumsum(counts)
+            records[low:high] = block.records
+            cell[filled : filled + len(cells)] = cells
+            value[filled : filled + len(cells)] = values
+            filled += len(cells)
         filled = max(1, filled)
         arrays = {"cell": cell[:filled], "value": value[:filled], "first_row": first_row}
         take = partial(_take, rows=self.width // ROW_CELLS, size=self.grid.size)
         return arrays | _columns(records), take
+
+    def _all_rows(self) -> Iterator[tuple[np.ndarray, _Block, np.ndarray, np.ndarray]]:
+        """``_rows_of_block`` of every block, decoded side by side but not far ahead."""
+        blocks = range(len(self._where))
+        with ThreadPoolExecutor() as pool:
+            for start in blocks[::BLOCKS_AHEAD]:
+                yield from pool.map(self._rows_of_block, blocks[start : start + BLOCKS_AHEAD])
 
     def _most_cells(self, shard: Shard) -> int:
         """At least the cells of a shard on the grid of the source."""
