@@ -8,11 +8,13 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
-from packed_samples import dense_of, jets, memory_files
+from packed_samples import bits, dense_of, jets, memory_files
 
 from hepjax.errors import HepjaxError, InputError
 from hepjax.formats import pack as packing
+from hepjax.formats.jets import open_jets
 from hepjax.formats.pack import pack
 from hepjax.formats.packed import open_packed
 
@@ -61,6 +63,7 @@ import sys
 from dataclasses import replace
 from packed_samples import memory_files
 from hepjax.formats import pack as packing
+from hepjax.formats.jets import open_jets
 packing.EVENTS_PER_SHARD = 30
 files = memory_files(sys.argv[1])
 files[2] = replace(files[2], kill_at=20)
@@ -143,3 +146,19 @@ def test_errors_and_deaths_of_workers_arrive(tmp_path):
     with pytest.raises(HepjaxError, match=r"a worker was killed .* fewer --workers"):
         pack(files, tmp_path / "killed", units={}, workers=2, quiet=True)
     assert json.loads((tmp_path / "killed" / "pack.json").read_text())["events_per_shard"] == 30
+
+
+def test_the_400_dense_jets_of_pythia_and_delphes(tmp_path, reference_data):
+    path = reference_data / "jets_top_qcd_dense400.parquet"
+    labels = {0: "qcd", 1: "top"}
+    channels = ("pT", "d0", "dz", "ECAL", "HCAL", "BPIX1", "BPIX2", "BPIX3")
+    files = open_jets(path, channels=channels, labels=labels)
+    pack(files, tmp_path / "set", units=UNITS, workers=1, quiet=True)
+    source = open_packed(tmp_path / "set")
+    table = pq.ParquetFile(path)
+    for group, rows in ((0, np.arange(32)), (12, np.arange(384, 400))):
+        stored = table.read_row_group(group)
+        pixels = stored.column("X_jet").combine_chunks().flatten().flatten().flatten()
+        dense = pixels.to_numpy().astype(np.float32).reshape(-1, 8, 125, 125)
+        read = dense_of(source[rows], source.grid)
+        assert np.array_equal(bits(read), bits(np.moveaxis(dense, 1, -1)))
