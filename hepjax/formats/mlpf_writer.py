@@ -10,7 +10,6 @@ import os
 import pickle
 import shutil
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -60,19 +59,18 @@ def write_events(
     staging = out_dir / f".events.{os.getpid()}.tmp"
     try:
         staging.mkdir(parents=True)
+        writers: list[_Writer] = []
+        if stem is not None:
+            writers.append(_Pickles(staging, stem))
+        if dataset is not None:
+            writers.append(_Tfds(staging, *dataset, provenance))
         count = 0
-        with ExitStack() as stack:
-            writers: list[_Writer] = []
-            if stem is not None:
-                writers.append(_Pickles(staging, stem))
-            if dataset is not None:
-                writers.append(_Tfds(staging, *dataset, provenance))
-            for event in events:
-                count += 1
-                for writer in writers:
-                    writer.write(event)
+        for event in events:
+            count += 1
             for writer in writers:
-                stack.callback(writer.close)
+                writer.write(event)
+        for writer in writers:
+            writer.close()
         if not count:
             raise InputError(f"{out_dir}: expected at least one event to write, found none")
         return _moved(staging, out_dir)
