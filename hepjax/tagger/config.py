@@ -1,8 +1,7 @@
 """Settings of the taggers; the defaults are the published boosted-top benchmark at x1."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from hepjax.engine.config import CheckpointConfig, InputConfig, MeshConfig, TrainConfig, require
 
@@ -78,8 +77,6 @@ class DataConfig:
     """Pixels of an image, eta and phi."""
     channels: tuple[str, ...] = ("all",)
     """What the network sees, in this order: names of channels, or tracks, calo, pixels, all."""
-    coarsening: tuple[tuple[str, int], ...] = ()
-    """Channels stored by the tower: ``[[HCAL, 5]]`` if one cell stands for 5 x 5 pixels."""
     labels: tuple[str, str] = ("qcd", "top")
     """Meaning of the labels 0, background, and 1, signal."""
     stored_channels: tuple[str, ...] = ()
@@ -105,14 +102,11 @@ class DataConfig:
             and abs(sum(self.fractions) - 1) < 1e-6,
             "data.fractions", "three numbers that sum to 1, the first above 0", self.fractions,
         )  # fmt: skip
-        require(
-            min(self.shape) >= 16, "data.shape", "at least 16 pixels along each axis", self.shape
-        )
         names = self.names
         require(len(set(names)) == len(names) > 0, "data.channels", "each channel once", names)
-        for key in ("coarsening", "suppress", "scale"):
-            pairs: Sequence[tuple[str, Any]] = getattr(self, key)
-            known = {*names, *GROUPS["all"]}
+        known = {*names, *GROUPS["all"]}
+        for key in ("suppress", "scale"):
+            pairs: PerChannel = getattr(self, key)
             for name, number in pairs:
                 require(name in known, f"data.{key}", f"channels out of {sorted(known)}", name)
                 require(number > 0, f"data.{key}", "numbers above 0", number)
@@ -124,11 +118,6 @@ class DataConfig:
     def names(self) -> tuple[str, ...]:
         """The channels of the network, the groups spelt out."""
         return tuple(name for entry in self.channels for name in GROUPS.get(entry, (entry,)))
-
-    @property
-    def coarsenings(self) -> tuple[int, ...]:
-        """For each channel of the network the pixels along each axis that one stored cell fills."""
-        return tuple(dict(self.coarsening).get(name, 1) for name in self.names)
 
 
 @dataclass(frozen=True)
@@ -142,3 +131,10 @@ class TaggerConfig:
     mesh: MeshConfig = field(default_factory=MeshConfig)
     input: InputConfig = field(default_factory=InputConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+
+    def __post_init__(self) -> None:
+        least = 16 * self.model.granularity
+        require(
+            min(self.data.shape) >= least,
+            "data.shape", f"{least} or more pixels a side for this network", self.data.shape,
+        )  # fmt: skip

@@ -81,7 +81,8 @@ class JetSource:
     """Events ``rows`` of other images, in the channels of a configuration; a ``Source``.
 
     A batch has ``cell``, ``value``, ``label`` and ``weight``; all columns besides, in 32 bits, if
-    ``with_columns``.
+    ``with_columns``. Its ``coarsening`` (n, k, ...) has the coarsening of each channel as shape and
+    says nothing otherwise: the compiled step has to know them, and shapes are what it knows.
     """
 
     def __init__(
@@ -116,8 +117,13 @@ class JetSource:
 
     def _translated(self, batch: Any, table: Any) -> Any:
         cell = batch["cell"] if table is None else table[batch["cell"]]
+        coarsenings = (channel.coarsening for channel in self.grid.channels)
         fields = {name: _in_32_bits(batch[name]) for name in self._fields}
-        return {"cell": cell, "value": batch["value"]} | fields
+        return {
+            "cell": cell,
+            "value": batch["value"],
+            "coarsening": np.zeros((len(cell), *coarsenings), np.uint8),
+        } | fields
 
     def resident(self) -> tuple[dict[str, Any], Callable[..., Any]]:
         """Arrays of all events, and the pure function from them and events (n,) to a batch."""
@@ -151,7 +157,7 @@ def sources(cfg: TaggerConfig) -> Sources:
       InputError: files that cannot be used, or a part without events of one of the classes.
     """
     data = cfg.data
-    images = open_images(data, data.files)
+    images = _labelled(data, data.files)
     share = split_share(images)
     own_files = ((), data.validation_files, data.test_files)
     fractions = [0.0 if files else f for files, f in zip(own_files, data.fractions, strict=True)]
@@ -163,7 +169,7 @@ def sources(cfg: TaggerConfig) -> Sources:
             parts.append(None)
             continue
         inside = (share >= edges[number]) & (share < edges[number + 1])
-        chosen = open_images(data, files) if files else images
+        chosen = _labelled(data, files) if files else images
         rows = np.arange(len(chosen)) if files else np.flatnonzero(inside)
         _require_both(data, files or data.files, chosen.column("label")[rows], name)
         weight = _weights(data, chosen, rows) if name == "training" else None
@@ -177,8 +183,17 @@ def sources(cfg: TaggerConfig) -> Sources:
 def _weights(cfg: DataConfig, images: Images, rows: np.ndarray) -> np.ndarray | None:
     if cfg.weights == "none":
         return None
+    if cfg.weights == "pt_flat" and "pt" not in images.columns:
+        raise InputError(f"{cfg.files[0]}: expected a column pt for data.weights, found none")
     pt = images.column("pt")[rows] if cfg.weights == "pt_flat" else None
     return weights(images.column("label")[rows], pt)
+
+
+def _labelled(cfg: DataConfig, files: Sequence[str]) -> Images:
+    images = open_images(cfg, files)
+    if "label" not in images.columns:
+        raise InputError(f"{files[0]}: expected labelled events to train on, found no labels")
+    return images
 
 
 def open_jet_source(cfg: TaggerConfig, paths: Sequence[Path]) -> JetSource:
@@ -192,7 +207,7 @@ def open_images(cfg: DataConfig, files: Sequence[str]) -> Images:
 
     Raises:
       InputError: unreadable files, or others than the configuration says: image size, channels,
-        their granularity, the meaning of the labels.
+        the meaning of the labels.
     """
     if all((Path(file) / FILE).is_file() for file in files):
         images: Images = open_packed([Path(file) for file in files])
@@ -204,18 +219,15 @@ def open_images(cfg: DataConfig, files: Sequence[str]) -> Images:
             where, f"images of {list(cfg.shape)} pixels", list(images.grid.shape), "shape"
         )
     expected = dict(enumerate(cfg.labels))
-    if images.labels != expected:
+    if "label" in images.columns and images.labels != expected:
         found = [images.labels[key] for key in sorted(images.labels)]
         raise _unlike(where, f"labels {expected}", found, "labels")
-    stored = {channel.name: channel.coarsening for channel in images.grid.channels}
-    for name, coarsening in zip(cfg.names, cfg.coarsenings, strict=True):
-        if name not in stored:
+    for name in cfg.names:
+        if name not in images.grid.names:
             raise InputError(
-                f"{where}: expected channel {name} (data.channels), found {', '.join(stored)}"
+                f"{where}: expected channel {name} (data.channels), "
+                f"found {', '.join(images.grid.names)}"
             )
-        if stored[name] != coarsening:
-            own = [[n, k] for n, k in stored.items() if k > 1 and n in cfg.names]
-            raise _unlike(where, f"{name} of coarsening {coarsening}", own, "coarsening")
     return images
 
 

@@ -66,13 +66,15 @@ def prepare(cfg: TaggerConfig, raw: Batch) -> Batch:
     """Sparse events as the network wants them.
 
     Args:
-      raw: ``cell`` and ``value`` (n, K) on the channels of the configuration, ``label`` (n,), and
-        ``weight`` and ``mask`` (n,) where there are any.
+      raw: ``cell`` and ``value`` (n, K) on the channels of the configuration, whose coarsening is
+        the shape of ``coarsening`` (n, ...); ``label``, ``weight`` and ``mask`` (n,) where there
+        are any.
     Returns:
-      ``image`` (n, eta, phi, channels), and the others as they are.
+      ``image`` (n, eta, phi, channels), and the last three as they are.
     """
-    shape, coarsenings = cfg.data.shape, cfg.data.coarsenings
-    image = normalise(cfg.data, densify(raw["cell"], raw["value"], shape, coarsenings))
+    coarsenings = raw["coarsening"].shape[1:]
+    image = densify(raw["cell"], raw["value"], cfg.data.shape, coarsenings)
+    image = normalise(cfg.data, image)
     kept = {name: raw[name] for name in ("label", "weight", "mask") if name in raw}
     return kept | {"image": split_events(cfg.mesh, image)}
 

@@ -15,6 +15,7 @@ from hepjax.tagger.data import JetSource
 from hepjax.tagger.saliency import saliency, sums_by_class
 
 Planes = list[list[np.ndarray]]
+IMAGE = ("cell", "value", "coarsening")
 SALIENCY_EVENTS = 1024
 """Events whose saliency is averaged; the mean hardly changes with more."""
 
@@ -27,7 +28,7 @@ def predict(
     parts = []
     with progress("predict", len(source), "events", quiet=quiet) as advance:
         for raw, count in _batches(source, batch_size):
-            score = _scores(cfg, state, {name: raw[name] for name in ("cell", "value")})
+            score = _scores(cfg, state, {name: raw[name] for name in IMAGE})
             parts.append(np.asarray(score)[:count])
             advance(count)
     return np.concatenate(parts)
@@ -41,7 +42,7 @@ def mean_saliency(
     Returns:
       for the classes 0 and 1 and each channel (eta, phi).
     """
-    fields, batch_size = ("cell", "value", "label"), 64
+    fields, batch_size = (*IMAGE, "label"), 64
     total, events = np.zeros((2, *cfg.data.shape, len(cfg.data.names))), np.zeros(2)
     wanted = min(len(source), SALIENCY_EVENTS)
     with progress("saliency", wanted, "events", quiet=quiet) as advance:
