@@ -74,10 +74,12 @@ def one_bucket(source: EventSource) -> float:
 def write(folder: Path, source: EventSource) -> dict[str, Path]:
     """The events in each layout."""
     pieces = list(source.stream())
-    pickled, dataset = write_events(
-        folder, (event for piece in pieces for event in single(piece)),
-        stem="tev14_pythia8_ttbar_0", dataset=("delphes_ttbar_pf", "train"), provenance={},
-    )  # fmt: skip
+    events = [event for piece in pieces for event in single(piece)]
+    pickles = folder / "pickles"
+    write_events(pickles, events, stem="tev14_pythia8_ttbar_0", dataset=None, provenance={})
+    (dataset,) = write_events(
+        folder, events, stem=None, dataset=("delphes_ttbar_pf", "train"), provenance={}
+    )
     flat = folder / "flat.h5"
     with h5py.File(flat, "w") as file:
         for key in KEYS:
@@ -85,7 +87,7 @@ def write(folder: Path, source: EventSource) -> dict[str, Path]:
             chunk = (min(20_000, len(rows)), rows.shape[1])
             file.create_dataset(key, data=rows, chunks=chunk, compression="gzip")
         file["offsets"] = np.cumsum([0, *source.elements])
-    return {"pkl.bz2": pickled, "flat HDF5": flat, "array_record": dataset}
+    return {"pkl.bz2": pickles, "flat HDF5": flat, "array_record": dataset}
 
 
 def single(piece: Events) -> list[dict[str, np.ndarray]]:
