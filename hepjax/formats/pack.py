@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from math import ceil, prod
+from math import ceil
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -36,9 +36,7 @@ from hepjax.progress import progress
 EVENTS_PER_SHARD = 8192
 """Least events of a shard, unless there are no more."""
 SEQUENTIAL = ("tfrecord",)
-"""Layouts without random access: a file is one unit of work, however long."""
-DENSE_BYTES = 64 * 2**20
-"""Dense images that a reader holds at a time."""
+"""Layouts that are read from the beginning, even to count the events: files are not split."""
 
 Advance = Callable[[int], None]
 
@@ -66,16 +64,22 @@ class ImageFile(Protocol):
     ) -> Iterator[tuple[SparseImages, Columns]]: ...
 
 
+Piece = tuple[ImageFile, int, int | None]
+"""Events of a file, from the first to one past the last; None is its end."""
+
+
 @dataclass(frozen=True)
 class _Unit:
-    """The events of a shard: ranges of files."""
+    """The events of a shard."""
 
     path: Path
-    pieces: list[tuple[ImageFile, int, int]]
+    pieces: list[Piece]
 
     @property
-    def events(self) -> int:
-        return sum(stop - start for _, start, stop in self.pieces)
+    def events(self) -> int | None:
+        """None if only reading tells."""
+        counts = [None if stop is None else stop - start for _, start, stop in self.pieces]
+        return None if None in counts else sum(count or 0 for count in counts)
 
 
 def pack(
@@ -102,31 +106,34 @@ def pack(
     out_dir = make_folder(out_dir)
     made_from = _inputs(files)
     _claim(out_dir, made_from)
+    sizes = _sizes(files)
     work = [
-        _Unit(out_dir / shard_name(number), pieces) for number, pieces in enumerate(_split(files))
+        _Unit(out_dir / shard_name(number), pieces)
+        for number, pieces in enumerate(_split(files, sizes))
     ]
     workers = min(workers or os.cpu_count() or 1, len(work))
-    total = sum(file.events for file in files)
-    with progress("pack", total, "events", quiet=quiet) as advance:
+    with progress("pack", sum(sizes), "events", quiet=quiet) as advance:
         if workers == 1:
             shards = [_make(unit, units, advance) for unit in work]
         else:
             shards = _make_in_parallel(work, units, workers, advance)
     finish(out_dir, shards, made_from)
     (out_dir / PLAN_FILE).unlink(missing_ok=True)
-    manifest = read_manifest(out_dir)
-    if manifest.events != total:
-        raise HepjaxError(f"{out_dir}: expected {total} events, found {manifest.events} packed")
-    return manifest
+    return read_manifest(out_dir)
+
+
+def _sizes(files: Sequence[ImageFile]) -> list[int]:
+    """Events of each file; of sequential ones an estimate from the first, by bytes."""
+    if files[0].layout not in SEQUENTIAL:
+        return [file.events for file in files]
+    bytes_of = [_size_and_time(file.path)["bytes"] for file in files]
+    return [max(1, round(files[0].events * size / bytes_of[0])) for size in bytes_of]
 
 
 def _inputs(files: Sequence[ImageFile]) -> dict[str, Any]:
     """All that the shards depend on, as JSON has it."""
     return {
-        "files": [
-            {"path": str(file.path), **_size_and_time(file.path), "events": file.events}
-            for file in files
-        ],
+        "files": [{"path": str(file.path), **_size_and_time(file.path)} for file in files],
         "channels": [asdict(channel) for channel in files[0].grid.channels],
         "labels": {str(number): name for number, name in files[0].labels.items()},
         "events_per_shard": EVENTS_PER_SHARD,
@@ -180,17 +187,22 @@ def _difference(found: Any, made_from: dict[str, Any]) -> str:
     return f"a set packed from {len(before)} files, not {len(made_from['files'])}"
 
 
-def _split(files: Sequence[ImageFile]) -> Iterator[list[tuple[ImageFile, int, int]]]:
+def _split(files: Sequence[ImageFile], sizes: Sequence[int]) -> Iterator[list[Piece]]:
     """Ranges of files that make a shard each: small files together, large ones in like parts."""
-    waiting: list[tuple[ImageFile, int, int]] = []
-    for file in files:
-        parts = 1 if file.layout in SEQUENTIAL else max(1, file.events // EVENTS_PER_SHARD)
-        size = ceil(file.events / parts)
-        for start in range(0, file.events, size):
-            waiting.append((file, start, min(start + size, file.events)))
-            if sum(b - a for _, a, b in waiting) >= EVENTS_PER_SHARD:
+    waiting: list[Piece] = []
+    events = 0
+    for file, size in zip(files, sizes, strict=True):
+        if file.layout in SEQUENTIAL:
+            parts: list[Piece] = [(file, 0, None)]
+        else:
+            step = ceil(size / max(1, size // EVENTS_PER_SHARD))
+            parts = [(file, low, min(low + step, size)) for low in range(0, size, step)]
+        for part in parts:
+            waiting.append(part)
+            events += (part[2] or size) - part[1]
+            if events >= EVENTS_PER_SHARD:
                 yield waiting
-                waiting = []
+                waiting, events = [], 0
     if waiting:
         yield waiting
 
@@ -201,29 +213,30 @@ def _make(unit: _Unit, units: dict[str, str], advance: Advance) -> Shard:
     if unit.path.exists():
         try:
             shard, meaning = describe_shard(unit.path)
-            if shard.events == unit.events and meaning.labels == first.labels:
-                advance(unit.events)
+            if unit.events in (None, shard.events) and meaning.labels == first.labels:
+                advance(shard.events)
                 return shard
         except InputError:
             pass  # damaged: made again
     images, columns, grid = merge(_events(unit, advance), first.grid)
-    return write_shard(unit.path, images, columns, grid, first.labels, units)
+    shard = write_shard(unit.path, images, columns, grid, first.labels, units)
+    if shard.events != len(images):
+        raise HepjaxError(f"{unit.path}: expected {len(images)} events, found {shard.events}")
+    return shard
 
 
 def _events(unit: _Unit, advance: Advance) -> Iterator[tuple[SparseImages, Columns]]:
     for file, start, stop in unit.pieces:
-        cells = prod(file.grid.shape) * len(file.grid.channels)
-        batch = min(256, max(16, DENSE_BYTES // (4 * cells)))
-        done = 0
-        stream = file.stream(batch, start, stop)
+        done = start
+        stream = file.stream(start=start, stop=stop)
         for images, columns in checked(stream, file.grid, file.labels, str(file.path), start):
             done += len(images)
             yield images, columns
             advance(len(images))
-        if done != stop - start:
+        if done != (done if stop is None else stop):
             raise InputError(
-                f"{file.path}: expected {stop - start} events from {start} on, found {done}; "
-                "copy the file again"
+                f"{file.path}: expected events {start} to {stop}, found only {done - start} of "
+                "them; copy the file again"
             )
 
 
