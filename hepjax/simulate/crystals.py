@@ -1,7 +1,7 @@
 """Electromagnetic showers in a block of lead-tungstate crystals: arrays in, arrays out.
 
 The homogeneous form of the Grindhammer-Peters parametrisation (hep-ex/0001020, appendix A.1): the
-energy of each slice of depth is shared by spots. No light yield, no noise.
+energy of each slice of depth is shared by spots. Nothing is tuned; no light yield, no noise.
 """
 
 import math
@@ -29,20 +29,6 @@ LEAD_TUNGSTATE = Medium(
     e_hat=1.0,
 )
 """By the mixing rules of ``geometry.effective_medium`` for Pb 0.455, W 0.404, O 0.141 by weight."""
-
-
-class CrystalTuning(NamedTuple):
-    """What the published formulas leave open or get wrong here."""
-
-    core_radius: float  # factor on the core radius
-    tail_radius: float  # factor on the tail radius
-    tail_weight: float  # added to the weight of the tail
-    bending_plane: float  # factor on distances in this plane: the field acts in the crystals too
-
-
-CRYSTAL_TUNING = CrystalTuning(1.3, 0.8, 0.05, 1.1)
-"""Set on the electrons and photons of 40-60 GeV with even numbers of an EGSnrc sample."""
-
 PROFILES_PER_BATCH = 256
 
 
@@ -74,7 +60,6 @@ def deposit(
     events: int,
     grid: tuple[int, int],
     rng: np.random.Generator,
-    tuning: CrystalTuning = CRYSTAL_TUNING,
 ) -> np.ndarray:
     """Energy in every crystal.
 
@@ -88,7 +73,7 @@ def deposit(
     edges = np.linspace(0.0, crystals.depth_mm, crystals.slices + 1) / LEAD_TUNGSTATE.x0_mm
     start = np.where(showers.photon, rng.exponential(9.0 / 7.0, n), 0.0)
     draws = (showers.energy, start, *rng.standard_normal((2, n)))
-    energy, spots, weight, core, tail = _in_batches(tuning, edges, draws)
+    energy, spots, weight, core, tail = _in_batches(edges, draws)
 
     spots = rng.poisson(spots) + (energy > 0)
     depth = 0.5 * LEAD_TUNGSTATE.x0_mm * (edges[:-1] + edges[1:])
@@ -102,7 +87,7 @@ def deposit(
     repeats = spots.ravel()
     spot = {name: np.repeat(values.ravel(), repeats) for name, values in of_slice.items()}
     dx, dy = _offsets(rng, *(np.repeat(v.ravel(), repeats) for v in (weight, core, tail)))
-    ix = np.floor((spot["x"] + tuning.bending_plane * dx) / crystals.size_mm).astype(np.int64)
+    ix = np.floor((spot["x"] + dx) / crystals.size_mm).astype(np.int64)
     iy = np.floor((spot["y"] + dy) / crystals.size_mm).astype(np.int64)
     nx, ny = grid
     inside = (ix >= 0) & (ix < nx) & (iy >= 0) & (iy < ny)
@@ -127,17 +112,13 @@ def _offsets(
     return radius * np.cos(angle), radius * np.sin(angle)
 
 
-def _in_batches(
-    tuning: CrystalTuning, edges: np.ndarray, draws: tuple[np.ndarray, ...]
-) -> tuple[np.ndarray, ...]:
+def _in_batches(edges: np.ndarray, draws: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
     """``_profiles`` of any number of showers in one compiled shape: repeated ones fill it up."""
     n = len(draws[0])
     size = -(-n // PROFILES_PER_BATCH) * PROFILES_PER_BATCH
     padded = [np.resize(np.asarray(values, np.float32), size) for values in draws]
     parts = [
-        _profiles(
-            tuning, edges.astype(np.float32), *(v[i : i + PROFILES_PER_BATCH] for v in padded)
-        )
+        _profiles(edges.astype(np.float32), *(v[i : i + PROFILES_PER_BATCH] for v in padded))
         for i in range(0, size, PROFILES_PER_BATCH)
     ]
     return tuple(np.concatenate(values)[:n] for values in zip(*parts, strict=True))
@@ -145,15 +126,15 @@ def _in_batches(
 
 @jax.jit
 def _profiles(
-    tuning: CrystalTuning, edges: Array, energy: Array, start: Array, z1: Array, z2: Array
+    edges: Array, energy: Array, start: Array, z1: Array, z2: Array
 ) -> tuple[Array, Array, Array, Array, Array]:
     """Of each shower and slice: energy, mean number of spots, and the radial profile."""
-    one = partial(_profile, tuning, edges)
+    one = partial(_profile, edges)
     return jax.vmap(one)(energy, start, z1, z2)
 
 
 def _profile(
-    tuning: CrystalTuning, edges: Array, energy: Array, start: Array, z1: Array, z2: Array
+    edges: Array, energy: Array, start: Array, z1: Array, z2: Array
 ) -> tuple[Array, Array, Array, Array, Array]:
     medium = LEAD_TUNGSTATE
     log_y = jnp.log(energy / medium.critical_energy)
@@ -173,10 +154,5 @@ def _profile(
     spots = shower_model.energy_by_layer(count, t_spot, a_spot, depth)
     middle = jnp.maximum(0.5 * (depth[:-1] + depth[1:]), 0.0)
     tau = shower_model.relative_depth(middle, t, a, mean)
-    tuned = PUBLISHED._replace(
-        core_radius=tuning.core_radius,
-        tail_radius=tuning.tail_radius,
-        tail_weight=tuning.tail_weight,
-    )
-    radial = shower_model.radial(energy, tau, medium, tuned)
+    radial = shower_model.radial(energy, tau, medium, PUBLISHED)
     return deposited, spots, radial.core_weight, radial.core_radius, radial.tail_radius

@@ -10,7 +10,7 @@ import numpy as np
 
 from hepjax.errors import InputError
 from hepjax.formats.images import Channel, Grid, SparseImages
-from hepjax.simulate.crystals import CRYSTAL_TUNING, Crystals, CrystalTuning, Showers, deposit
+from hepjax.simulate.crystals import Crystals, Showers, deposit
 from hepjax.simulate.tracker import Beam, Tracker, traverse
 
 LABELS = {0: "photon", 1: "electron"}
@@ -65,7 +65,6 @@ def crystal_images(
     *,
     tracker: Tracker = Tracker(),  # noqa: B008  frozen
     crystals: Crystals = Crystals(),  # noqa: B008  frozen
-    tuning: CrystalTuning = CRYSTAL_TUNING,
 ) -> np.ndarray:
     """Images of n particles that come from the vertex.
 
@@ -93,7 +92,7 @@ def crystal_images(
         tangent_x=np.tan(np.arcsin(reached.sine) + tilt[reached.event]),
         tangent_y=reached.slope,
     )
-    return _around_hottest(deposit(crystals, showers, n, _FIELD_OF_VIEW, rng, tuning))
+    return _around_hottest(deposit(crystals, showers, n, _FIELD_OF_VIEW, rng))
 
 
 def _around_hottest(cells: np.ndarray) -> np.ndarray:

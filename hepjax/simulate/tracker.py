@@ -1,6 +1,6 @@
 """What a tracker does to electrons and photons before the calorimeter: material and bending.
 
-Bremsstrahlung, pair conversion, multiple scattering and the circle in the plane across the field. No
+Bremsstrahlung, pair conversion, multiple scattering, and circles in the plane across the field. No
 ionisation, no reconstruction.
 """
 

@@ -87,16 +87,31 @@ def test_jets_from_pythia(task):
 
 
 @needs_pythia
+def test_jets_of_both_labels_in_mixed_order():
+    ((images, columns),) = simulate_jets("quark-gluon", 12, seed=2)
+    assert len(images) == 12
+    assert sorted(columns["label"]) == [0] * 6 + [1] * 6
+    assert columns["label"].tolist() != sorted(columns["label"])
+    assert np.median(np.diff(images.first)) > 20
+    low, high = TASKS["quark-gluon"].pt
+    assert np.all((columns["pt"] >= low) & (columns["pt"] < high))
+    # No event has jets of both labels.
+    assert not set(columns["event"][columns["label"] == 0]) & set(
+        columns["event"][columns["label"] == 1]
+    )
+
+
+@needs_pythia
+@pytest.mark.slow
 def test_jets_do_not_depend_on_the_workers():
     alone, together = (
-        list(simulate_jets("quark-gluon", 12, seed=2, workers=workers)) for workers in (1, 2)
+        list(simulate_jets("quark-gluon", 520, seed=2, workers=workers)) for workers in (1, 2)
     )
+    assert len(alone) == 2
     for (a, c), (b, d) in zip(alone, together, strict=True):
         np.testing.assert_array_equal(a.value, b.value)
         np.testing.assert_array_equal(a.cell, b.cell)
         assert all(np.array_equal(c[name], d[name]) for name in c)
-    assert alone[0][1]["label"].tolist() != sorted(alone[0][1]["label"])
-    assert np.median(np.diff(alone[0][0].first)) > 20
 
 
 def test_another_task_is_refused():
