@@ -45,30 +45,37 @@ def list_event_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     return sorted(files)
 
 
-def _inside(folder: Path) -> list[Path]:
+def _by_kind(folder: Path) -> dict[str, list[Path]]:
+    """The event files in a folder, as far as names tell."""
     kinds = {
         f"*{mlpf_pickle.SUFFIX} files": folder.glob(f"*{mlpf_pickle.SUFFIX}"),
         "*.h5 files": (p for p in folder.iterdir() if p.suffix in hdf5.SUFFIXES),
         "TFDS data sets": (p.parent for p in folder.glob("*/*/dataset_info.json")),
     }
-    found = {kind: list(paths) for kind, paths in kinds.items()}
-    found = {kind: paths for kind, paths in found.items() if paths}
+    return {kind: sorted(p for p in paths if p.name[0] != ".") for kind, paths in kinds.items()}
+
+
+def _inside(folder: Path) -> list[Path]:
+    kinds = _by_kind(folder)
+    found = [kind for kind, paths in kinds.items() if paths]
     if len(found) != 1:
         raise InputError(
             f"{folder}: expected a folder with either of {', '.join(kinds)}, "
             f"found {' and '.join(found) or 'none'}"
         )
-    (files,) = found.values()
-    return [path for path in files if path.name[0] != "."]
+    return kinds[found[0]]
 
 
 def holds_events(path: Path) -> bool:
-    """Whether ``path`` is a file, data set or folder of MLPF events, as far as names tell."""
+    """Whether ``path`` is a file, a data set or a folder (by its first files) of MLPF events."""
+    if mlpf_tfds.is_tfds(path):
+        return mlpf_tfds.is_events(path)
+    if path.is_dir():
+        return any(holds_events(paths[0]) for paths in _by_kind(path).values() if paths)
+    if path.suffix not in hdf5.SUFFIXES or not path.is_file():
+        return path.is_file() and path.name.endswith(mlpf_pickle.SUFFIX)
     try:
-        first = list_event_files(path)[0]
-        if first.suffix not in hdf5.SUFFIXES:
-            return mlpf_tfds.is_events(first) or first.name.endswith(mlpf_pickle.SUFFIX)
-        with hdf5.open_hdf5(first) as file:
+        with hdf5.open_hdf5(path) as file:
             return mlpf_hdf5.is_events(file)
     except InputError:
         return False

@@ -140,6 +140,7 @@ def test_folders_and_paths(tmp_path):
     a = write_hdf5(tmp_path / "a.h5", MADE)
     assert list_event_files([tmp_path, a, str(a)]) == [a]
     write_pickle(tmp_path / "a.pkl.bz2", lists(MADE))
+    assert recognise(tmp_path) == "mlpf"
     with pytest.raises(InputError, match=r"found \*\.pkl\.bz2 files and \*\.h5 files"):
         list_event_files(tmp_path)
 
