@@ -1,17 +1,20 @@
 """``hepjax pack`` end to end: jets and showers in, a set out, one line when it cannot."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from legacy_layouts import write_hdf5, write_nested_parquet
 from shower_samples import showers
+from tiny import TINY, raw_showers
 
 from hepjax.cli import main
 from hepjax.formats.images import Channel, Grid, densify, sparsify
 from hepjax.formats.packed import open_packed
 from hepjax.formats.shower_writer import write_showers
 from hepjax.formats.showers import open_showers
+from hepjax.gan3d.workload import WORKLOAD
 
 GRID = Grid((25, 25), tuple(Channel(name, "1") for name in ("pT", "ECAL", "HCAL")))
 
@@ -71,6 +74,22 @@ def test_showers(tmp_path, capsys):
     assert all(np.array_equal(a[name], b[name]) for name in a)
     assert main(["pack", str(tmp_path / "set"), "--out", str(tmp_path / "again")]) == 2
     assert "set: expected files to pack, found a packed set" in capsys.readouterr().err
+
+
+def test_the_3dgan_reads_packed_showers(tmp_path):
+    made = raw_showers(40)
+    write_showers(tmp_path / "h5", [made], layout="fixed", events_per_file=20)
+    packed = str(tmp_path / "set")
+    command = ["pack", str(tmp_path / "h5"), "--out", packed, "--workers", "1", "--quiet"]
+    assert main(command) == 0
+    low, high = 100.0, 400.0
+    data = replace(TINY.data, files=(packed,), energy_range=(low, high))
+    sources = WORKLOAD.sources(replace(TINY, data=data))
+    kept = np.flatnonzero((made["energy"] >= low) & (made["energy"] <= high))
+    assert len(sources.train) + len(sources.validation) == len(kept)
+    batch = sources.train[np.array([3, 0])]
+    assert np.array_equal(batch["ecal"], made["ecal"][kept[[3, 0]]])
+    assert np.array_equal(batch["energy"], made["energy"][kept[[3, 0]]])
 
 
 @pytest.mark.parametrize(
