@@ -78,7 +78,7 @@ class DataConfig:
     channels: tuple[str, ...] = ("all",)
     """What the network sees, in this order: names of channels, or tracks, calo, pixels, all."""
     labels: tuple[str, str] = ("qcd", "top")
-    """Meaning of the labels 0, background, and 1, signal."""
+    """Names of background and signal; of the labels 0 and 1 in files that do not say theirs."""
     stored_channels: tuple[str, ...] = ()
     """Names of the channels in their order, or ``name:unit``, for files that do not say them."""
     suppress: PerChannel = ()

@@ -11,8 +11,8 @@ import numpy as np
 from hepjax.progress import progress
 from hepjax.tagger import objective
 from hepjax.tagger.config import TaggerConfig
-from hepjax.tagger.data import JetSource
 from hepjax.tagger.saliency import saliency, sums_by_class
+from hepjax.tagger.source import JetSource
 
 Planes = list[list[np.ndarray]]
 IMAGE = ("cell", "value", "coarsening")

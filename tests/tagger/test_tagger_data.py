@@ -12,6 +12,7 @@ from hepjax.errors import InputError
 from hepjax.formats.images import SparseImages
 from hepjax.tagger import data, objective
 from hepjax.tagger.config import DataConfig
+from hepjax.tagger.source import ImagesInMemory
 from hepjax.tagger.workload import WORKLOAD
 
 N = 64
@@ -59,6 +60,19 @@ def test_channels_are_chosen_by_name_and_order(folder, names):
     np.testing.assert_array_equal(images_of(cfg, source), expected)
 
 
+def test_the_signal_is_found_by_name(folder):
+    label = toy_images(N)[1]["label"]
+    cfg = config(folder, labels=("top", "qcd"), weights="balanced")
+    source = WORKLOAD.open(cfg, [folder])
+    assert source.labels == {0: "top", 1: "qcd"}
+    np.testing.assert_array_equal(source.column("label"), 1 - label)
+    np.testing.assert_array_equal(source[np.arange(N)]["label"], 1 - label)
+    train = WORKLOAD.sources(cfg).train
+    batch = train[np.arange(len(train))]
+    heavier = np.argmin(np.bincount(batch["label"]))
+    assert batch["weight"][batch["label"] == heavier].min() > 1
+
+
 def test_jets_of_one_collision_and_label_stay_together(folder):
     cfg = config(folder, fractions=(0.5, 0.25, 0.25))
     sources = WORKLOAD.sources(cfg)
@@ -72,10 +86,10 @@ def test_jets_of_one_collision_and_label_stay_together(folder):
 def test_the_division_does_not_depend_on_the_order_of_the_files():
     columns = toy_images(N)[1]
     empty = SparseImages(np.zeros(N + 1, np.int64), np.zeros(0, np.uint32), np.zeros(0, np.float32))
-    share = data.split_share(data.ImagesInMemory(GRID, {}, empty, columns))
+    share = data.split_share(ImagesInMemory(GRID, {}, empty, columns))
     order = np.random.default_rng(0).permutation(N)
     shuffled = {name: values[order] for name, values in columns.items()}
-    again = data.split_share(data.ImagesInMemory(GRID, {}, empty, shuffled))
+    again = data.split_share(ImagesInMemory(GRID, {}, empty, shuffled))
     np.testing.assert_array_equal(again, share[order])
 
 
@@ -83,7 +97,7 @@ def test_shares_are_uniform():
     events = np.arange(20_000)
     empty = SparseImages(np.zeros(20_001, np.int64), np.zeros(0, np.uint32), np.zeros(0))
     columns = {"label": events % 2, "event": events}
-    share = data.split_share(data.ImagesInMemory(GRID, {}, empty, columns))
+    share = data.split_share(ImagesInMemory(GRID, {}, empty, columns))
     found = np.histogram(share, 20, (0, 1))[0]
     assert ((found - 1000) ** 2 / 1000).sum() < 45  # chi2 of 19 degrees of freedom: p = 7e-4
 
@@ -130,7 +144,7 @@ def test_resident_events_are_the_same_bits(folder, raw_file):
     ("changes", "expected"),
     [
         ({"channels": ("pT", "ECAL")}, r"expected channel ECAL .* found pT, d0, dz, HCAL"),
-        ({"labels": ("top", "qcd")}, r"set 'data.labels=\[qcd, top\]'"),
+        ({"labels": ("quark", "top")}, r"set 'data.labels=\[qcd, top\]'"),
         ({"shape": (32, 32)}, r"set 'data.shape=\[20, 25\]'"),
         ({"fractions": (0.9, 0.0, 0.1)}, "share for validation"),
     ],
