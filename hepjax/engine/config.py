@@ -58,19 +58,20 @@ class TrainConfig:
 class MeshConfig:
     """Which devices take part and how state and batch lie on them (see engine/mesh.py)."""
 
-    layout: Literal["replicated", "fsdp", "spatial"] = "replicated"
+    layout: Literal["replicated", "fsdp", "hybrid", "channel", "spatial"] = "replicated"
     devices: int = 0
     """Number of devices; 0 means all there are. On a CPU more than one are virtual devices."""
     model_devices: int = 1
-    """Devices along the ``model`` axis, among which the spatial layout cuts an event."""
+    """Devices along the second axis of the mesh: among them one event is cut (spatial), one layer
+    (channel), or one copy of the parameters (hybrid)."""
 
     def __post_init__(self) -> None:
         require(self.devices >= 0, "mesh.devices", "0 or more", self.devices)
         require(self.model_devices >= 1, "mesh.model_devices", "at least 1", self.model_devices)
         require(
-            self.layout == "spatial" or self.model_devices == 1,
+            self.layout not in ("replicated", "fsdp") or self.model_devices == 1,
             "mesh.model_devices",
-            f"1 with mesh.layout={self.layout} (only spatial cuts an event)",
+            f"1 with mesh.layout={self.layout} (hybrid, channel and spatial have a second axis)",
             self.model_devices,
         )
 

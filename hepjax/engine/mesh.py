@@ -2,17 +2,20 @@
 
 This table is the whole of hepjax's sharding (n devices, m = mesh.model_devices):
 
-=========== ================ ============================ ==============================
-layout      mesh             batch                        parameters and optimizer state
-=========== ================ ============================ ==============================
-replicated  data n, model 1  events over data             a full copy on each device
-fsdp        data n, model 1  events over data             largest divisible axis over data
-spatial     data n/m,        events over data, each       a full copy on each device
-            model m          cut in x over model
-=========== ================ ============================ ==============================
+=========== ================= ============================ ================================
+layout      mesh              batch                        parameters and optimizer state
+=========== ================= ============================ ================================
+replicated  data n, model 1   events over data             a full copy on each device
+fsdp        data n, model 1   events over data             largest divisible axis over data
+hybrid      data n/m, shard m events over data and shard   largest divisible axis over shard
+channel     data n/m, model m events over data             last axis (channels) over model
+spatial     data n/m, model m events over data, each       a full copy on each device
+                              cut in x over model
+=========== ================= ============================ ================================
 
-The compiler inserts the collectives: gradient and batch-norm sums over ``data``, gathers for fsdp,
-halo exchange over ``model`` for the convolutions of the spatial layout.
+The compiler inserts the collectives: gradient and batch-norm sums over ``data``, gathers for fsdp
+and hybrid, of activations for channel, halo exchange over ``model`` for the convolutions of the
+spatial layout.
 """
 
 import contextlib
@@ -29,8 +32,10 @@ DATA = "data"
 """Mesh axis over which events are spread."""
 MODEL = "model"
 """Mesh axis over which one event, or one layer, is spread."""
+SHARD = "shard"
+"""Mesh axis over which events are spread, and one copy of the parameters."""
 
-FSDP_MIN_SIZE = 1024
+MIN_SIZE = 1024
 """Arrays with fewer elements stay whole: gathering them costs more than the memory they save."""
 
 
@@ -57,18 +62,24 @@ def make_mesh(cfg: MeshConfig, batch_size: int) -> Mesh:
         count % cfg.model_devices == 0,
         "mesh.model_devices", f"a divisor of the {count} devices", cfg.model_devices,
     )  # fmt: skip
-    data = count // cfg.model_devices
     require(
-        batch_size % data == 0,
-        "train.batch_size", f"a multiple of the {data} devices that share a batch", batch_size,
+        cfg.model_devices == 1 or jax.local_device_count() % cfg.model_devices == 0,
+        "mesh.model_devices", f"a divisor of the {jax.local_device_count()} devices of a process",
+        cfg.model_devices,
     )  # fmt: skip
-    grid = np.asarray(devices[:count]).reshape(data, cfg.model_devices)
-    return Mesh(grid, (DATA, MODEL), axis_types=(AxisType.Auto,) * 2)
+    second = SHARD if cfg.layout == "hybrid" else MODEL
+    grid = np.asarray(devices[:count]).reshape(-1, cfg.model_devices)
+    sharing = grid.size if second == SHARD else len(grid)
+    require(
+        batch_size % sharing == 0,
+        "train.batch_size", f"a multiple of the {sharing} devices that share a batch", batch_size,
+    )  # fmt: skip
+    return Mesh(grid, (DATA, second), axis_types=(AxisType.Auto,) * 2)
 
 
 def over_data(mesh: Mesh) -> NamedSharding:
-    """Leading axis (events) spread over the data axis."""
-    return NamedSharding(mesh, P(DATA))
+    """Leading axis (events) spread over the data axis, and over the shard axis if there is one."""
+    return NamedSharding(mesh, P((DATA, SHARD) if SHARD in mesh.axis_names else DATA))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -79,12 +90,19 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def state_shardings(cfg: MeshConfig, mesh: Mesh, abstract: Any) -> Any:
     """A sharding for each array of an abstract state (of ``jax.eval_shape``)."""
 
+    def spread(shape: tuple[int, ...], over: str, axes: Any) -> NamedSharding:
+        for axis in axes:
+            if shape[axis] % mesh.shape[over] == 0:
+                return NamedSharding(mesh, P(*(None,) * int(axis), over))
+        return NamedSharding(mesh, P())
+
     def rule(leaf: jax.ShapeDtypeStruct) -> NamedSharding:
-        size = mesh.shape[DATA]
-        if cfg.layout == "fsdp" and leaf.size >= FSDP_MIN_SIZE:
-            for axis in np.argsort(leaf.shape)[::-1]:
-                if leaf.shape[axis] % size == 0:
-                    return NamedSharding(mesh, P(*(None,) * int(axis), DATA))
+        if leaf.size >= MIN_SIZE:
+            if cfg.layout in ("fsdp", "hybrid"):
+                over = DATA if cfg.layout == "fsdp" else SHARD
+                return spread(leaf.shape, over, np.argsort(leaf.shape)[::-1])
+            if cfg.layout == "channel":
+                return spread(leaf.shape, MODEL, range(leaf.ndim)[-1:])
         return NamedSharding(mesh, P())
 
     return jax.tree.map(rule, abstract)

@@ -174,11 +174,14 @@ def test_generator_gradient_is_the_numerical_one(state, batch):
     [
         MeshConfig("replicated", devices=8),
         MeshConfig("fsdp", devices=8),
+        MeshConfig("hybrid", devices=8, model_devices=2),
+        MeshConfig("channel", devices=8, model_devices=2),
         MeshConfig("spatial", devices=8, model_devices=2),
     ],
     ids=lambda mesh: mesh.layout,
 )
-def test_every_layout_equals_one_device(state, stepped, mesh):
+def test_every_layout_equals_one_device(state, stepped, mesh, monkeypatch):
+    monkeypatch.setattr("hepjax.engine.mesh.MIN_SIZE", 2)  # also the tiny arrays are spread
     after, metrics = step_on(replace(TINY, mesh=mesh), state, raw_showers(8))
     for name, value in stepped[1].items():
         np.testing.assert_allclose(metrics[name], value, rtol=2e-3, err_msg=name)
