@@ -1,16 +1,18 @@
 """Compare simulated jets with those of Pythia and Delphes themselves, in the same images.
 
-    HEPJAX_REFERENCE_DATA=... python benchmarks/jet_model.py [--jets N] [--workers N] [--out DIR]
+    hepjax simulate jets --task top --events 10000 --out SETS/top
+    hepjax simulate jets --task quark-gluon --events 10000 --out SETS/quark-gluon
+    HEPJAX_REFERENCE_DATA=... python benchmarks/jet_model.py SETS [--out DIR]
 
 Nothing is tuned on them. Prints, for each task, means of each class and the area under the ROC
-curve of the jet mass and of the number of track pixels, and writes jet_model.json. Jets of the toy
-are in the last rows.
+curve of the jet mass and of the number of track pixels, of Delphes, of these sets and of as many
+jets of the toy; writes jet_model.json.
 """
 
 import argparse
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +20,15 @@ import pyarrow.parquet as pq
 from scipy.stats import rankdata
 
 from hepjax.formats.images import SparseImages
+from hepjax.formats.packed import open_packed
 from hepjax.simulate.jet_images import jet_grid
-from hepjax.simulate.jets import TASKS, simulate_jets
+from hepjax.simulate.jets import TASKS
 from hepjax.simulate.toy_jets import simulate_toy_jets
 
 FILES = {"top": "jets_top_qcd_sparse.parquet", "quark-gluon": "jets_gluon_quark_sparse.parquet"}
 GRID = jet_grid(1)
 PIXELS = 125 * 125
+AT_A_TIME = 1000
 ROWS = (
     "pt", "mass", "pT pixels", "ECAL pixels", "HCAL pixels", "BPIX1 pixels",
     "pT sum", "|d0| sum", "|dz| sum", "ECAL sum", "HCAL sum", "BPIX1 sum",
@@ -45,6 +49,16 @@ def of_reference(path: Path) -> Quantities:
     columns = {"label": "label", "pt": "pt", "mass": "m"}
     found = {name: table[column].to_numpy() for name, column in columns.items()}
     return found | _by_channel(len(table), jet, channel, np.ones(len(jet)), value)
+
+
+def of_packed(folder: Path) -> Iterator[tuple[SparseImages, Quantities]]:
+    """The images of a packed set and their columns, some at a time."""
+    source = open_packed([folder])
+    for start in range(0, len(source), AT_A_TIME):
+        batch = source[np.arange(start, min(start + AT_A_TIME, len(source)))]
+        kept = batch["cell"] < source.grid.size
+        first = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
+        yield SparseImages(first, batch["cell"][kept], batch["value"][kept]), batch
 
 
 def of_simulated(batches: Iterable[tuple[SparseImages, Quantities]]) -> Quantities:
@@ -101,19 +115,18 @@ def summary(jets: Quantities) -> dict[str, dict[str, float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--jets", type=int, default=4000, help="simulated, for each task")
-    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("sets", type=Path, help="folder with the packed sets top and quark-gluon")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     data = Path(os.environ["HEPJAX_REFERENCE_DATA"])
     results = {}
     for task, file in FILES.items():
-        makers = {
-            "hepjax": simulate_jets(task, args.jets, 0, workers=args.workers),
-            "toy": simulate_toy_jets(task, args.jets, 0),
+        ours = of_simulated(of_packed(args.sets / task))
+        found = {
+            "Delphes": summary(of_reference(data / file)),
+            "hepjax": summary(ours),
+            "toy": summary(of_simulated(simulate_toy_jets(task, len(ours["pt"]), 0))),
         }
-        found = {"Delphes": summary(of_reference(data / file))}
-        found |= {name: summary(of_simulated(batches)) for name, batches in makers.items()}
         results[task] = found
         print_table(TASKS[task].labels, found)
     if args.out:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -39,7 +40,6 @@ def write_images(
       settings: everything the images depend on, kept in the manifest.
       batches: lazy, not looked at if the folder holds them.
     """
-    from hepjax.formats.packed_writer import write_packed
     from hepjax.progress import progress
 
     began, what = time.monotonic(), settings["what"]
@@ -47,9 +47,7 @@ def write_images(
         seconds = None
     else:
         with progress("simulate", args.events, what, quiet=args.quiet) as advance:
-            write_packed(
-                args.out, _counted(batches, advance), grid, labels, units=UNITS, made_from=settings
-            )
+            _write(args.out, _counted(batches, advance), grid, labels, settings)
         seconds = time.monotonic() - began
     if args.json:
         print(json.dumps({**settings, "out": str(args.out), "seconds": seconds}))
@@ -70,6 +68,10 @@ def _already_there(out: Path, settings: dict[str, Any]) -> bool:
     from hepjax.formats.packed_manifest import FILE, read_manifest
 
     if not (out / FILE).exists():
+        if out.is_dir() and any(out.iterdir()):
+            raise InputError(
+                f"{out}: expected a new or an empty folder, found files; choose another"
+            )
         return False
     manifest = read_manifest(out)
     whole = all(
@@ -83,6 +85,25 @@ def _already_there(out: Path, settings: dict[str, Any]) -> bool:
             "choose another folder or remove it"
         )
     return True
+
+
+def _write(
+    out: Path, batches: "Batches", grid: "Grid", labels: dict[int, str], settings: dict[str, Any]
+) -> None:
+    """Write beside the folder and rename it: whatever stops the command, it is all or nothing."""
+    from hepjax.errors import InputError
+    from hepjax.formats.packed_writer import write_packed
+
+    out = out.absolute()
+    partial = out.with_name(f".{out.name}.tmp")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        write_packed(partial, batches, grid, labels, units=UNITS, made_from=settings)
+        partial.replace(out)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror})") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _counted(batches: "Batches", advance: Callable[..., None]) -> Iterator[Any]:

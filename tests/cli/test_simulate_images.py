@@ -79,5 +79,20 @@ def test_an_interrupted_simulation_leaves_nothing(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(photons, "simulate_photons", stops)
-    assert main([*PHOTONS, "--out", str(tmp_path)]) == 130
+    assert main([*PHOTONS, "--out", str(tmp_path / "new")]) == 130
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_command_left_is_no_obstacle(tmp_path):
+    left = tmp_path / ".new.tmp"
+    left.mkdir()
+    (left / "shard-00000.parquet").write_bytes(b"PAR1")
+    assert main([*JETS, "--out", str(tmp_path / "new")]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_a_folder_with_other_files_is_refused(tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("mine")
+    assert main([*JETS, "--out", str(tmp_path)]) == 2
+    assert "a new or an empty folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
