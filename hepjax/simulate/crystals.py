@@ -29,6 +29,8 @@ LEAD_TUNGSTATE = Medium(
     e_hat=1.0,
 )
 """By the mixing rules of ``geometry.effective_medium`` for Pb 0.455, W 0.404, O 0.141 by weight."""
+LEAST_ENERGY = 1e-6
+"""Slices of a shower with less, before it begins and after it ends, need no spot of their own, GeV."""
 PROFILES_PER_BATCH = 256
 
 
@@ -75,7 +77,7 @@ def deposit(
     draws = (showers.energy, start, *rng.standard_normal((2, n)))
     energy, spots, weight, core, tail = _in_batches(edges, draws)
 
-    spots = rng.poisson(spots) + (energy > 0)
+    spots = rng.poisson(spots) + (energy > LEAST_ENERGY)
     depth = 0.5 * LEAD_TUNGSTATE.x0_mm * (edges[:-1] + edges[1:])
     of_slice = {
         "x": showers.x[:, None] + showers.tangent_x[:, None] * depth,
