@@ -30,7 +30,7 @@ LEAD_TUNGSTATE = Medium(
 )
 """By the mixing rules of ``geometry.effective_medium`` for Pb 0.455, W 0.404, O 0.141 by weight."""
 LEAST_ENERGY = 1e-6
-"""Slices of a shower with less, before it begins and after it ends, need no spot of their own, GeV."""
+"""GeV; slices with less, before a shower begins and after it ends, need no spot of their own."""
 PROFILES_PER_BATCH = 256
 
 
