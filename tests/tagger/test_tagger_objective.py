@@ -10,12 +10,13 @@ import optax
 import pytest
 from tiny_tagger import CHANNELS, FINE, GRID, TINY, raw_batch, toy_images
 
-from hepjax.engine.config import MeshConfig, TrainConfig
+from hepjax.engine.config import MeshConfig, TrainConfig, find_config, read_settings
 from hepjax.engine.mesh import make_mesh, over_data, replicated, state_shardings
 from hepjax.errors import InputError
 from hepjax.tagger import objective
 from hepjax.tagger.config import DataConfig, ModelConfig, OptimizerConfig, TaggerConfig
 from hepjax.tagger.workload import WORKLOAD
+from hepjax.workloads import configure
 
 
 @pytest.fixture(scope="module")
@@ -222,3 +223,12 @@ def test_bad_settings_are_one_line(make, expected):
 def test_groups_of_channels_are_spelt_out():
     assert DataConfig(channels=("tracks", "calo")).names == ("pT", "d0", "dz", "ECAL", "HCAL")
     assert len(DataConfig().names) == 8
+
+
+def test_packaged_configurations_can_be_used():
+    paths = sorted(find_config("tagger/top").parent.glob("*.yaml"))
+    assert len(paths) >= 7
+    for path in paths:
+        workload, cfg = configure(read_settings(path, []))
+        assert workload is WORKLOAD
+        jax.eval_shape(lambda cfg=cfg: objective.init(cfg, jax.random.key(0)))
