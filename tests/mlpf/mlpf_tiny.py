@@ -8,7 +8,7 @@ from hepjax.engine.config import MeshConfig, TrainConfig
 from hepjax.mlpf.config import MLPFConfig, ModelConfig, OptimizerConfig
 
 CONCAT = ModelConfig(
-    layers=2, width=8, head_width=16, bin_size=8, max_bins=16, distance_hidden=8, distance_dim=4
+    layers=1, width=8, head_width=16, bin_size=8, max_bins=16, distance_hidden=8, distance_dim=4
 )
 ADDITIVE = replace(CONCAT, variant="additive")
 SPARSE = replace(CONCAT, variant="sparse", neighbours=4)
