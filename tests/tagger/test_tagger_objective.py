@@ -232,3 +232,12 @@ def test_packaged_configurations_can_be_used():
         workload, cfg = configure(read_settings(path, []))
         assert workload is WORKLOAD
         jax.eval_shape(lambda cfg=cfg: objective.init(cfg, jax.random.key(0)))
+
+
+@pytest.mark.parametrize(
+    ("name", "batch_size", "epochs"),
+    [("top", 32, 20), ("top_x3", 32, 20), ("quark_gluon", 32, 30), ("egamma_vgg", 64, 25)],
+)
+def test_published_configurations_have_the_published_batch(name, batch_size, epochs):
+    _, cfg = configure(read_settings(find_config(f"tagger/{name}"), []))
+    assert (cfg.train.batch_size, cfg.train.epochs) == (batch_size, epochs)
