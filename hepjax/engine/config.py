@@ -64,9 +64,22 @@ class MeshConfig:
     model_devices: int = 1
     """Devices along the second axis of the mesh: among them one event is cut (spatial), one layer
     (channel), or one copy of the parameters (hybrid)."""
+    program: Literal["partitioned", "explicit"] = "partitioned"
+    """One program for all devices that the compiler partitions, or one for each device with the
+    sums over devices written out (``shard_map``)."""
+    batch_norm: Literal["global", "local"] = "global"
+    """Batch statistics of all events, or of those of each device, as Horovod has them."""
 
     def __post_init__(self) -> None:
         require(self.devices >= 0, "mesh.devices", "0 or more", self.devices)
+        require(
+            self.program == "partitioned" or self.layout == "replicated",
+            "mesh.layout", "replicated with mesh.program=explicit", self.layout,
+        )  # fmt: skip
+        require(
+            self.batch_norm == "global" or self.program == "explicit",
+            "mesh.batch_norm", "global with mesh.program=partitioned", self.batch_norm,
+        )  # fmt: skip
         require(self.model_devices >= 1, "mesh.model_devices", "at least 1", self.model_devices)
         require(
             self.layout not in ("replicated", "fsdp") or self.model_devices == 1,

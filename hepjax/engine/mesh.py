@@ -115,3 +115,20 @@ def split_events(cfg: MeshConfig, x: jax.Array) -> jax.Array:
     divide (25 cells over 2 devices) is cut unevenly.
     """
     return jax.lax.with_sharding_constraint(x, P(DATA, MODEL)) if cfg.layout == "spatial" else x
+
+
+def average(cfg: MeshConfig, tree: Any) -> Any:
+    """The mean over devices of what each has from its own events, inside a compiled step.
+
+    For the value, the gradient and the new batch statistics of a loss that is the mean over the
+    events at hand. In a partitioned program those are all events, and nothing is left to do. In an
+    explicit one gradients are those of the device alone, because engine/train.py switches off the
+    typing of ``shard_map`` by varying axes (``check_vma``), which the C++ kernels do not have. With
+    that typing they would be sums over devices already, and this mean would be wrong.
+    """
+    return jax.lax.pmean(tree, DATA) if cfg.program == "explicit" else tree
+
+
+def norm_axis(cfg: MeshConfig) -> str | None:
+    """The ``axis_name`` with which a batch norm has the statistics that ``cfg`` wants."""
+    return DATA if cfg.program == "explicit" and cfg.batch_norm == "global" else None

@@ -13,11 +13,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec as P
 
 from hepjax.engine import input as batches
 from hepjax.engine import records, resident
 from hepjax.engine.checkpoint import Checkpoints, best_first, complete_steps, restore_first
-from hepjax.engine.mesh import make_mesh, over_data, replicated, state_shardings
+from hepjax.engine.mesh import DATA, make_mesh, over_data, replicated, state_shardings
 from hepjax.engine.rundir import Goodput, provenance
 from hepjax.engine.workload import Batch, Metrics, State, Workload
 from hepjax.errors import InputError, TrainingError
@@ -61,14 +62,38 @@ def guarded_step(
     """One update of the workload, left out if it would make the state non-finite."""
     key = jax.random.fold_in(jax.random.key(cfg.train.seed), state.step)
     epoch = state.step / jnp.float32(steps_per_epoch)
-    model, metrics = workload.train_step(
-        cfg, state.model, workload.prepare(cfg, raw), key, epoch
-    )  # fmt: skip
+    step = _on_each_device if cfg.mesh.program == "explicit" else _on_all_events
+    model, metrics = step(workload, cfg, state.model, raw, key, epoch)
     leaves = [x for x in jax.tree.leaves((model, metrics)) if jnp.issubdtype(x.dtype, jnp.floating)]
     finite = jnp.stack([jnp.isfinite(x).all() for x in leaves]).all()
     model = jax.tree.map(lambda new, old: jnp.where(finite, new, old), model, state.model)
     skipped = jnp.where(finite, 0, state.skipped + 1)
     return TrainState(state.step + 1, skipped, model), metrics | {"skipped": skipped}
+
+
+def _on_all_events(
+    workload: Workload, cfg: Any, model: State, raw: Batch, key: jax.Array, epoch: jax.Array
+) -> tuple[State, Metrics]:
+    """The update as written; the compiler spreads it over the devices."""
+    return workload.train_step(cfg, model, workload.prepare(cfg, raw), key, epoch)
+
+
+def _on_each_device(
+    workload: Workload, cfg: Any, model: State, raw: Batch, key: jax.Array, epoch: jax.Array
+) -> tuple[State, Metrics]:
+    """The update on the events of each device, with noise of its own; ``average`` joins them."""
+
+    def local(model: State, raw: Batch, key: jax.Array, epoch: jax.Array) -> tuple[State, Metrics]:
+        key = jax.random.fold_in(key, jax.lax.axis_index(DATA))
+        return _on_all_events(workload, cfg, model, raw, key, epoch)
+
+    everywhere = P()
+    return jax.shard_map(
+        local,
+        in_specs=(everywhere, P(DATA), everywhere, everywhere),
+        out_specs=everywhere,
+        check_vma=False,
+    )(model, raw, key, epoch)
 
 
 def compiled_step(
@@ -81,10 +106,11 @@ def compiled_step(
 ) -> Callable[..., tuple[TrainState, Metrics]]:
     """``guarded_step`` over the mesh; the state that goes in is gone afterwards.
 
-    With ``take`` the events are resident: the batch names rows of a third argument, their arrays.
+    With ``take`` the events are resident: the batch names rows of the third argument, their arrays,
+    which is None otherwise.
     """
 
-    def step(state: TrainState, raw: Batch, arrays: Any = None) -> tuple[TrainState, Metrics]:
+    def step(state: TrainState, raw: Batch, arrays: Any) -> tuple[TrainState, Metrics]:
         raw = raw if take is None else take(arrays, raw["row"])
         return guarded_step(workload, cfg, steps_per_epoch, state, raw)
 
@@ -160,7 +186,7 @@ def train(
                 _check(workload, cfg, step, means, int(metrics["skipped"]))
                 if end_of_epoch:
                     scores = validate(state.model)
-                    record({"event": "validation"} | about | scores)
+                    record({"event": "validation", "time": time.time()} | about | scores)
                     about["score"] = scores[workload.score]
                 if save:
                     checkpoints.save(step, state, about)

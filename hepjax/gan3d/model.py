@@ -89,15 +89,20 @@ class Generator(nn.Module):
 
     cfg: ModelConfig
     dtype: jnp.dtype = jnp.float32
+    norm_axis: str | None = None
+    """Mesh axis over which batch statistics are averaged in a program for each device."""
 
     @nn.compact
     def __call__(self, latent: jax.Array, train: bool) -> jax.Array:
         """``latent`` (n, cfg.latent); ``train`` uses and updates the statistics of the batch."""
         he = nn.initializers.he_uniform()
         filters = self.cfg.generator_filters
+        axis = self.norm_axis if train else None
 
         def norm(x: jax.Array) -> jax.Array:
-            return nn.BatchNorm(use_running_average=not train, dtype=self.dtype, **BATCH_NORM)(x)
+            return nn.BatchNorm(
+                use_running_average=not train, dtype=self.dtype, axis_name=axis, **BATCH_NORM
+            )(x)
 
         x = nn.Dense(
             7 * 7 * 8 * self.cfg.seed_channels,
@@ -135,6 +140,7 @@ class Discriminator(nn.Module):
     cfg: ModelConfig
     dtype: jnp.dtype = jnp.float32
     power: float = 1.0
+    norm_axis: str | None = None
 
     @nn.compact
     def __call__(self, showers: jax.Array, train: bool) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -142,6 +148,7 @@ class Discriminator(nn.Module):
         k = self.cfg.discriminator_kernel
         # Published for k = 5: 'same', then zero padding 2, 2 and 1 before valid convolutions.
         pads = (k // 2, k // 2, k // 2, k // 2 - 1)
+        axis = self.norm_axis if train else None
         x = showers
         for layer, (features, pad) in enumerate(
             zip(self.cfg.discriminator_filters, pads, strict=True)
@@ -149,8 +156,8 @@ class Discriminator(nn.Module):
             x = leaky(Conv3D(features, (k, k, k), ((pad, pad),) * 3, dtype=self.dtype)(x))
             if layer > 0:
                 x = nn.BatchNorm(
-                    use_running_average=not train, dtype=self.dtype, **BATCH_NORM
-                )(x)  # fmt: skip
+                    use_running_average=not train, dtype=self.dtype, axis_name=axis, **BATCH_NORM
+                )(x)
             x = Dropout(self.cfg.dropout)(x, train)
             if layer == 0:
                 x = average_pool(x, self.cfg.discriminator_pool)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from hepjax.engine.mesh import split_events
+from hepjax.engine.mesh import average, norm_axis, split_events
 from hepjax.gan3d.config import Gan3DConfig, OptimizerConfig
 from hepjax.gan3d.model import GRID, Discriminator, Generator
 from hepjax.gan3d.physics import published_sampling_fraction
@@ -39,8 +39,11 @@ class State:
 
 def networks(cfg: Gan3DConfig) -> tuple[Generator, Discriminator]:
     """The modules of a configuration."""
-    dtype = jnp.dtype(cfg.train.precision)
-    return Generator(cfg.model, dtype), Discriminator(cfg.model, dtype, cfg.data.power)
+    dtype, axis = jnp.dtype(cfg.train.precision), norm_axis(cfg.mesh)
+    return (
+        Generator(cfg.model, dtype, norm_axis=axis),
+        Discriminator(cfg.model, dtype, cfg.data.power, norm_axis=axis),
+    )
 
 
 def _transform(cfg: OptimizerConfig) -> optax.GradientTransformation:
@@ -174,10 +177,12 @@ def train_discriminator(
             train=True, rngs={"dropout": k_drop}, mutable=["batch_stats"],
         )  # fmt: skip
         terms = losses(outputs, labels, energy, total)
-        return total_loss(cfg, terms).mean(), (changed["batch_stats"], terms)
+        means = {name: term.mean() for name, term in terms.items()}
+        value = total_loss(cfg, means)
+        return value, (changed["batch_stats"], means | {"loss": value})
 
-    (value, (stats, terms)), gradients = jax.value_and_grad(loss, has_aux=True)(network.params)
-    metrics = {name: term.mean() for name, term in terms.items()} | {"loss": value}
+    differentiated = jax.value_and_grad(loss, has_aux=True)(network.params)
+    (_, (stats, metrics)), gradients = average(cfg.mesh, differentiated)
     return update(cfg.optimizer, network, gradients, stats, rate), metrics
 
 
@@ -205,13 +210,13 @@ def train_generator(
             train=True, rngs={"dropout": k_drop}, mutable=["batch_stats"],
         )  # fmt: skip
         terms = losses(outputs, REAL, energy, total)
+        means = {name: term.mean() for name, term in terms.items()}
+        value = total_loss(cfg, means)
         stats = (changed["batch_stats"], judged["batch_stats"])
-        return total_loss(cfg, terms).mean(), (*stats, terms)
+        return value, (*stats, means | {"loss": value})
 
-    (value, (stats, judged, terms)), gradients = jax.value_and_grad(loss, has_aux=True)(
-        state.generator.params
-    )
-    metrics = {name: term.mean() for name, term in terms.items()} | {"loss": value}
+    differentiated = jax.value_and_grad(loss, has_aux=True)(state.generator.params)
+    (_, (stats, judged, metrics)), gradients = average(cfg.mesh, differentiated)
     return State(
         update(cfg.optimizer, state.generator, gradients, stats, rate),
         replace(state.discriminator, stats=judged),

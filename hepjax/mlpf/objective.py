@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from hepjax.engine.mesh import split_events
+from hepjax.engine.mesh import average, split_events
 from hepjax.mlpf.config import MLPFConfig, OptimizerConfig
 from hepjax.mlpf.heads import Outputs
 from hepjax.mlpf.layers import CLASSES
@@ -161,10 +161,15 @@ def train_step(
     def loss(params: Any) -> tuple[jax.Array, Metrics]:
         outputs = apply(cfg, params, state.codebooks, batch, key)
         sums = loss_sums(cfg, outputs, batch, everyone)
-        means = {name: value / jnp.maximum(count, 1.0) for name, (value, count) in sums.items()}
+        # Over the elements of all events: a device with few of them counts less than another.
+        means = {
+            name: value / jnp.maximum(average(cfg.mesh, count), 1e-6)
+            for name, (value, count) in sums.items()
+        }
         return total_loss(cfg, means), means
 
-    (value, means), gradients = jax.value_and_grad(loss, has_aux=True)(state.params)
+    differentiated = jax.value_and_grad(loss, has_aux=True)(state.params)
+    (value, means), gradients = average(cfg.mesh, differentiated)
     rate = learning_rate(cfg, state.optimizer.count)
     steps, optimizer = _adam(cfg.optimizer).update(gradients, state.optimizer)
     params = jax.tree.map(lambda p, s: p - rate * s, state.params, steps)

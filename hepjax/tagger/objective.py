@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from hepjax.engine.mesh import split_events
+from hepjax.engine.mesh import average, split_events
 from hepjax.ops import densify
 from hepjax.tagger.config import DataConfig, OptimizerConfig, TaggerConfig
 from hepjax.tagger.model import ResNet15, Vgg, network
@@ -121,22 +121,23 @@ def train_step(
         image = split_events(cfg.mesh, mirror(cfg.data.names, image, k_mirror))
     weight = batch.get("weight", jnp.ones(len(image)))
 
-    def loss(params: Any) -> tuple[jax.Array, jax.Array]:
+    def loss(params: Any) -> tuple[jax.Array, Metrics]:
         logits = module(cfg).apply(
             {"params": params}, image, train=True, rngs={"dropout": k_dropout}
         )  # fmt: skip
-        return (weight * losses(logits, batch["label"])).mean(), logits[:, -1]
+        value, logit = (weight * losses(logits, batch["label"])).mean(), logits[:, -1]
+        return value, {
+            "loss": value,
+            "accuracy": ((logit > 0) == (batch["label"] == 1)).mean(),
+            "spread": logit.max() - logit.min(),
+        }
 
-    (value, logit), gradients = jax.value_and_grad(loss, has_aux=True)(state.params)
+    differentiated = jax.value_and_grad(loss, has_aux=True)(state.params)
+    (_, metrics), gradients = average(cfg.mesh, differentiated)
     steps, optimizer = _transform(cfg.optimizer).update(gradients, state.optimizer, state.params)
     rate = learning_rate(cfg, epoch)
     params = jax.tree.map(lambda p, s: p - rate * s, state.params, steps)
-    return State(params, optimizer), {
-        "loss": value,
-        "accuracy": ((logit > 0) == (batch["label"] == 1)).mean(),
-        "spread": logit.max() - logit.min(),
-        "learning_rate": rate,
-    }
+    return State(params, optimizer), metrics | {"learning_rate": rate}
 
 
 def logits(cfg: TaggerConfig, state: State, image: jax.Array) -> jax.Array:

@@ -86,6 +86,18 @@ def test_eight_devices_equal_one_to_rounding(straight, tmp_path, layout):
         np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6)
 
 
+def test_an_explicit_program_equals_a_partitioned_one(tmp_path):
+    states = []
+    for program in ("partitioned", "explicit"):
+        cfg = ToyConfig(mesh=MeshConfig(devices=8, program=program), noise=0.0)
+        (tmp_path / program).mkdir()
+        train(Toy(), cfg, tmp_path / program, quiet=True)
+        states.append(final_state(tmp_path / program))
+    # A gradient that is summed where it should be averaged is wrong by a factor of 8.
+    for x, y in zip(*map(jax.tree.leaves, states), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6)
+
+
 def test_resume_on_other_devices_equals_to_rounding(straight, tmp_path):
     stops = iter([None] * 9 + [signal.SIGTERM] * 100)
     first = train(Toy(), ToyConfig(), tmp_path, quiet=True, interrupted=lambda step: next(stops))

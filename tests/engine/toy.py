@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hepjax.engine.config import CheckpointConfig, InputConfig, MeshConfig, TrainConfig
+from hepjax.engine.mesh import average
 from hepjax.engine.workload import Sources
 from hepjax.formats.source import Part
 
@@ -25,6 +26,7 @@ class ToyConfig:
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     poison: int = -1
     """This event is NaN."""
+    noise: float = 0.01
     delay: float = 0.0
     """Seconds that reading a batch takes."""
 
@@ -61,17 +63,18 @@ class Toy:
     def prepare(self, cfg, raw):
         return raw
 
-    def _loss(self, w, batch, key):
-        noise = 0.01 * jax.random.normal(key, batch["x"].shape)
+    def _loss(self, cfg, w, batch, key):
+        noise = cfg.noise * jax.random.normal(key, batch["x"].shape)
         return jnp.square(((batch["x"] + noise) @ w).mean(1) - batch["y"])
 
     def train_step(self, cfg, state, batch, key, epoch):
-        loss, grad = jax.value_and_grad(lambda w: self._loss(w, batch, key).mean())(state["w"])
+        differentiated = jax.value_and_grad(lambda w: self._loss(cfg, w, batch, key).mean())
+        loss, grad = average(cfg.mesh, differentiated(state["w"]))
         v = 0.9 * state["v"] + grad
         return {"w": state["w"] - 0.3 * v, "v": v}, {"loss": loss}
 
     def eval_step(self, cfg, state, batch, key):
-        loss = self._loss(state["w"], batch, key)
+        loss = self._loss(cfg, state["w"], batch, key)
         return {"loss": (loss * batch["mask"]).sum(), "n": batch["mask"].sum()}
 
     def summarise(self, cfg, sums):

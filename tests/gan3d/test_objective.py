@@ -12,6 +12,7 @@ from tiny import TINY, raw_showers
 
 from hepjax.engine.config import MeshConfig
 from hepjax.engine.mesh import make_mesh, over_data, replicated, state_shardings
+from hepjax.engine.train import TrainState, compiled_step
 from hepjax.gan3d import objective
 from hepjax.gan3d.config import OptimizerConfig
 from hepjax.gan3d.physics import published_sampling_fraction
@@ -191,6 +192,27 @@ def test_every_layout_equals_one_device(state, stepped, mesh, monkeypatch):
         jax.tree.leaves((stepped[0].generator.stats, stepped[0].discriminator.stats)), strict=True,
     ):  # fmt: skip
         np.testing.assert_allclose(new, old, rtol=2e-3, atol=1e-5)
+
+
+def test_an_explicit_program_has_the_gradient_of_all_events(state):
+    """Without noise its update on real showers is the partitioned one; local statistics differ."""
+    quiet = replace(
+        TINY, model=replace(TINY.model, dropout=0.0),
+        objective=replace(TINY.objective, label_flip=0.0, conditions="batch"),
+    )  # fmt: skip
+    after = {}
+    for program, norm in (("partitioned", "global"), ("explicit", "global"), ("explicit", "local")):
+        cfg = replace(quiet, mesh=MeshConfig(devices=4, program=program, batch_norm=norm))
+        mesh = make_mesh(cfg.mesh, 8)
+        whole = TrainState(jnp.int32(0), jnp.int32(0), jax.tree.map(jnp.copy, state))
+        with jax.set_mesh(mesh):
+            step = compiled_step(WORKLOAD, cfg, 10, replicated(mesh), mesh)
+            whole = jax.device_put(whole, replicated(mesh))
+            raw = jax.device_put(raw_showers(8), over_data(mesh))
+            after[program, norm] = jax.device_get(step(whole, raw, None)[1])
+    want = after["partitioned", "global"]["real_loss"]
+    np.testing.assert_allclose(after["explicit", "global"]["real_loss"], want, rtol=1e-5)
+    assert abs(float(after["explicit", "local"]["real_loss"] / want) - 1) > 1e-2
 
 
 def test_a_dead_generator_is_seen_after_ten_updates():
