@@ -14,7 +14,7 @@ from hepjax.errors import InputError
 from hepjax.formats.images import SparseImages
 from hepjax.formats.jets import open_jets
 from hepjax.formats.packed import open_packed
-from hepjax.formats.packed_manifest import FILE
+from hepjax.formats.packed_manifest import is_packed
 from hepjax.tagger.config import DataConfig, TaggerConfig
 from hepjax.tagger.source import Images, ImagesInMemory, JetSource, classes
 
@@ -85,7 +85,7 @@ def open_images(cfg: DataConfig, files: Sequence[str]) -> Images:
       InputError: unreadable files, or others than the configuration says: image size, channels,
         the meaning of the labels.
     """
-    if all((Path(file) / FILE).is_file() for file in files):
+    if all(is_packed(Path(file)) for file in files):
         images: Images = open_packed([Path(file) for file in files])
     else:
         images = _read(cfg, files)

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import expit
 
 from hepjax.progress import progress
 from hepjax.tagger import objective
@@ -24,14 +25,17 @@ def predict(
     cfg: TaggerConfig, state: objective.State, source: JetSource, batch_size: int,
     *, quiet: bool = True,
 ) -> np.ndarray:  # fmt: skip
-    """Scores of all events in their order, (n,) float32 from 0 (background) to 1 (signal)."""
+    """Scores of all events in their order, (n,) float64 from 0 (background) to 1 (signal).
+
+    The sigmoid is taken in double precision: in single the surest events would all score 1.
+    """
     parts = []
     with progress("predict", len(source), "events", quiet=quiet) as advance:
         for raw, count in _batches(source, batch_size):
-            score = _scores(cfg, state, {name: raw[name] for name in IMAGE})
-            parts.append(np.asarray(score)[:count])
+            log_odds = _log_odds(cfg, state, {name: raw[name] for name in IMAGE})
+            parts.append(np.asarray(log_odds, np.float64)[:count])
             advance(count)
-    return np.concatenate(parts)
+    return expit(np.concatenate(parts))
 
 
 def mean_saliency(
@@ -67,9 +71,8 @@ def _batches(
 
 
 @partial(jax.jit, static_argnums=0)
-def _scores(cfg: TaggerConfig, state: objective.State, raw: objective.Batch) -> jax.Array:
-    image = objective.prepare(cfg, raw)["image"]
-    return jax.nn.sigmoid(objective.logits(cfg, state, image))
+def _log_odds(cfg: TaggerConfig, state: objective.State, raw: objective.Batch) -> jax.Array:
+    return objective.logits(cfg, state, objective.prepare(cfg, raw)["image"])
 
 
 @partial(jax.jit, static_argnums=0)
