@@ -23,15 +23,13 @@ from typing import Any
 import numpy as np
 
 from hepjax.errors import MissingExtraError
-from hepjax.mlpf import figures, jets, metrics, summary
+from hepjax.mlpf import event_figures, figures, jets, metrics, summary
+from hepjax.mlpf.drawing import FOUND, SHOWN
 from hepjax.mlpf.validation import NAMES
 from hepjax.progress import progress
 from hepjax.report import document, page
 from hepjax.report.scores import plain
 
-FOUND = figures.FOUND
-RESOLVED = figures.SHOWN
-"""Classes whose resolutions are given."""
 Response = tuple[np.ndarray, np.ndarray]
 
 
@@ -69,7 +67,7 @@ class Sample:
                 name: metrics.multiplicity(table, self.event, self.events, label)
                 for name, table in self.rows.items()
             }
-            for label in RESOLVED
+            for label in SHOWN
         }
 
     @cached_property
@@ -132,7 +130,7 @@ def score(sample: Sample) -> dict[str, Any]:
         },
         "thresholded": {key: metrics.class_scores(thresholded, k) for k, key in labels},
         "confusion": counts,
-        "resolution": {NAMES[k]: _resolutions(rows, k) for k in RESOLVED},
+        "resolution": {NAMES[k]: _resolutions(rows, k) for k in SHOWN},
         "multiplicity": {
             NAMES[k]: {
                 name: metrics.multiplicity_scores(numbers["truth"], numbers[name])
@@ -215,15 +213,15 @@ def _sections(
         "Events",
         [
             summary.event_tables(scores),
-            *figures.multiplicities(sample.numbers, text),
-            *figures.missing(sample.missing, text),
+            *event_figures.multiplicities(sample.numbers, text),
+            *event_figures.missing(sample.missing, text),
         ],
     )
     if clustered is None:
         yield "Jets", [page.paragraph("Left out: they need pip install 'hepjax[hep]' (fastjet).")]
     else:
-        drawn = figures.jet_figures(clustered.pt, clustered.matched, sample.events, text)
+        drawn = event_figures.jet_figures(clustered.pt, clustered.matched, sample.events, text)
         yield "Jets", [summary.jet_table(scores["jets"]), *drawn]
-    if drawings := list(figures.learning(history)):
+    if drawings := list(event_figures.learning(history)):
         yield "Training", drawings
     yield "Configuration", [document.provenance(run_config, scores["provenance"])]

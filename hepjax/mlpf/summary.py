@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from hepjax.mlpf import metrics
+from hepjax.mlpf.drawing import FOUND
 from hepjax.report import page
 
-FOUND = ("rule-based", "MLPF")
 SIGNIFICANT = 2.0
 """Standard errors that a difference must exceed to be called one."""
 RESOLUTION_NAMES = {

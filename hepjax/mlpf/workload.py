@@ -1,13 +1,11 @@
 """MLPF as the engine sees it: which files, which functions, which report."""
 
 from pathlib import Path
-from typing import Any
 
 from hepjax.engine.workload import Sources
 from hepjax.formats.source import Source
-from hepjax.mlpf import objective, validation
+from hepjax.mlpf import data, evaluation, objective, validation
 from hepjax.mlpf.config import MLPFConfig
-from hepjax.mlpf.objective import State
 
 
 class MLPF:
@@ -29,24 +27,14 @@ class MLPF:
 
     def open(self, cfg: MLPFConfig, paths: list[Path]) -> Source:
         """Events of these files, padded to the lengths of the configuration."""
-        from hepjax.mlpf import data
-
         return data.open_events(cfg.data, paths)
 
     def sources(self, cfg: MLPFConfig) -> Sources:
         """Training and validation events: separate files, or the last part of the sorted files."""
-        from hepjax.mlpf import data
-
         return data.sources(cfg.data)
 
-    def evaluate(
-        self, cfg: MLPFConfig, state: State, source: Source, out: Path,
-        *, seed: int, about: dict[str, Any], quiet: bool,
-    ) -> dict[str, Any]:  # fmt: skip
-        """Write the report page on the events of ``source``; return its scores."""
-        from hepjax.mlpf import evaluation
-
-        return evaluation.evaluate(cfg, state, source, out, seed=seed, about=about, quiet=quiet)
+    evaluate = staticmethod(evaluation.evaluate)
+    predict_table = staticmethod(evaluation.predict_table)
 
 
 WORKLOAD = MLPF()
