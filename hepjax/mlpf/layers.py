@@ -13,6 +13,7 @@ from hepjax.engine.config import MeshConfig
 from hepjax.engine.mesh import split_events
 from hepjax.mlpf.config import ModelConfig
 from hepjax.ops import lsh
+from hepjax.ops.product import product
 
 ELEMENT_TYPES = 3  # none, tower, track
 TOWER, TRACK = 1, 2
@@ -67,7 +68,7 @@ class Dense(nn.Module):
         for part, block in zip(parts, jnp.split(kernel, ends[:-1]), strict=True):
             blocks[id(part)] = blocks.get(id(part), 0.0) + block
         products = [
-            inputs[key].astype(self.dtype) @ block.astype(self.dtype)
+            product(inputs[key].astype(self.dtype), block.astype(self.dtype))
             for key, block in blocks.items()
         ]
         y = sum(products[1:], products[0]) + bias.astype(self.dtype)
@@ -128,7 +129,7 @@ class GatedConvolution(nn.Module):
         theta, w_h, w_t = (self.param(k, NORMAL, shape) for k in ("theta", "w_h", "w_t"))
         bias = self.param("b_t", NORMAL, (self.features,))
         maps = jnp.concatenate([theta, w_h, w_t], axis=1).astype(self.dtype)
-        near, far, gate = jnp.split(x.astype(self.dtype) @ maps, 3, axis=-1)
+        near, far, gate = jnp.split(product(x.astype(self.dtype), maps), 3, axis=-1)
         gate = nn.sigmoid(gate + bias.astype(self.dtype))
         near = propagate(near).astype(self.dtype)
         return nn.elu(gate * near + (1 - gate) * far)
