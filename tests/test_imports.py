@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "run": {"workloads", "engine"},
     "workloads": {"engine", *WORKLOADS},
     "engine": {"engine", "ops", "formats"},
+    "bench": {"bench", "workloads", "engine", "simulate", "formats"},
     "simulate": {"simulate", "ops", "formats"},
     "formats": {"formats"},
     "ops": {"ops"},

@@ -1,0 +1,170 @@
+"""The events of a benchmark: simulated once from a fixed seed, checksummed, found again.
+
+A set is a folder ``<workload>-<events>`` with ``train``, ``validation`` and ``data.json``. Events
+come from what is built in (toy jets, toy collisions, parametrised showers), never from optional
+packages, so that they are the same everywhere; timing is what they are for, not physics.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hepjax import __version__
+from hepjax.bench.definition import SEED
+from hepjax.engine.records import write_json
+from hepjax.errors import InputError
+from hepjax.progress import progress
+
+FILE = "data.json"
+SHOWERS_AT_A_TIME = 500
+PILEUP = 200.0
+"""Mean number of further collisions in an event, as published: about 5,000 elements."""
+
+Advance = Callable[[int], None]
+
+
+def prepare(workload: str, events: int, root: Path, *, quiet: bool = False) -> Path:
+    """Simulate a set unless it is there; return its folder ``root/<workload>-<events>``.
+
+    Args:
+      events: training events; a tenth as many are made for validation, two at least.
+    Raises:
+      InputError: it cannot be written.
+    """
+    folder = root / f"{workload}-{events}"
+    if folder.exists():
+        return folder
+    partial = root / f".{folder.name}.{os.getpid()}.tmp"
+    counts = {"train": events, "validation": max(2, events // 10)}
+    try:
+        partial.mkdir(parents=True)
+        with progress("simulate", sum(counts.values()), "events", quiet=quiet) as advance:
+            for number, (part, count) in enumerate(counts.items()):
+                MAKERS[workload](partial / part, count, SEED + number, advance)
+        about = {"workload": workload, "events": counts, "seed": SEED, "hepjax": __version__}
+        write_json(partial / FILE, about | {"sha256": checksum([partial])})
+        partial.replace(folder)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def locate(workload: str, paths: list[Path]) -> tuple[list[str], list[str], str]:
+    """Training files, validation files (none: the last part of the others), SHA-256 of all.
+
+    Args:
+      paths: a set, which is verified, or event files and folders of any origin.
+    Raises:
+      InputError: they are not there; or the set is damaged, or of another workload.
+    """
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"{path}: expected a file or folder, found none of this name")
+    found, place = checksum(paths), paths[0]
+    if len(paths) > 1 or not (place / FILE).exists():
+        return [str(path) for path in paths], [], found
+    try:
+        about = json.loads((place / FILE).read_text())
+        stated, made_for = about["sha256"], about["workload"]
+    except (OSError, ValueError, KeyError, TypeError):
+        stated, made_for = None, workload
+    if made_for != workload:
+        raise InputError(f"{place}: expected events for {workload}, found some for {made_for}")
+    if stated != found:
+        raise InputError(
+            f"{place}: expected the events as they were written, found damage; remove it"
+        )
+    return [str(place / "train")], [str(place / "validation")], found
+
+
+def checksum(paths: list[Path], pattern: str = "*") -> str:
+    """SHA-256 over the names and contents of files and of all files in folders.
+
+    A single file or folder may have any name; ``data.json`` does not count.
+    """
+    total = hashlib.sha256()
+    for path in paths:
+        files = [path] if path.is_file() else sorted(p for p in path.rglob(pattern) if p.is_file())
+        for file_path in files:
+            if file_path.name == FILE:
+                continue
+            with file_path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            total.update(f"{file_path.relative_to(path).as_posix()} {digest}\n".encode())
+    return total.hexdigest()
+
+
+def _showers(out: Path, events: int, seed: int, advance: Advance) -> None:
+    import jax
+
+    from hepjax.formats.shower_writer import write_showers
+    from hepjax.simulate.geometry import CLIC_FIXED
+    from hepjax.simulate.showers import simulate_showers
+
+    energy = np.random.default_rng(seed).uniform(10.0, 500.0, events).astype(np.float32)
+    theta, key = np.full_like(energy, np.pi / 2), jax.random.key(seed)
+
+    def batches() -> Any:
+        for start in range(0, events, SHOWERS_AT_A_TIME):
+            rows = slice(start, start + SHOWERS_AT_A_TIME)
+            ecal = simulate_showers(
+                CLIC_FIXED, energy[rows], theta[rows], "electron", key, first=start
+            )
+            yield {"ecal": ecal, "energy": energy[rows]}
+            advance(len(ecal))
+
+    write_showers(out, batches(), layout="fixed", events_per_file=1000)
+
+
+def _jets(out: Path, events: int, seed: int, advance: Advance) -> None:
+    from hepjax.formats.packed_writer import write_packed
+    from hepjax.simulate.jet_images import jet_grid
+    from hepjax.simulate.jets import TASKS
+    from hepjax.simulate.toy_jets import simulate_toy_jets
+
+    def batches() -> Any:
+        for images, columns in simulate_toy_jets("top", events, seed):
+            yield images, columns
+            advance(len(images))
+
+    write_packed(out, batches(), jet_grid(1), TASKS["top"].labels)
+
+
+def _collisions(out: Path, events: int, seed: int, advance: Advance) -> None:
+    from hepjax.formats.mlpf_writer import dataset_name, write_events
+    from hepjax.simulate.events import provenance, simulate_events
+
+    def ntuples() -> Any:
+        for event in simulate_events("ttbar", events, PILEUP, seed, toy=True):
+            yield {"X": event.X, "ygen": event.ygen, "ycand": event.ycand}
+            advance(1)
+
+    about = provenance("ttbar", PILEUP, seed, toy=True)
+    dataset = (dataset_name("ttbar", toy=True), "train")
+    write_events(out, ntuples(), stem=None, dataset=dataset, provenance=about)
+
+
+MAKERS = {"mlpf": _collisions, "gan3d": _showers, "tagger": _jets}
+
+
+def main() -> None:
+    """``python -m hepjax.bench.data WORKLOAD EVENTS DIR``: a set ahead of time, for an image."""
+    parser = argparse.ArgumentParser(description="Make the events of a benchmark ahead of time.")
+    parser.add_argument("workload", choices=sorted(MAKERS))
+    parser.add_argument("events", type=int)
+    parser.add_argument("root", type=Path)
+    args = parser.parse_args()
+    print(prepare(args.workload, args.events, args.root))
+
+
+if __name__ == "__main__":
+    main()

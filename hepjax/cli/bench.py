@@ -1,0 +1,110 @@
+"""``hepjax bench``: train on fixed events, time the epochs, write a report for hep-score."""
+
+import argparse
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hepjax.bench.definition import Benchmark
+
+LARGEST = 2**31 - 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``bench``."""
+    parser.add_argument("workload", choices=("gan3d", "mlpf", "tagger"))
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    events = parser.add_mutually_exclusive_group()
+    events.add_argument("--events", type=int, metavar="N", help="training events; default: a few")
+    events.add_argument("--complete", action="store_true", help="as many as make up about 1 GB")
+    events.add_argument(
+        "--data", type=Path, nargs="+", metavar="PATH",
+        help="events of your own, or a set of this command (DIR/data/...); default: simulated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--batch-size", type=int, metavar="N",
+        help="events an update, over all devices together; default: as published",
+    )  # fmt: skip
+    parser.add_argument(
+        "--epochs", type=int, default=3, metavar="N", help="the first is dropped; default: 3"
+    )
+    parser.add_argument("--devices", type=int, default=0, metavar="N", help="default: all")
+    parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
+    parser.add_argument("--seed", type=int, default=1234, help="of the training; default: 1234")
+    parser.add_argument("--json", action="store_true", help="print the report")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prepare the events, train, and write ``<workload>_summary.json``."""
+    from hepjax.bench.definition import BENCHMARKS
+    from hepjax.engine.mesh import request_devices
+    from hepjax.errors import InputError
+
+    benchmark = BENCHMARKS[args.workload]
+    events = benchmark.complete if args.complete else args.events or benchmark.events
+    _check(args, events)
+    request_devices(args.devices)
+    # As after an interrupt from the keyboard: what is half done is removed on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{args.out}: cannot be written ({error.strerror})") from None
+    summary = _measured(args, benchmark, events)
+    if args.json:
+        print(json.dumps(summary))
+    else:
+        print(_text(args, summary["report"]))
+    return 0
+
+
+def _check(args: argparse.Namespace, events: int) -> None:
+    """Refuse options out of range before anything is simulated."""
+    from hepjax.bench.definition import require_range
+
+    require_range("events", args.events, 2, LARGEST)
+    require_range("epochs", args.epochs, 2, LARGEST)
+    require_range("devices", args.devices, 0, LARGEST)
+    require_range("seed", args.seed, 0, LARGEST)
+    require_range("batch-size", args.batch_size, 1, LARGEST if args.data else events)
+
+
+def _measured(args: argparse.Namespace, benchmark: "Benchmark", events: int) -> dict[str, Any]:
+    """Train on the events, simulated if need be, and write the report."""
+    from hepjax.bench import data
+    from hepjax.bench.definition import settings
+    from hepjax.bench.measure import measure
+    from hepjax.bench.summary import summarise
+    from hepjax.engine.records import write_json
+
+    paths = args.data
+    if paths is None:
+        paths = [data.prepare(args.workload, events, args.out / "data", quiet=args.quiet)]
+    files, validation_files, checksum = data.locate(args.workload, paths)
+    workload, cfg = settings(
+        benchmark, files, validation_files, batch_size=args.batch_size, epochs=args.epochs,
+        devices=args.devices, precision=args.precision, seed=args.seed,
+    )  # fmt: skip
+    measured = measure(workload, cfg, args.out, quiet=args.quiet)
+    summary = summarise(benchmark, cfg, measured, checksum)
+    write_json(args.out / f"{args.workload}_summary.json", summary)
+    return summary
+
+
+def _text(args: argparse.Namespace, report: dict[str, Any]) -> str:
+    scores, stats = report["wl-scores"], report["wl-stats"]
+    last = {name: values[-1] for name, values in stats["validation"].items()}
+    shown = [
+        f"{name.replace('_', ' ')} {last[name]:.4g}"
+        for name in ("accuracy", "accuracy_padded", "sampling_fraction_mre")
+        if last.get(name) is not None
+    ]
+    return (
+        f"{args.out / f'{args.workload}_summary.json'}: "
+        f"{scores['mean_throughput']:,.4g} events/s, {scores['mean_epoch_time']:,.4g} s an epoch "
+        f"(epochs 2 to {stats['num_epochs']}), {', '.join(shown)}"
+    )
