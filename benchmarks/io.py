@@ -33,7 +33,6 @@ from tagger_loop import DenseTagger, Loop, read_ahead
 from hepjax.engine import resident
 from hepjax.engine.config import find_config, read_settings
 from hepjax.formats.source import Batch
-from hepjax.simulate.jet_images import jet_grid
 from hepjax.tagger.config import TaggerConfig
 from hepjax.tagger.workload import WORKLOAD
 from hepjax.workloads import configure
@@ -129,7 +128,7 @@ def legacy_ways(
 ) -> list[Way]:
     """The readers of dense images."""
     images, columns = jet_readers.toy_jets(args.jets, resolution)
-    files = jet_readers.write_legacy(folder, images, columns, jet_grid(resolution))
+    files = jet_readers.write_legacy(folder, images, columns, resolution)
     return [
         Way(
             name,

@@ -119,14 +119,29 @@ def as_batches(read: DenseReader, path: Path, batch_size: int) -> Iterator[Batch
         yield {"image": image, "label": label.astype(np.int32), "weight": weight}
 
 
+def _in_pixels(
+    images: SparseImages, columns: Columns, resolution: int
+) -> tuple[SparseImages, Columns, Grid]:
+    """The jets as published files have them: all channels in pixels, few columns."""
+    grid = jet_grid(resolution)
+    fine = Grid(grid.shape, tuple(replace(channel, coarsening=1) for channel in grid.channels))
+    kept = {name: columns[name] for name in ("label", "pt", "mass")}
+    return expand(images, grid, fine), kept, fine
+
+
+def write_nested(folder: Path, images: SparseImages, columns: Columns, resolution: int) -> Path:
+    """The jets in Parquet as nested lists, a row group a jet."""
+    return legacy_layouts.write_nested_parquet(
+        folder / "nested.parquet", *_in_pixels(images, columns, resolution)
+    )
+
+
 def write_legacy(
-    folder: Path, images: SparseImages, columns: Columns, grid: Grid
+    folder: Path, images: SparseImages, columns: Columns, resolution: int
 ) -> dict[str, tuple[Path, DenseReader]]:
     """The jets in each published layout; the file of each, and how to read it."""
-    fine = Grid(grid.shape, tuple(replace(channel, coarsening=1) for channel in grid.channels))
-    pixels = expand(images, grid, fine)
-    kept = {name: columns[name] for name in ("label", "pt", "mass")}
-    nested = legacy_layouts.write_nested_parquet(folder / "nested.parquet", pixels, kept, fine)
+    nested = write_nested(folder, images, columns, resolution)
+    pixels, kept, fine = _in_pixels(images, columns, resolution)
     flat = legacy_layouts.write_flat_parquet(folder / "flat.parquet", pixels, kept, fine)
     records = legacy_layouts.write_tfrecord(folder / "jets.tfrecord", pixels, kept, fine)
     chunks = legacy_layouts.write_hdf5(folder / "jets.h5", pixels, kept, fine)
