@@ -13,6 +13,7 @@ it works, and is a measurement of speed on accelerators only.
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -77,7 +78,7 @@ def main() -> None:
     )
     rows = []
     for name, (settings, published) in TABLES[args.table].items():
-        run = args.runs / f"{args.table}-{'-'.join(settings).replace('data.channels=', '')}"
+        run = args.runs / "-".join([args.table, *re.findall(r"\w+", name)])
         # The table's settings come last: they are what the row is about.
         rows.append(train_and_judge(args.config, common + settings, run) | {"row": name})
         print(as_text(rows[-1], published), flush=True)
