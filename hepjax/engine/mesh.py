@@ -117,6 +117,20 @@ def split_events(cfg: MeshConfig, x: jax.Array) -> jax.Array:
     return jax.lax.with_sharding_constraint(x, P(DATA, MODEL)) if cfg.layout == "spatial" else x
 
 
+def spread_events(cfg: MeshConfig, x: jax.Array) -> jax.Array:
+    """Spread the events of an array (n, ...) that is made inside a compiled step, such as noise.
+
+    What comes of the batch is spread already. Of what comes of random keys alone the compiler
+    would give each device all events, and each device would compute all that follows from them.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty or cfg.program == "explicit":
+        return x
+    return jax.lax.with_sharding_constraint(
+        x, P((DATA, SHARD) if SHARD in mesh.axis_names else DATA)
+    )
+
+
 def average(cfg: MeshConfig, tree: Any) -> Any:
     """The mean over devices of what each has from its own events, inside a compiled step.
 

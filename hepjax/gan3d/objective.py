@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from hepjax.engine.mesh import average, norm_axis, split_events
+from hepjax.engine.mesh import average, norm_axis, split_events, spread_events
 from hepjax.gan3d.config import Gan3DConfig, OptimizerConfig
 from hepjax.gan3d.model import GRID, Discriminator, Generator
 from hepjax.gan3d.physics import published_sampling_fraction
@@ -147,7 +147,8 @@ def conditions(cfg: Gan3DConfig, batch: Batch, key: jax.Array) -> tuple[jax.Arra
 
 def latent(cfg: Gan3DConfig, energy: jax.Array, key: jax.Array) -> jax.Array:
     """Generator input (n, latent): standard normal noise times the energy in 100 GeV."""
-    return energy[:, None] * jax.random.normal(key, (energy.shape[0], cfg.model.latent))
+    noise = jax.random.normal(key, (energy.shape[0], cfg.model.latent))
+    return spread_events(cfg.mesh, energy[:, None] * noise)
 
 
 def generate(cfg: Gan3DConfig, network: Network, inputs: jax.Array) -> jax.Array:
