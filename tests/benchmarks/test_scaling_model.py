@@ -1,0 +1,67 @@
+"""Limits of the scaling model, and that its fits return what was put in."""
+
+from dataclasses import replace
+
+import pytest
+import scaling
+from scaling_model import (
+    TRAINING_SHOWERS,
+    V100,
+    Machine,
+    efficiency,
+    epoch_seconds,
+    fitted,
+    hops,
+    latency_at,
+    update_seconds,
+)  # fmt: skip
+
+RING = Machine("test", gflop=20.0, rate=1000.0, events=50, payload=1e7, collectives=4, link=1e10,
+               latency=1e-5, torus=False, sources="made up")  # fmt: skip
+
+
+def test_one_device_only_computes():
+    assert update_seconds(RING, 1) == pytest.approx(20 * 50 / 1000)
+    assert epoch_seconds(RING, 1, 1000) == pytest.approx(20 * 1000 / 1000)
+
+
+def test_without_communication_scaling_is_perfect():
+    free = replace(RING, link=float("inf"), latency=0.0)
+    assert all(efficiency(free, n) == 1 for n in (1, 8, 1024))
+    assert epoch_seconds(free, 64, 6400) == pytest.approx(epoch_seconds(free, 1, 100))
+
+
+def test_bytes_saturate_and_latency_grows_on_a_ring():
+    bytes_alone = replace(RING, latency=0.0)
+    assert update_seconds(bytes_alone, 2) - 1 == pytest.approx(1e7 / 1e10)
+    assert update_seconds(bytes_alone, 10**6) - 1 == pytest.approx(2e7 / 1e10, rel=1e-4)
+    latency_alone = replace(RING, link=float("inf"))
+    assert update_seconds(latency_alone, 256) - 1 == pytest.approx(4 * 2 * 255 * 1e-5)
+
+
+def test_a_torus_needs_fewer_hops():
+    torus = replace(RING, torus=True)
+    assert (hops(RING, 256), hops(torus, 256)) == (510, 60)
+    assert hops(RING, 1) == hops(torus, 1) == 0
+
+
+def test_latency_is_the_one_that_gives_the_efficiency():
+    machine = replace(RING, latency=latency_at(RING, 256, 0.9))
+    assert efficiency(machine, 256) == pytest.approx(0.9)
+    assert latency_at(RING, 256, 1.0) == 0.0
+
+
+def test_fit_returns_rate_and_latency():
+    epochs = {n: epoch_seconds(RING, n, 10**6) for n in (1, 4, 16, 64)}
+    found = fitted(replace(RING, rate=1.0, latency=0.0), epochs, 10**6)
+    assert (found.rate, found.latency) == (pytest.approx(1000, rel=1e-3), pytest.approx(1e-5))
+
+
+def test_published_curves_are_reproduced():
+    machines = scaling.published_machines()
+    nodes = machines["2S Xeon node, 256 nodes"]
+    assert epoch_seconds(nodes, 256, TRAINING_SHOWERS) == pytest.approx(29, rel=1e-3)
+    assert efficiency(nodes, 256) == pytest.approx(0.98, abs=1e-3)
+    for row in scaling.reproduced(machines):
+        if row["n"] in V100 and row["run"].startswith("V100"):
+            assert row["ratio"] == pytest.approx(1, abs=0.03)
