@@ -1,0 +1,27 @@
+"""Every reader of the benchmark gives the same jets, so that it compares work of one kind."""
+
+import jet_readers
+import numpy as np
+
+from hepjax.engine.config import find_config, read_settings
+from hepjax.tagger.workload import WORKLOAD
+from hepjax.workloads import configure
+
+
+def test_readers_give_the_same_images_and_labels(tmp_path):
+    images, columns = jet_readers.toy_jets(4, 1)
+    folder = jet_readers.write_set(tmp_path / "set", images, columns, 1)
+    settings = read_settings(find_config("tagger/top"), ["train.batch_size=2"])
+    cfg = configure(settings)[1]
+    packed = jet_readers.packed_source(cfg, folder)[np.arange(4)]
+    expected = np.asarray(WORKLOAD.prepare(cfg, packed)["image"])
+    assert 1000 < (expected != 0).sum() / 4 < 5000
+
+    for name, (path, read) in jet_readers.write_legacy(tmp_path, images, columns, 1).items():
+        batches = list(jet_readers.as_batches(read, path, 2))
+        image, label = (np.concatenate([b[k] for b in batches]) for k in ("image", "label"))
+        if "nested" in name:
+            image = np.moveaxis(image, 1, -1)
+        order = np.random.default_rng(0).permutation(4) if "memory" in name else np.arange(4)
+        np.testing.assert_array_equal(image, expected[order], err_msg=name)
+        np.testing.assert_array_equal(label, columns["label"][order], err_msg=name)
