@@ -29,7 +29,7 @@ class Benchmark:
 
 
 BENCHMARKS = {
-    # 1,100 events of 6,400 slots are the GB of the GPU benchmark of HEPiX.
+    # 1,100 events are those of the GPU benchmark of HEPiX, 0.8 GB when padded.
     "mlpf": Benchmark("mlpf", "mlpf/benchmark", events=20, complete=1100),
     # 16,000 showers of 25 x 25 x 25 cells in float32 are 1 GB.
     "gan3d": Benchmark("gan3d", "gan3d/published", events=256, complete=16_000),

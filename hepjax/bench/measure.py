@@ -33,7 +33,7 @@ def measure(workload: Workload, cfg: Any, scratch: Path, *, quiet: bool) -> dict
     """
     if cfg.train.epochs < 2:
         raise InputError(
-            f"--epochs: expected at least 2 (the first is dropped), found {cfg.train.epochs}"
+            f"epochs: expected at least 2 (the first is dropped), found {cfg.train.epochs}"
         )
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=scratch) as run:
         start = time.time()

@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     events = parser.add_mutually_exclusive_group()
     events.add_argument("--events", type=int, metavar="N", help="training events; default: a few")
-    events.add_argument("--complete", action="store_true", help="as many as make up about 1 GB")
+    events.add_argument(
+        "--complete", action="store_true", help="those of the complete benchmark, about 1 GB"
+    )
     events.add_argument(
         "--data", type=Path, nargs="+", metavar="PATH",
         help="events of your own, or a set of this command (DIR/data/...); default: simulated",
@@ -97,14 +99,12 @@ def _measured(args: argparse.Namespace, benchmark: "Benchmark", events: int) -> 
 
 def _text(args: argparse.Namespace, report: dict[str, Any]) -> str:
     scores, stats = report["wl-scores"], report["wl-stats"]
-    last = {name: values[-1] for name, values in stats["validation"].items()}
-    shown = [
-        f"{name.replace('_', ' ')} {last[name]:.4g}"
-        for name in ("accuracy", "accuracy_padded", "sampling_fraction_mre")
-        if last.get(name) is not None
+    words = [
+        f"{args.out / f'{args.workload}_summary.json'}: {scores['mean_throughput']:,.4g} events/s",
+        f"{scores['mean_epoch_time']:,.4g} s an epoch (epochs 2 to {stats['num_epochs']})",
     ]
-    return (
-        f"{args.out / f'{args.workload}_summary.json'}: "
-        f"{scores['mean_throughput']:,.4g} events/s, {scores['mean_epoch_time']:,.4g} s an epoch "
-        f"(epochs 2 to {stats['num_epochs']}), {', '.join(shown)}"
-    )
+    for name in ("accuracy", "accuracy_padded", "sampling_fraction_mre"):
+        last = stats["validation"].get(name, [None])[-1]
+        if last is not None:
+            words.append(f"{name.replace('_', ' ')} {last:.4g}")
+    return ", ".join(words)

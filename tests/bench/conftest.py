@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tiny_tagger import write_toy
 
 from hepjax.bench import data, definition
 from hepjax.cli import main
@@ -36,9 +37,16 @@ def tiny_benchmarks():
 
 
 @pytest.fixture(scope="session")
-def mlpf_bench(tiny_benchmarks, tmp_path_factory) -> tuple[Path, dict]:
-    """Folder and report of the smallest benchmark."""
-    out = tmp_path_factory.mktemp("bench")
-    words = ["bench", "mlpf", "--events", "11", "--batch-size", "4", "--epochs", "3"]
+def event_set(tiny_benchmarks, tmp_path_factory) -> Path:
+    """A set of 11 training events for particle flow, as the command makes it."""
+    return data.prepare("mlpf", 11, tmp_path_factory.mktemp("data"), quiet=True)
+
+
+@pytest.fixture(scope="session")
+def tagger_bench(tiny_benchmarks, tmp_path_factory) -> tuple[Path, Path, dict]:
+    """The smallest benchmark on jets of the user: jets, folder of the report, report."""
+    folder = tmp_path_factory.mktemp("bench")
+    jets, out = write_toy(folder / "jets", 80), folder / "out"
+    words = ["bench", "tagger", "--data", str(jets), "--batch-size", "16", "--epochs", "2"]
     assert main([*words, "--devices", "1", "--out", str(out), "--quiet"]) == 0
-    return out, json.loads((out / "mlpf_summary.json").read_text())
+    return jets, out, json.loads((out / "tagger_summary.json").read_text())

@@ -1,14 +1,14 @@
-"""``hepjax bench``: what it measures is repeatable, and its report says what was done."""
+"""``hepjax bench``: fixed events, a report of what was done, and options that are checked."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
-from tiny_tagger import write_toy
 
 from hepjax.bench import data
+from hepjax.bench.definition import BENCHMARKS, settings
 from hepjax.cli import main
 from hepjax.formats.packed import open_packed
 
@@ -27,84 +27,68 @@ def course(summary: dict) -> list[float]:
     return [value for values in series for value in values]
 
 
-def test_throughput_is_events_over_epoch_time_without_the_first(mlpf_bench):
-    report = mlpf_bench[1]["report"]
-    stats, scores = report["wl-stats"], report["wl-scores"]
-    assert stats["steps_per_epoch"] == 2
-    assert stats["events_per_epoch"] == 8  # three of the 11 make no batch
-    seconds = stats["epoch_times"]
-    assert len(seconds) == stats["num_epochs"] == 3
-    assert sum(seconds) <= stats["train_time"]
-    assert scores["mean_epoch_time"] == pytest.approx(np.mean(seconds[1:]), abs=1e-4)
-    rates = [8 / s for s in seconds]
-    assert stats["throughput_per_epoch"] == pytest.approx(rates, rel=0.05)  # times are rounded
-    assert scores["mean_throughput"] == pytest.approx(
-        np.mean(stats["throughput_per_epoch"][1:]), abs=1e-4
-    )
-
-
-def test_both_accuracies_are_there_and_padding_flatters(mlpf_bench):
-    scores = mlpf_bench[1]["report"]["wl-stats"]["validation"]
-    assert len(scores["accuracy"]) == 3
-    assert all(
-        0 < a <= p for a, p in zip(scores["accuracy"], scores["accuracy_padded"], strict=True)
-    )
-
-
-def test_the_same_seed_gives_the_same_bits_from_the_same_events(mlpf_bench):
-    out, first = mlpf_bench
-    before = {p: p.stat().st_mtime_ns for p in (out / "data").rglob("*")}
-    again = bench(out, "mlpf", "--events", "11", "--batch-size", "4", "--epochs", "3")
-    assert course(again) == course(first)
-    assert {p: p.stat().st_mtime_ns for p in (out / "data").rglob("*")} == before
-    assert again["app"]["bmkdata_checksum"] == first["app"]["bmkdata_checksum"]
-    other = bench(
-        out, "mlpf", "--events", "11", "--batch-size", "4", "--epochs", "3", "--seed", "5"
-    )
-    assert course(other) != course(first)
-
-
-def test_two_devices_agree_with_one_to_rounding(mlpf_bench):
-    out, one = mlpf_bench
-    words = ("--data", str(out / "data" / "mlpf-11"), "--batch-size", "4", "--epochs", "3")
-    two = bench(out.parent / "two", "mlpf", *words, "--devices", "2")
-    assert course(two) == pytest.approx(course(one), rel=1e-4, abs=1e-4)
-    stats = two["report"]["wl-stats"]
-    assert (stats["batch_size_total"], stats["batch_size_per_device"]) == (4, 2)
-    assert len(two["app"]["devices"]) == 2
-    assert two["app"]["bmkdata_checksum"] == one["app"]["bmkdata_checksum"]
-
-
-def test_events_made_again_are_the_same_bytes(mlpf_bench, tmp_path):
-    again = data.prepare("mlpf", 11, tmp_path, quiet=True)
-    assert data.checksum([again]) == mlpf_bench[1]["app"]["bmkdata_checksum"]
-
-
-def test_showers_in_half_precision(tmp_path, capsys):
-    words = ("gan3d", "--events", "8", "--batch-size", "4", "--epochs", "2", "--precision", "bf16")
-    stats = bench(tmp_path, *words)["report"]["wl-stats"]
-    assert stats["precision"] == "bfloat16"
-    assert {"gen_loss", "disc_loss"} & set(stats["losses"])
-    assert len(stats["validation"]["sampling_fraction_mre"]) == 2
-    assert "events/s" in capsys.readouterr().out
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "gan3d_summary.json"]
-
-
-def test_jets_of_the_user_are_taken_as_they_are(tmp_path, capsys):
-    folder = write_toy(tmp_path / "jets", 80)
-    out = tmp_path / "out"
-    words = ["bench", "tagger", "--data", str(folder), "--batch-size", "16", "--epochs", "2"]
-    assert main([*words, "--devices", "1", "--out", str(out), "--json", "--quiet"]) == 0
-    summary = json.loads(capsys.readouterr().out)
-    assert summary == json.loads((out / "tagger_summary.json").read_text())
-    assert summary["app"]["bmkdata_checksum"] == data.checksum([folder])
+def test_the_report_says_what_was_done(tagger_bench):
+    jets, out, summary = tagger_bench
+    stats = summary["report"]["wl-stats"]
+    assert (stats["num_epochs"], stats["seed"], stats["precision"]) == (2, 1234, "float32")
+    assert stats["batch_size_total"] == stats["batch_size_per_device"] == 16
+    assert stats["events_per_epoch"] == 16 * stats["steps_per_epoch"] <= 80
+    assert summary["report"]["wl-scores"] == {
+        "mean_throughput": stats["throughput_per_epoch"][1],
+        "mean_epoch_time": stats["epoch_times"][1],
+    }
+    assert len(stats["validation"]["accuracy"]) == len(stats["losses"]["loss"]) == 2
+    assert summary["run_info"]["threads_per_copy"] == len(os.sched_getaffinity(0))
+    assert summary["app"]["bmkdata_checksum"] == data.checksum([jets])
+    assert [d["platform"] for d in summary["app"]["devices"]] == ["cpu"]
     assert [p.name for p in out.iterdir()] == ["tagger_summary.json"]  # nothing was simulated
+
+
+def test_it_trains_on_all_events_of_a_set(event_set):
+    files, validation_files, _ = data.locate("mlpf", [event_set])
+    workload, cfg = settings(
+        BENCHMARKS["mlpf"], files, validation_files, batch_size=None, epochs=3, devices=0,
+        precision="bf16", seed=7,
+    )  # fmt: skip
+    sources = workload.sources(cfg)
+    assert (len(sources.train), len(sources.validation)) == (11, 2)
+    assert (cfg.train.precision, cfg.train.seed, cfg.train.batch_size) == ("bfloat16", 7, 5)
+
+
+def test_events_made_again_are_the_same_bytes(event_set, tmp_path):
+    again = data.prepare("mlpf", 11, tmp_path, quiet=True)
+    assert data.checksum([again]) == data.checksum([event_set])
+    before = {path: path.stat().st_mtime_ns for path in again.rglob("*")}
+    assert data.prepare("mlpf", 11, tmp_path, quiet=True) == again
+    assert {path: path.stat().st_mtime_ns for path in again.rglob("*")} == before
 
 
 def test_simulated_jets_have_both_classes(tmp_path):
     folder = data.prepare("tagger", 2, tmp_path, quiet=True)
     for part in ("train", "validation"):
         assert sorted(open_packed([folder / part]).column("label")) == [0, 1]
+
+
+@pytest.mark.slow
+def test_particle_flow_on_two_devices_and_again_on_one(event_set, tmp_path):
+    words = ("mlpf", "--data", str(event_set), "--batch-size", "4", "--epochs", "2")
+    one = bench(tmp_path / "one", *words)
+    assert course(bench(tmp_path / "again", *words)) == course(one)
+    two = bench(tmp_path / "two", *words, "--devices", "2")
+    assert course(two) == pytest.approx(course(one), rel=1e-4, abs=1e-4)
+    scores = one["report"]["wl-stats"]["validation"]
+    pairs = zip(scores["accuracy"], scores["accuracy_padded"], strict=True)
+    assert all(0 < masked <= padded for masked, padded in pairs)
+
+
+@pytest.mark.slow
+def test_showers_in_half_precision(tmp_path, capsys):
+    words = ("gan3d", "--events", "8", "--batch-size", "4", "--epochs", "2", "--precision", "bf16")
+    stats = bench(tmp_path, *words)["report"]["wl-stats"]
+    assert stats["precision"] == "bfloat16"
+    assert {"gen_loss", "real_loss"} <= {*stats["losses"], *stats["validation"]}
+    assert "events/s" in capsys.readouterr().out
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "gan3d_summary.json"]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +104,7 @@ def test_simulated_jets_have_both_classes(tmp_path):
         (["--seed", "4294967296"], "--seed: expected 0 to"),
         (["--data", "no/such/place"], "no/such/place: expected a file or folder, found none"),
     ],
-)  # fmt: skip
+)
 def test_options_out_of_range_end_in_one_line(words, message, tmp_path, capsys):
     assert main(["bench", "mlpf", *words, "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
@@ -137,25 +121,21 @@ def test_options_out_of_range_end_in_one_line(words, message, tmp_path, capsys):
         (["--devices", "1", "--batch-size", "12"], "expected at most the 11 training events"),
     ],
 )
-def test_what_the_engine_refuses_leaves_nothing_behind(
-    words, message, mlpf_bench, tmp_path, capsys
-):
-    events = str(mlpf_bench[0] / "data" / "mlpf-11")
-    assert main(["bench", "mlpf", "--data", events, *words, "--out", str(tmp_path)]) == 2
+def test_what_the_engine_refuses_leaves_nothing(words, message, event_set, tmp_path, capsys):
+    assert main(["bench", "mlpf", "--data", str(event_set), *words, "--out", str(tmp_path)]) == 2
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_damaged_or_foreign_events_are_refused(mlpf_bench, tmp_path, capsys):
-    events = tmp_path / "data" / "mlpf-11"
-    shutil.copytree(mlpf_bench[0] / "data" / "mlpf-11", events)
-    assert main(["bench", "tagger", "--data", str(events), "--out", str(tmp_path)]) == 2
+def test_damaged_or_foreign_events_are_refused(event_set, tmp_path, capsys):
+    events, out = tmp_path / "data" / "mlpf-11", ["--out", str(tmp_path)]
+    shutil.copytree(event_set, events)
+    assert main(["bench", "tagger", "--data", str(events), *out]) == 2
     assert "expected events for tagger, found some for mlpf" in capsys.readouterr().err
-    (events / "validation").rename(events / "gone")
-    assert (
-        main(["bench", "mlpf", "--events", "11", "--batch-size", "4", "--out", str(tmp_path)]) == 2
-    )
+    file = next((events / "train").rglob("*.array_record*"))
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    assert main(["bench", "mlpf", "--events", "11", "--batch-size", "4", *out]) == 2
     assert "expected the events as they were written, found damage" in capsys.readouterr().err
     (events / "data.json").write_text("[")
-    assert main(["bench", "mlpf", "--data", str(events), "--out", str(tmp_path)]) == 2
+    assert main(["bench", "mlpf", "--data", str(events), *out]) == 2
     assert "found damage" in capsys.readouterr().err

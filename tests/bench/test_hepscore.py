@@ -51,20 +51,20 @@ def combined(scores: dict[str, list[float]], weights: dict[str, float], scaling:
     return round(math.exp(logs / sum(weights.values())) * scaling, 4)
 
 
-def test_the_report_fits_its_schema(mlpf_bench):
+def test_the_report_fits_its_schema(tagger_bench):
     schema = json.loads((files("hepjax.bench") / "hepscore_schema.json").read_text())
     jsonschema = pytest.importorskip("jsonschema")
     jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.validate(mlpf_bench[1], schema)
+    jsonschema.validate(tagger_bench[2], schema)
     for section, key in (("report", "wl-scores"), ("run_info", "copies"), ("app", "version")):
-        broken = json.loads(json.dumps(mlpf_bench[1]))
+        broken = json.loads(json.dumps(tagger_bench[2]))
         del broken[section][key]
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(broken, schema)
 
 
-def test_hep_score_reads_the_report(mlpf_bench):
-    summary = mlpf_bench[1]
+def test_hep_score_reads_the_report(tagger_bench):
+    summary = tagger_bench[2]
     rate = summary["report"]["wl-scores"]["mean_throughput"]
     assert score_of_run(summary, {"mean_throughput": 2.0}) == pytest.approx(rate / 2, abs=1e-4)
     with pytest.raises(ValueError, match="refuses"):
