@@ -130,12 +130,14 @@ def our_machines(payload: float, collectives: int) -> dict[str, Machine]:
         )  # fmt: skip
 
     found = (
-        machine("TPU v3 core", core, 70e9, True,
+        machine("TPU v3 core", core, 41.5e9, True,
                 "rate: that of the published TF2 code on v3-8 (416 s, 125,000 showers); link: "
-                "656 Gbit/s and four links a chip published, 70 GB/s taken"),
-        machine("TPU v5e chip", core / 61.5 * 197, 45e9, True,
-                "rate: assumed the same share of the peak as v3 (61.5 a core, 197 TFLOP/s a chip); "
-                "link: 1,600 Gbit/s a chip over four links published, 45 GB/s each way taken"),
+                "all-reduce of a pod, 340 TB/s over 1,024 chips of four links, 83 GB/s, which two "
+                "cores share (cloud.google.com/tpu/docs/v3)"),
+        machine("TPU v5e chip", core / 61.5 * 197, 50e9, True,
+                "rate: assumed the same share of the bfloat16 peak as v3 (61.5 a core, 197 TFLOP/s "
+                "a chip); link: 1,600 Gbit/s a chip over four links "
+                "(cloud.google.com/tpu/docs/v5e)"),
         machine("H200", v100 / 15.7 * 67, 50e9, False,
                 "rate: assumed the share of the float32 peak that the V100 reached (15.7, 67 "
                 "TFLOP/s); link: 400 Gbit/s for each GPU between nodes assumed"),
