@@ -174,10 +174,15 @@ def test_generator_gradient_is_the_numerical_one(state, batch):
     "mesh",
     [
         MeshConfig("replicated", devices=8),
-        MeshConfig("fsdp", devices=8),
-        MeshConfig("hybrid", devices=8, model_devices=2),
-        MeshConfig("channel", devices=8, model_devices=2),
         MeshConfig("spatial", devices=8, model_devices=2),
+        *(
+            pytest.param(mesh, marks=pytest.mark.slow)
+            for mesh in (
+                MeshConfig("fsdp", devices=8),
+                MeshConfig("hybrid", devices=8, model_devices=2),
+                MeshConfig("channel", devices=8, model_devices=2),
+            )
+        ),
     ],
     ids=lambda mesh: mesh.layout,
 )
@@ -194,6 +199,7 @@ def test_every_layout_equals_one_device(state, stepped, mesh, monkeypatch):
         np.testing.assert_allclose(new, old, rtol=2e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_explicit_program_has_the_gradient_of_all_events(state):
     """Without noise its update on real showers is the partitioned one; local statistics differ."""
     quiet = replace(

@@ -165,9 +165,9 @@ def test_flips_act_in_training_alone(state):
 
 
 LAYOUTS = [
-    MeshConfig("replicated", devices=8),
-    MeshConfig("fsdp", devices=8),
     MeshConfig("spatial", devices=8, model_devices=2),
+    pytest.param(MeshConfig("replicated", devices=8), marks=pytest.mark.slow),
+    pytest.param(MeshConfig("fsdp", devices=8), marks=pytest.mark.slow),
 ]
 
 
