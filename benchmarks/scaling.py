@@ -157,7 +157,9 @@ def predicted(machines: dict[str, Machine]) -> list[dict[str, Any]]:
 
 def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Processor seconds of one and the same update, cut over 1 to 8 virtual devices."""
-    print("\n| virtual devices | processor s/update | over one device |\n|---|---|---|")
+    print(
+        "\n| virtual devices | processor s/update | range | over one device |\n" + "|---" * 4 + "|"
+    )
     rows: list[dict[str, Any]] = []
     for n in (1, 2, 4, 8):
         command = [sys.executable, __file__, "--ahead", str(args.ahead), "--config", args.config]
@@ -165,15 +167,19 @@ def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
             [*command, "--devices", str(n)], check=True, stdout=subprocess.PIPE, text=True,
             env=os.environ | {"JAX_PLATFORMS": "cpu"},
         )  # fmt: skip
-        seconds = json.loads(run.stdout)
-        rows.append({"n": n, "processor_s": seconds, "ratio": seconds / rows[0]["processor_s"]
-                     if rows else 1.0})  # fmt: skip
-        print(f"| {n} | {seconds:.3f} | {rows[-1]['ratio']:.2f} |", flush=True)
+        samples = json.loads(run.stdout)
+        seconds = statistics.median(samples)
+        ratio = seconds / rows[0]["processor_s"] if rows else 1.0
+        rows.append({"n": n, "processor_s": seconds, "ratio": ratio, "samples_s": samples})
+        print(
+            f"| {n} | {seconds:.3f} | {min(samples):.3f} to {max(samples):.3f} | {ratio:.2f} |",
+            flush=True,
+        )
     return rows
 
 
-def processor_seconds(config: str, devices: int, events: int = 32, rounds: int = 7) -> float:
-    """Median processor time of an update of ``events`` over ``devices``."""
+def processor_seconds(config: str, devices: int, events: int = 32, rounds: int = 9) -> list[float]:
+    """Processor times of updates of ``events`` over ``devices``, the first one left out."""
     import jax
     from train_step import showers
 
@@ -196,7 +202,7 @@ def processor_seconds(config: str, devices: int, events: int = 32, rounds: int =
             state, metrics = step(state, raw, None)
             jax.block_until_ready((state, metrics))
             times.append(time.process_time() - start)
-    return statistics.median(times[1:])
+    return times[1:]
 
 
 def draw(
