@@ -69,11 +69,11 @@ class Loop:
             in_flight.append(self.update(self.put(batch)))
             done += 1
             if done == 1:
-                jax.block_until_ready(in_flight)
+                jax.block_until_ready(in_flight[0])
                 after_first()
             if len(in_flight) > STEPS_IN_FLIGHT:
                 jax.block_until_ready(in_flight.popleft())
-        jax.block_until_ready((in_flight, self._state))
+        jax.block_until_ready(self._state)
         return done
 
 
