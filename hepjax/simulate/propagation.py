@@ -13,6 +13,9 @@ from hepjax.simulate.particles import Particles
 CURVATURE = 0.299792458e-3
 """GeV per (mm T): transverse momentum of a unit charge on a circle of 1 mm in 1 T."""
 
+LONGEST_PATH = 1e7
+"""mm, transverse. What curls for longer before it gets to an end counts as never leaving."""
+
 
 class Points(NamedTuple):
     """Where particles leave a cylinder; all (n,), mm. Position zero where not ``reached``."""
@@ -44,7 +47,7 @@ def to_cylinder(
     to_side[~curved] = _line_to_side(particles[~curved], radius_mm)
     to_side[curved] = _helix_to_side(particles[curved], radius_mm, field_tesla)
     path = np.minimum(to_end, to_side)
-    reached = moving & np.isfinite(path)
+    reached = moving & (path < LONGEST_PATH)
     x, y, z, _ = position(particles, np.where(reached, path, 0.0), field_tesla)
     x, y, z = (np.where(reached, values, 0.0) for values in (x, y, z))
     return Points(x, y, z, reached)

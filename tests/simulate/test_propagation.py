@@ -59,6 +59,7 @@ def test_what_starts_outside_or_along_the_beam_reaches_nothing():
         single(0, 1.0, 0.0, 0.0, (0.0, 0.0, 3100.0)),
         single(1, 0.0, 0.0, 5.0),
         single(1, 0.3, 0.0, 0.0),  # curls for ever
+        single(-1, 0.5, 1.0, 1e-147),  # and this nearly so
     ):
         points = to_cylinder(event, R, Z, B)
         assert not points.reached.any()
