@@ -51,7 +51,7 @@ def place(source: Source, sharding: NamedSharding) -> tuple[Arrays, Take]:
     if getattr(source, "bucket", None) is not None:
         raise InputError("input.resident: expected events of one length, found several buckets")
     arrays, take = _compact(source) or (source[np.arange(len(source))], _rows_of)
-    size = sum(np.asarray(a).nbytes for a in arrays.values())
+    size = sum(np.asarray(a).nbytes for a in jax.tree.leaves(arrays))
     try:
         return jax.block_until_ready(jax.device_put(arrays, sharding)), take
     except jax.errors.JaxRuntimeError as error:
