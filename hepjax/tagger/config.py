@@ -73,6 +73,8 @@ class DataConfig:
     test_files: tuple[str, ...] = ()
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
     """Training, validation, test; jets of one event and label stay together."""
+    rotate: float = 0.0
+    """Turns the division, 0 up to 1: with the test share or a multiple of it others are tested."""
     shape: tuple[int, int] = (125, 125)
     """Pixels of an image, eta and phi."""
     channels: tuple[str, ...] = ("all",)
@@ -102,6 +104,7 @@ class DataConfig:
             and abs(sum(self.fractions) - 1) < 1e-6,
             "data.fractions", "three numbers that sum to 1, the first above 0", self.fractions,
         )  # fmt: skip
+        require(0 <= self.rotate < 1, "data.rotate", "0 up to 1", self.rotate)
         names = self.names
         require(len(set(names)) == len(names) > 0, "data.channels", "each channel once", names)
         known = {*names, *GROUPS["all"]}

@@ -31,7 +31,7 @@ def sources(cfg: TaggerConfig) -> Sources:
     """
     data = cfg.data
     images = _labelled(data, data.files)
-    share = split_share(images)
+    share = (split_share(images) + data.rotate) % 1.0
     own_files = ((), data.validation_files, data.test_files)
     fractions = [0.0 if files else f for files, f in zip(own_files, data.fractions, strict=True)]
     edges = np.cumsum([0.0, *fractions]) / sum(fractions)

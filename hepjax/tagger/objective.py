@@ -7,7 +7,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from hepjax.engine.mesh import average, split_events
+from hepjax.engine.config import require
+from hepjax.engine.gradient import mean_gradient
+from hepjax.engine.mesh import split_events
 from hepjax.ops import densify
 from hepjax.tagger.config import DataConfig, OptimizerConfig, TaggerConfig
 from hepjax.tagger.model import ResNet15, Vgg, network
@@ -114,26 +116,35 @@ def losses(logits: jax.Array, label: jax.Array) -> jax.Array:
 def train_step(
     cfg: TaggerConfig, state: State, batch: Batch, key: jax.Array, epoch: jax.Array
 ) -> tuple[State, Metrics]:
-    """One update. ``spread`` of the metrics is the range of the scores within the batch."""
+    """One update. ``spread`` of the metrics is the range of the scores within a part of the batch.
+
+    Raises:
+      InputError: parts of one event, in which scores have no range.
+    """
+    parts = cfg.train.accumulate
+    require(
+        parts == 1 or len(batch["image"]) >= 2 * parts,
+        "train.accumulate", "parts of two or more events", parts,
+    )  # fmt: skip
     k_mirror, k_dropout = jax.random.split(key)
     image = batch["image"]
     if cfg.data.flip:
         image = split_events(cfg.mesh, mirror(cfg.data.names, image, k_mirror))
     weight = batch.get("weight", jnp.ones(len(image)))
 
-    def loss(params: Any) -> tuple[jax.Array, Metrics]:
-        logits = module(cfg).apply(
-            {"params": params}, image, train=True, rngs={"dropout": k_dropout}
-        )  # fmt: skip
-        value, logit = (weight * losses(logits, batch["label"])).mean(), logits[:, -1]
+    def loss(params: Any, events: Any, key: jax.Array) -> tuple[jax.Array, Metrics]:
+        image, label, weight = events
+        logits = module(cfg).apply({"params": params}, image, train=True, rngs={"dropout": key})
+        value, logit = (weight * losses(logits, label)).mean(), logits[:, -1]
         return value, {
             "loss": value,
-            "accuracy": ((logit > 0) == (batch["label"] == 1)).mean(),
+            "accuracy": ((logit > 0) == (label == 1)).mean(),
             "spread": logit.max() - logit.min(),
         }
 
-    differentiated = jax.value_and_grad(loss, has_aux=True)(state.params)
-    (_, metrics), gradients = average(cfg.mesh, differentiated)
+    (_, metrics), gradients = mean_gradient(
+        cfg, loss, state.params, (image, batch["label"], weight), k_dropout
+    )
     steps, optimizer = _transform(cfg.optimizer).update(gradients, state.optimizer, state.params)
     rate = learning_rate(cfg, epoch)
     params = jax.tree.map(lambda p, s: p - rate * s, state.params, steps)

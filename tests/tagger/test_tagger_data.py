@@ -83,6 +83,15 @@ def test_jets_of_one_collision_and_label_stay_together(folder):
     assert all(len(part) >= 5 for part in parts)
 
 
+def test_turned_divisions_test_every_event_once(folder):
+    tested = [
+        WORKLOAD.sources(config(folder, fractions=(0.5, 0.25, 0.25), rotate=turn)).test
+        for turn in (0.0, 0.25, 0.5, 0.75)
+    ]
+    found = np.concatenate([part.column("pt") for part in tested])
+    np.testing.assert_array_equal(np.sort(found), np.sort(toy_images(N)[1]["pt"]))
+
+
 def test_the_division_does_not_depend_on_the_order_of_the_files():
     columns = toy_images(N)[1]
     empty = SparseImages(np.zeros(N + 1, np.int64), np.zeros(0, np.uint32), np.zeros(0, np.float32))
