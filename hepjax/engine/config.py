@@ -33,6 +33,9 @@ class TrainConfig:
     seed: int = 0
     batch_size: int = 128
     """Events per update over all devices together."""
+    accumulate: int = 1
+    """Parts, one after the other, into which a device cuts its events of an update: less memory and
+    the same gradient, but for batch norm, whose statistics are those of a part."""
     epochs: int = 25
     steps: int = 0
     """Stop after so many updates; 0 means after ``epochs``."""
@@ -48,7 +51,7 @@ class TrainConfig:
     """Run directory whose best epoch a new run begins with, the optimizer included."""
 
     def __post_init__(self) -> None:
-        for key in ("batch_size", "epochs", "record_every", "max_skipped"):
+        for key in ("batch_size", "accumulate", "epochs", "record_every", "max_skipped"):
             require(getattr(self, key) >= 1, f"train.{key}", "at least 1", getattr(self, key))
         require(self.steps >= 0, "train.steps", "0 or more", self.steps)
         require(0 <= self.seed < 2**31, "train.seed", "0 to 2147483647", self.seed)

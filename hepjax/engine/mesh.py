@@ -23,7 +23,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from hepjax.engine.config import MeshConfig, require
@@ -49,8 +49,8 @@ def request_devices(count: int) -> None:
             jax.config.update("jax_num_cpu_devices", count)
 
 
-def make_mesh(cfg: MeshConfig, batch_size: int) -> Mesh:
-    """The mesh of a configuration.
+def make_mesh(cfg: MeshConfig, batch_size: int, parts: int = 1) -> Mesh:
+    """The mesh of a configuration; a device takes its share of a batch in so many ``parts``.
 
     Raises:
       InputError: more devices wanted than there are, or sizes that do not divide.
@@ -74,12 +74,22 @@ def make_mesh(cfg: MeshConfig, batch_size: int) -> Mesh:
         batch_size % sharing == 0,
         "train.batch_size", f"a multiple of the {sharing} devices that share a batch", batch_size,
     )  # fmt: skip
+    share = batch_size // sharing
+    require(
+        share % parts == 0,
+        "train.accumulate", f"a divisor of the {share} events of a device in an update", parts,
+    )  # fmt: skip
     return Mesh(grid, (DATA, second), axis_types=(AxisType.Auto,) * 2)
+
+
+def event_axes(mesh: Mesh | AbstractMesh) -> str | tuple[str, str]:
+    """Axes of the mesh over which events are spread: data, and shard if there is one."""
+    return (DATA, SHARD) if SHARD in mesh.axis_names else DATA
 
 
 def over_data(mesh: Mesh) -> NamedSharding:
     """Leading axis (events) spread over the data axis, and over the shard axis if there is one."""
-    return NamedSharding(mesh, P((DATA, SHARD) if SHARD in mesh.axis_names else DATA))
+    return NamedSharding(mesh, P(event_axes(mesh)))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -126,9 +136,7 @@ def spread_events(cfg: MeshConfig, x: jax.Array) -> jax.Array:
     mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty or cfg.program == "explicit":
         return x
-    return jax.lax.with_sharding_constraint(
-        x, P((DATA, SHARD) if SHARD in mesh.axis_names else DATA)
-    )
+    return jax.lax.with_sharding_constraint(x, P(event_axes(mesh)))
 
 
 def average(cfg: MeshConfig, tree: Any) -> Any:

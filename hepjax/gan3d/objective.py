@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from hepjax.engine.mesh import average, norm_axis, split_events, spread_events
+from hepjax.engine.gradient import mean_gradient
+from hepjax.engine.mesh import norm_axis, split_events, spread_events
 from hepjax.gan3d.config import Gan3DConfig, OptimizerConfig
 from hepjax.gan3d.model import GRID, Discriminator, Generator
 from hepjax.gan3d.physics import published_sampling_fraction
@@ -172,18 +173,20 @@ def train_discriminator(
     k_flip, k_drop = jax.random.split(key)
     labels = flip_labels(cfg, label, energy.shape[0], k_flip)
 
-    def loss(params: Any) -> tuple[jax.Array, tuple[Any, Metrics]]:
+    def loss(params: Any, events: Any, key: jax.Array) -> tuple[jax.Array, tuple[Any, Metrics]]:
+        shower, labels, energy, total = events
         outputs, changed = networks(cfg)[1].apply(
             {"params": params, "batch_stats": network.stats}, shower,
-            train=True, rngs={"dropout": k_drop}, mutable=["batch_stats"],
+            train=True, rngs={"dropout": key}, mutable=["batch_stats"],
         )  # fmt: skip
         terms = losses(outputs, labels, energy, total)
         means = {name: term.mean() for name, term in terms.items()}
         value = total_loss(cfg, means)
         return value, (changed["batch_stats"], means | {"loss": value})
 
-    differentiated = jax.value_and_grad(loss, has_aux=True)(network.params)
-    (_, (stats, metrics)), gradients = average(cfg.mesh, differentiated)
+    (_, (stats, metrics)), gradients = mean_gradient(
+        cfg, loss, network.params, (shower, labels, energy, total), k_drop
+    )
     return update(cfg.optimizer, network, gradients, stats, rate), metrics
 
 
@@ -200,7 +203,10 @@ def train_generator(
     inputs = latent(cfg, energy, k_latent)
     generator, discriminator = networks(cfg)
 
-    def loss(params: Any) -> tuple[jax.Array, tuple[Any, Any, Metrics]]:
+    def loss(
+        params: Any, events: Any, key: jax.Array
+    ) -> tuple[jax.Array, tuple[Any, Any, Metrics]]:
+        inputs, energy, total = events
         shower, changed = generator.apply(
             {"params": params, "batch_stats": state.generator.stats}, inputs,
             train=True, mutable=["batch_stats"],
@@ -208,7 +214,7 @@ def train_generator(
         outputs, judged = discriminator.apply(
             {"params": state.discriminator.params, "batch_stats": state.discriminator.stats},
             split_events(cfg.mesh, shower),
-            train=True, rngs={"dropout": k_drop}, mutable=["batch_stats"],
+            train=True, rngs={"dropout": key}, mutable=["batch_stats"],
         )  # fmt: skip
         terms = losses(outputs, REAL, energy, total)
         means = {name: term.mean() for name, term in terms.items()}
@@ -216,8 +222,9 @@ def train_generator(
         stats = (changed["batch_stats"], judged["batch_stats"])
         return value, (*stats, means | {"loss": value})
 
-    differentiated = jax.value_and_grad(loss, has_aux=True)(state.generator.params)
-    (_, (stats, judged, metrics)), gradients = average(cfg.mesh, differentiated)
+    (_, (stats, judged, metrics)), gradients = mean_gradient(
+        cfg, loss, state.generator.params, (inputs, energy, total), k_drop
+    )
     return State(
         update(cfg.optimizer, state.generator, gradients, stats, rate),
         replace(state.discriminator, stats=judged),

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from hepjax.engine.gradient import mean_gradient
 from hepjax.engine.mesh import average, split_events
 from hepjax.mlpf.config import MLPFConfig, OptimizerConfig
 from hepjax.mlpf.heads import Outputs
@@ -122,15 +123,22 @@ def loss_sums(
 
     The denominator is the number of elements that count; as published, that of all slots.
     """
-    target = truth(batch["ygen"])
-    of_class, of_others = sample_weights(cfg, target, batch["elements"])
+    terms, weights = losses(cfg, outputs, truth(batch["ygen"])), loss_weights(cfg, batch, events)
+    return {name: ((w * terms[name]).sum(), count) for name, (w, count) in weights.items()}
+
+
+def loss_weights(
+    cfg: MLPFConfig, batch: Batch, events: jax.Array
+) -> dict[str, tuple[jax.Array, jax.Array]]:
+    """Weights (n, i) of the elements in each term, and the denominator of its mean."""
+    of_class, of_others = sample_weights(cfg, truth(batch["ygen"]), batch["elements"])
     slots = jnp.ones_like(of_class)
-    sums = {}
-    for name, term in losses(cfg, outputs, target).items():
+    weights = {}
+    for name in TARGETS:
         weight = (of_class if name == "class" else of_others) * events[:, None]
         count = slots * events[:, None] if cfg.model.published_slips else weight
-        sums[name] = ((weight * term).sum(), count.sum())
-    return sums
+        weights[name] = (weight, count.sum())
+    return weights
 
 
 def total_loss(cfg: MLPFConfig, means: dict[str, Any]) -> Any:
@@ -156,20 +164,21 @@ def train_step(
     cfg: MLPFConfig, state: State, batch: Batch, key: jax.Array, epoch: jax.Array
 ) -> tuple[State, Metrics]:
     """One update by Adam. ``epoch`` plays no part: the rate falls with the number of updates."""
-    everyone = jnp.ones(batch["X"].shape[0])
+    everyone = jnp.ones(len(batch["X"]))
+    # Over the elements of all events: a device or part with few of them counts less than another.
+    counts = {
+        name: jnp.maximum(average(cfg.mesh, count), 1e-6) / cfg.train.accumulate
+        for name, (_, count) in loss_weights(cfg, batch, everyone).items()
+    }
 
-    def loss(params: Any) -> tuple[jax.Array, Metrics]:
-        outputs = apply(cfg, params, state.codebooks, batch, key)
-        sums = loss_sums(cfg, outputs, batch, everyone)
-        # Over the elements of all events: a device with few of them counts less than another.
-        means = {
-            name: value / jnp.maximum(average(cfg.mesh, count), 1e-6)
-            for name, (value, count) in sums.items()
-        }
+    def loss(params: Any, events: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
+        outputs = apply(cfg, params, state.codebooks, events, key)
+        sums = loss_sums(cfg, outputs, events, jnp.ones(len(events["X"])))
+        means = {name: value / counts[name] for name, (value, _) in sums.items()}
         return total_loss(cfg, means), means
 
-    differentiated = jax.value_and_grad(loss, has_aux=True)(state.params)
-    (value, means), gradients = average(cfg.mesh, differentiated)
+    events = {name: batch[name] for name in ("X", "ygen", "elements")}
+    (value, means), gradients = mean_gradient(cfg, loss, state.params, events, key)
     rate = learning_rate(cfg, state.optimizer.count)
     steps, optimizer = _adam(cfg.optimizer).update(gradients, state.optimizer)
     params = jax.tree.map(lambda p, s: p - rate * s, state.params, steps)
