@@ -139,7 +139,7 @@ def train(
       TrainingError: non-finite updates or a failure that the workload sees; the checkpoints stay.
       InputError: data, devices or disk do not allow it.
     """
-    mesh = make_mesh(cfg.mesh, cfg.train.batch_size)
+    mesh = make_mesh(cfg.mesh, cfg.train.batch_size, cfg.train.accumulate)
     sources = workload.sources(cfg)
     size = cfg.train.batch_size
     steps_per_epoch = batches.per_epoch(sources.train, size)
