@@ -65,7 +65,10 @@ def guarded_step(
     step = _on_each_device if cfg.mesh.program == "explicit" else _on_all_events
     model, metrics = step(workload, cfg, state.model, raw, key, epoch)
     leaves = [x for x in jax.tree.leaves((model, metrics)) if jnp.issubdtype(x.dtype, jnp.floating)]
-    finite = jnp.stack([jnp.isfinite(x).all() for x in leaves]).all()
+    flags = jnp.stack([jnp.isfinite(x).all() for x in leaves]).astype(jnp.float32)
+    # A product, not all(): XLA would fuse all() into the choice of every array below, as many
+    # copies of all flags as there are arrays, and compile MLPF for a CPU six times as long.
+    finite = flags @ jnp.ones_like(flags) == flags.size
     model = jax.tree.map(lambda new, old: jnp.where(finite, new, old), model, state.model)
     skipped = jnp.where(finite, 0, state.skipped + 1)
     return TrainState(state.step + 1, skipped, model), metrics | {"skipped": skipped}
