@@ -121,8 +121,8 @@ class DataConfig:
     validation_files: tuple[str, ...] = ()
     """Validation events, if not the last part of ``files``."""
     validation_fraction: float = 0.1
-    buckets: tuple[int, ...] = (640, 1280, 1920, 2560, 3200, 3840, 4480, 5120, 5760, 6400)
-    """Lengths to which events are padded; each is compiled once."""
+    buckets: tuple[int, ...] = (256, 640, 1280, 1920, 2560, 3200, 4480, 5120, 5760, 6400)
+    """Lengths to which events are padded; each that occurs is compiled once."""
     too_long: Literal["error", "truncate"] = "error"
     """What to do with an event longer than the largest bucket; cut elements are counted."""
 
