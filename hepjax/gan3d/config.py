@@ -53,8 +53,10 @@ class ObjectiveConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """RMSprop as Keras has it, with the linear scaling rule and a warm-up that acts."""
+    """The published RMSprop, or LAMB or LARS for large batches; linear scaling, and a warm-up."""
 
+    name: Literal["rmsprop", "lamb", "lars"] = "rmsprop"
+    """RMSprop as Keras has it; LAMB and LARS as in ops/layerwise.py, with rates of their own."""
     learning_rate: float = 1e-3
     """At ``reference_batch`` events an update; larger batches scale it linearly."""
     reference_batch: int = 128
@@ -64,7 +66,9 @@ class OptimizerConfig:
     """From this epoch on the rate is multiplied by this factor, ``[[65, 0.1], [140, 0.03]]``; the
     last one reached counts. None in the fixed-angle runs, published for the variable angle."""
     decay: float = 0.9
+    """RMSprop: of the average of squared gradients."""
     epsilon: float = 1e-7
+    """RMSprop: added to its root."""
 
     def __post_init__(self) -> None:
         require(self.learning_rate > 0, "optimizer.learning_rate", "above 0", self.learning_rate)

@@ -12,6 +12,7 @@ from hepjax.engine.mesh import norm_axis, split_events, spread_events
 from hepjax.gan3d.config import Gan3DConfig, OptimizerConfig
 from hepjax.gan3d.model import GRID, Discriminator, Generator
 from hepjax.gan3d.physics import published_sampling_fraction
+from hepjax.ops.layerwise import LAYERWISE
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
@@ -22,7 +23,7 @@ ENERGY_UNIT = 100.0  # GeV; the networks see incident energies in this unit
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Network:
-    """One of the two networks: parameters, batch statistics, squared-gradient averages."""
+    """One of the two networks: parameters, batch statistics, averages of the optimizer."""
 
     params: Any
     stats: Any
@@ -48,6 +49,8 @@ def networks(cfg: Gan3DConfig) -> tuple[Generator, Discriminator]:
 
 
 def _transform(cfg: OptimizerConfig) -> optax.GradientTransformation:
+    if cfg.name in LAYERWISE:
+        return LAYERWISE[cfg.name]()
     # Keras adds epsilon after the root and starts the averages at 0.
     return optax.scale_by_rms(cfg.decay, cfg.epsilon, initial_scale=0.0, eps_in_sqrt=False)
 
@@ -82,8 +85,8 @@ def learning_rate(cfg: Gan3DConfig, epoch: jax.Array) -> jax.Array:
 def update(
     cfg: OptimizerConfig, network: Network, gradients: Any, stats: Any, rate: jax.Array
 ) -> Network:
-    """One RMSprop update at learning rate ``rate``."""
-    steps, optimizer = _transform(cfg).update(gradients, network.optimizer)
+    """One step of the optimizer at learning rate ``rate``."""
+    steps, optimizer = _transform(cfg).update(gradients, network.optimizer, network.params)
     params = jax.tree.map(lambda p, s: p - rate * s, network.params, steps)
     return Network(params, stats, optimizer)
 

@@ -41,9 +41,11 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """Adam or NovoGrad, the published halvings, warm-up and linear scaling, all of which act."""
+    """Which optimizer, the published halvings, warm-up and linear scaling, all of which act."""
 
-    name: Literal["adam", "novograd"] = "adam"
+    name: Literal["adam", "novograd", "lamb", "lars"] = "adam"
+    """Published: Adam and NovoGrad; LAMB and LARS as in ops/layerwise.py, with rates of their own.
+    """
     learning_rate: float = 5e-4
     reference_batch: int = 0
     """Events an update at which the rate holds, it grows with the batch; 0: it does not."""
@@ -54,6 +56,7 @@ class OptimizerConfig:
     halve_every: float = 10.0
     """Epochs between halvings after that; 0 means no halving at all."""
     epsilon: float = 1e-8
+    """Adam and NovoGrad: added to the root."""
 
     def __post_init__(self) -> None:
         for key in ("learning_rate", "epsilon"):

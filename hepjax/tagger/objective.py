@@ -11,6 +11,7 @@ from hepjax.engine.config import require
 from hepjax.engine.gradient import mean_gradient
 from hepjax.engine.mesh import split_events
 from hepjax.ops import densify
+from hepjax.ops.layerwise import LAYERWISE
 from hepjax.tagger.config import DataConfig, OptimizerConfig, TaggerConfig
 from hepjax.tagger.model import ResNet15, Vgg, network
 
@@ -36,6 +37,8 @@ def module(cfg: TaggerConfig) -> ResNet15 | Vgg:
 
 
 def _transform(cfg: OptimizerConfig) -> optax.GradientTransformation:
+    if cfg.name in LAYERWISE:
+        return LAYERWISE[cfg.name]()
     if cfg.name == "novograd":
         # The moments of TensorFlow Addons, which the published runs took it from.
         return optax.scale_by_novograd(b1=0.9, b2=0.999, eps=cfg.epsilon)
