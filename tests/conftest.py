@@ -7,7 +7,12 @@ from pathlib import Path
 import jax
 import pytest
 
+from hepjax.engine import host_memory
+
 jax.config.update("jax_num_cpu_devices", 8)
+
+# Commands that tests run in this process must not change how it keeps its memory.
+host_memory.keep_memory = lambda: False
 
 # Tests compile the same small programs again and again, also in the commands they start.
 _CACHE = tempfile.TemporaryDirectory(prefix="hepjax-tests-")

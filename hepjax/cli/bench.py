@@ -43,12 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prepare the events, train, and write ``<workload>_summary.json``."""
     from hepjax.bench.definition import BENCHMARKS
+    from hepjax.engine.host_memory import keep_memory
     from hepjax.engine.mesh import request_devices
     from hepjax.errors import InputError
 
     benchmark = BENCHMARKS[args.workload]
     events = benchmark.complete if args.complete else args.events or benchmark.events
     _check(args, events)
+    keep_memory()
     request_devices(args.devices)
     # As after an interrupt from the keyboard: what is half done is removed on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

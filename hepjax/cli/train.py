@@ -30,9 +30,11 @@ def run(args: argparse.Namespace) -> int:
     """Train until done or interrupted; 143 or 130 after a saved interruption."""
     from hepjax import workloads
     from hepjax.engine.config import find_config, read_settings
+    from hepjax.engine.host_memory import keep_memory
     from hepjax.engine.mesh import request_devices
     from hepjax.engine.processes import join, leaving_at_once
 
+    keep_memory()
     path = find_config(args.config)
     devices = [] if args.devices is None else [f"mesh.devices={args.devices}"]
     workload, cfg = workloads.configure(read_settings(path, args.overrides + devices))
