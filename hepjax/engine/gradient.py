@@ -34,19 +34,33 @@ def mean_gradient(
     if k == 1:
         return average(cfg.mesh, differentiate(params, events, key))
 
+    def add(total: Any, part: tuple[Any, jax.Array]) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, differentiate(params, *part)), None
+
+    parts = _cut(cfg, events), jax.random.split(key, k)
+    shapes = jax.eval_shape(differentiate, params, *jax.tree.map(lambda x: x[0], parts))
+    zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    total, _ = jax.lax.scan(add, zero, parts)
+    return average(cfg.mesh, jax.tree.map(lambda x: x / k, total))
+
+
+def over_parts(cfg: Any, function: Callable[[Any], jax.Array], events: Any) -> jax.Array:
+    """``function(events)``, (n, ...) as its arguments, in the parts and the order of the above."""
+    if cfg.train.accumulate == 1:
+        return function(events)
+    made = jnp.moveaxis(jax.lax.map(function, _cut(cfg, events)), 0, 1)
+    return made.reshape(-1, *made.shape[2:])
+
+
+def _cut(cfg: Any, events: Any) -> Any:
+    """Arrays (n, ...) as (parts, n / parts, ...), each part spread over devices as the whole."""
+    k, mesh = cfg.train.accumulate, jax.sharding.get_abstract_mesh()
+
     def cut(x: jax.Array) -> jax.Array:
         parts = jnp.moveaxis(x.reshape(-1, k, *x.shape[1:]), 1, 0)
-        mesh = jax.sharding.get_abstract_mesh()
         if mesh.empty or cfg.mesh.program == "explicit":
             return parts
         free = (P.UNCONSTRAINED,) * (x.ndim - 1)
         return jax.lax.with_sharding_constraint(parts, P(None, event_axes(mesh), *free))
 
-    def add(total: Any, part: tuple[Any, jax.Array]) -> tuple[Any, None]:
-        return jax.tree.map(jnp.add, total, differentiate(params, *part)), None
-
-    parts = jax.tree.map(cut, events), jax.random.split(key, k)
-    shapes = jax.eval_shape(differentiate, params, *jax.tree.map(lambda x: x[0], parts))
-    zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    total, _ = jax.lax.scan(add, zero, parts)
-    return average(cfg.mesh, jax.tree.map(lambda x: x / k, total))
+    return jax.tree.map(cut, events)

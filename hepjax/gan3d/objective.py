@@ -1,13 +1,14 @@
 """Losses and the published update of the 3DGAN, as pure functions of state, batch and key."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from hepjax.engine.gradient import mean_gradient
+from hepjax.engine.gradient import mean_gradient, over_parts
 from hepjax.engine.mesh import norm_axis, split_events, spread_events
 from hepjax.gan3d.config import Gan3DConfig, OptimizerConfig
 from hepjax.gan3d.model import GRID, Discriminator, Generator
@@ -245,7 +246,7 @@ def train_step(
     rate = learning_rate(cfg, epoch)
     k_energy, k_latent, k_real, k_fake, *k_rounds = jax.random.split(key, 6)
     energy, total = conditions(cfg, batch, k_energy)
-    fake = generate(cfg, state.generator, latent(cfg, energy, k_latent))
+    fake = over_parts(cfg, partial(generate, cfg, state.generator), latent(cfg, energy, k_latent))
 
     discriminator, on_real = train_discriminator(
         cfg, state.discriminator, batch["shower"], REAL, batch["energy"], batch["sum"], rate, k_real
