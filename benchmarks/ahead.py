@@ -205,9 +205,9 @@ def numbers(compiled: Any, text: str, devices: int) -> dict[str, Any]:
     kinds: dict[str, dict[str, float]] = {}
     for c in found:
         entry = kinds.setdefault(c.kind, {"count": 0, "payload_bytes": 0, "sent_bytes": 0})
-        entry["count"] += 1
-        entry["payload_bytes"] += c.payload
-        entry["sent_bytes"] += c.sent
+        entry["count"] += c.times
+        entry["payload_bytes"] += c.times * c.payload
+        entry["sent_bytes"] += c.times * c.sent
     return {
         "memory_bytes": {
             "arguments": memory.argument_size_in_bytes,

@@ -7,6 +7,7 @@ b (n-1)/n with b the size of the whole, collective-permute b (Thakur et al., IJH
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 BITS = {"pred": 8, "s4": 4, "u4": 4, "bf16": 16, "f16": 16, "f32": 32, "f64": 64} | {
@@ -25,6 +26,8 @@ _LISTED = re.compile(r"replica_groups=\{\{([\d,]*)\}")
 _COUNTED = re.compile(r"replica_groups=\[\d+,(\d+)\]")
 _NAMED = re.compile(r"replica_groups=mesh\[(.*?)\] *\{(.*?)\}")
 _AXIS = re.compile(r"'(\w+)'=(\d+)")
+_CALLED = re.compile(r"(body|calls|to_apply)=%?([\w.-]+)")
+_TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,12 @@ class Collective:
     """Bytes of the whole: of the sum, of what is gathered, of what is scattered."""
     overlapped: int | None
     """Computing instructions between its start and its end; None if it blocks."""
+    times: int = 1
+    """How often it runs: more than once in a loop."""
 
     @property
     def sent(self) -> float:
-        """Bytes that a device sends."""
+        """Bytes that a device sends each time."""
         if self.kind == "collective-permute":
             return float(self.payload)
         passes = 2 if self.kind == "all-reduce" else 1
@@ -52,12 +57,12 @@ class Collective:
 def collectives(hlo: str, devices: int) -> list[Collective]:
     """All collectives of a scheduled program over ``devices``, in the order of its text.
 
-    A collective inside a loop counts once. Those of groups of one device move nothing and are
-    left out.
+    One inside a loop runs as often as the compiler says the loop does, once if it does not say.
+    Those of groups of one device move nothing and are left out.
     """
     found, computation = [], ""
     lines = hlo.splitlines()
-    waits = _waits(lines)
+    waits, times = _waits(lines), _times(lines)
     for line in lines:
         if header := _COMPUTATION.match(line):
             computation = header["name"]
@@ -74,7 +79,11 @@ def collectives(hlo: str, devices: int) -> list[Collective]:
             kind = "reduce-scatter"  # the TPU compiler's fusion of the sum and the cut
         if group > 1:
             overlapped = waits.get(computation if not started else instruction["name"])
-            found.append(Collective(kind, instruction["name"], group, payload, overlapped))
+            found.append(
+                Collective(
+                    kind, instruction["name"], group, payload, overlapped, times(computation)
+                )
+            )
     return found
 
 
@@ -128,7 +137,25 @@ def _waits(lines: list[str]) -> dict[str, int]:
     return counts
 
 
+def _times(lines: list[str]) -> Callable[[str], int]:
+    """How often a computation runs, by its name."""
+    callers: dict[str, tuple[str, int]] = {}
+    computation = ""
+    for line in lines:
+        if header := _COMPUTATION.match(line):
+            computation = header["name"]
+        for what, name in _CALLED.findall(line):
+            trips = _TRIPS.search(line) if what == "body" else None
+            callers[name] = (computation, int(trips[1]) if trips else 1)
+
+    def times(name: str) -> int:
+        caller, trips = callers.get(name, ("", 1))
+        return trips * times(caller) if caller else trips
+
+    return times
+
+
 def overlap(found: list[Collective]) -> float:
     """Share of the bytes sent by collectives that have computation between start and end."""
-    total = sum(c.sent for c in found)
-    return sum(c.sent for c in found if c.overlapped) / total if total else 0.0
+    total = sum(c.times * c.sent for c in found)
+    return sum(c.times * c.sent for c in found if c.overlapped) / total if total else 0.0

@@ -91,3 +91,22 @@ ENTRY %main () -> f32[8] {
     scattered, wrapped = collectives(text, 4)
     assert (scattered.kind, scattered.sent) == ("reduce-scatter", 16 * 4 * 3 / 4)
     assert wrapped.overlapped == 1
+
+
+def test_a_loop_counts_as_often_as_it_runs():
+    text = """
+%add (x: f32[], y: f32[]) -> f32[] {
+  ROOT %s = f32[] add(%x, %y)
+}
+%body (p: (s32[], f32[8])) -> (s32[], f32[8]) {
+  %in = f32[8]{0} all-reduce(%g), replica_groups=[1,4]<=[4], to_apply=%add
+}
+%condition (p: (s32[], f32[8])) -> pred[] {
+  ROOT %less = pred[] compare(%i, %n), direction=LT
+}
+ENTRY %main () -> f32[8] {
+  %w = (s32[], f32[8]{0}) while(%t), condition=%condition, body=%body, backend_config={"known_trip_count":{"n":"6"}}
+  ROOT %once = f32[8]{0} all-reduce(%h), replica_groups=[1,4]<=[4], to_apply=%add
+}
+"""  # noqa: E501
+    assert [(c.name, c.times) for c in collectives(text, 4)] == [("in", 6), ("once", 1)]
