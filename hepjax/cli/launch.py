@@ -9,6 +9,8 @@ import shlex
 import sys
 
 MAX_LOCAL = 64
+HEPJAX = [sys.executable, "-m", "hepjax"]
+"""The program that ``local`` runs."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +68,7 @@ def _local(args: argparse.Namespace, command: list[str]) -> int:
 
     if not 1 <= args.processes <= MAX_LOCAL:
         raise InputError(f"--processes: expected 1 to {MAX_LOCAL}, found {args.processes}")
-    whole = [sys.executable, "-m", "hepjax", *command]
+    whole = [*HEPJAX, *command]
     if args.dry_run:
         from hepjax.engine.rollcall import COORDINATOR, PROCESS, PROCESSES
 

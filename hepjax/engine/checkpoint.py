@@ -1,11 +1,14 @@
 """Checkpoints: Orbax writes and reads the arrays, this file makes them trustworthy.
 
-A checkpoint is the folder ``step_N`` with a ``manifest.json`` that holds the SHA-256 of each file,
-written last: without it a save never finished. Orbax itself restores a flipped bit in silence.
+A checkpoint is the folder ``step_N`` with a ``manifest.json`` that holds the SHA-256 of each file
+and of itself, written last: without it a save never finished. Orbax itself restores a flipped bit
+in silence.
 """
 
+import contextlib
 import hashlib
 import json
+import logging
 import re
 import shutil
 import sys
@@ -16,11 +19,14 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from hepjax.engine.processes import meet, together
-from hepjax.engine.records import write_json
+from hepjax.engine.processes import lost_another, meet, together
+from hepjax.engine.records import plain, write_json
 from hepjax.errors import InputError
 
 MANIFEST = "manifest.json"
+REFUSALS = ("no space left", "read-only file system", "permission denied", "file too large",
+            "quota exceeded")  # fmt: skip
+"""What a disk says, in messages of Orbax and tensorstore that are long."""
 
 
 class Checkpoints:
@@ -36,14 +42,21 @@ class Checkpoints:
         self._pending: Future[None] | None = None
 
     def __enter__(self) -> "Checkpoints":
+        logging.getLogger("absl").addFilter(_told_by_us)
+        if jax.process_index() == 0:  # what a killed save has left
+            for rest in self.folder.glob("step_*.orbax-checkpoint-tmp*"):
+                shutil.rmtree(rest, ignore_errors=True)
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if lost_another(error):
+            return  # a save under way waits for the process that is gone
         try:
             self.wait()
         finally:
             self._thread.shutdown()
-            self._orbax.close()
+            with contextlib.suppress(OSError, ValueError):  # a failed save, which wait() has told
+                self._orbax.close()
 
     def save(self, step: int, state: Any, about: dict[str, Any]) -> None:
         """Start saving ``state``; ``about`` (epoch, score) goes into the manifest.
@@ -53,10 +66,10 @@ class Checkpoints:
         """
         self.wait()
         path = self.folder / f"step_{step}"
-        if path.exists() and jax.process_index() == 0:
-            shutil.rmtree(path)  # of a run that died before it wrote the manifest
-        meet(f"before saving step {step}")
         try:
+            if path.exists() and jax.process_index() == 0:
+                shutil.rmtree(path)  # of a run that died before it wrote the manifest
+            meet(f"before saving step {step}")
             self.folder.mkdir(parents=True, exist_ok=True)
             self._orbax.save(path.resolve(), state)
         except (OSError, ValueError) as error:
@@ -78,7 +91,8 @@ class Checkpoints:
         try:
             self._orbax.wait_until_finished()
             if jax.process_index() == 0:
-                write_json(path / MANIFEST, {"step": step, **about, "sha256": _digests(path)})
+                manifest = plain({"step": step, **about, "sha256": _digests(path)})
+                write_json(path / MANIFEST, manifest | {"checksum": _checksum(manifest)})
                 self._prune()
         except Exception as error:
             # Orbax and tensorstore report a full disk as several kinds of exception.
@@ -90,14 +104,14 @@ class Checkpoints:
     def _refused(self, step: int, error: Exception) -> InputError:
         kept = [s for s in complete_steps(self.folder) if s != step]
         last = f"the last good checkpoint is step {kept[-1]}" if kept else "there is none before it"
-        reason = "no space left" if "space left" in str(error) else str(error)[:200]
+        reason = next((r for r in REFUSALS if r.lower() in str(error).lower()), str(error)[:200])
         path = self.folder / f"step_{step}"
         return InputError(f"{path}: expected to write a checkpoint, found: {reason}; {last}")
 
     def _prune(self) -> None:
         """Keep the last ``keep`` epoch checkpoints and the newest two of any kind."""
         steps = complete_steps(self.folder)
-        epochs = [s for s in steps if read_manifest(self.folder, s).get("score") is not None]
+        epochs = [s for s in steps if _score(self.folder, s) is not None]
         for step in set(steps) - set(steps[-2:]) - set(epochs[-self.keep :]):
             # Without its manifest a half-removed checkpoint counts as never finished.
             (self.folder / f"step_{step}" / MANIFEST).unlink()
@@ -108,6 +122,12 @@ def complete_steps(folder: Path) -> list[int]:
     """The steps that were saved to the end, ascending; their files are not verified here."""
     found = (re.fullmatch(r"step_(\d+)", p.parent.name) for p in folder.glob(f"step_*/{MANIFEST}"))
     return sorted(int(m[1]) for m in found if m)
+
+
+def _unfinished(folder: Path) -> list[Path]:
+    """Checkpoints without a manifest."""
+    found = (p for p in folder.glob("step_*") if re.fullmatch(r"step_\d+", p.name))
+    return sorted(p for p in found if not (p / MANIFEST).exists())
 
 
 def read_manifest(folder: Path, step: int) -> dict[str, Any]:
@@ -125,7 +145,22 @@ def read_manifest(folder: Path, step: int) -> dict[str, Any]:
         ) from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("sha256"), dict):
         raise InputError(f"{path}: expected the manifest of a checkpoint, found other JSON")
+    checksum = manifest.pop("checksum", None)  # absent in those of before 2026-11-21
+    if checksum not in (None, _checksum(manifest)):
+        raise InputError(f"{path}: expected the manifest that was written, found it damaged")
     return manifest
+
+
+def _checksum(manifest: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+
+
+def _score(folder: Path, step: int) -> float | None:
+    """The score of a checkpoint; None without one, or when restoring would say what is wrong."""
+    try:
+        return read_manifest(folder, step).get("score")
+    except InputError:
+        return None
 
 
 def best_first(folder: Path) -> list[int]:
@@ -133,12 +168,7 @@ def best_first(folder: Path) -> list[int]:
 
     The score is kept for the last epochs only, so this is the published choice of the best epoch.
     """
-    scores = {}
-    for step in complete_steps(folder):
-        try:
-            scores[step] = read_manifest(folder, step).get("score")
-        except InputError:
-            scores[step] = None  # restoring it will say what is wrong
+    scores = {step: _score(folder, step) for step in complete_steps(folder)}
     return sorted(scores, key=lambda s: (scores[s] is None, scores[s] or 0.0, -s))
 
 
@@ -150,7 +180,10 @@ def verify(folder: Path, step: int) -> dict[str, Any]:
     """
     manifest = read_manifest(folder, step)
     path = folder / f"step_{step}"
-    found = _digests(path)
+    try:
+        found = _digests(path)
+    except OSError as error:
+        raise InputError(f"{path}: expected to read it, found: {error.strerror}") from None
     for name in sorted(found.keys() | manifest["sha256"].keys()):
         if found.get(name) != manifest["sha256"].get(name):
             state = "missing" if name not in found else "damaged"
@@ -165,6 +198,11 @@ def _digests(path: Path) -> dict[str, str]:
     return {str(p.relative_to(path)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
+def _told_by_us(record: logging.LogRecord) -> bool:
+    """Drop the tracebacks that Orbax logs of a failed save: ``wait`` raises the reason."""
+    return record.levelno < logging.ERROR or "orbax" not in record.pathname
+
+
 def restore(folder: Path, step: int, abstract: Any) -> Any:
     """The verified state of ``step`` on the shardings of ``abstract`` (any mesh).
 
@@ -177,7 +215,7 @@ def restore(folder: Path, step: int, abstract: Any) -> Any:
     try:
         with ocp.StandardCheckpointer() as orbax:
             return orbax.restore((folder / f"step_{step}").resolve(), abstract)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{folder / f'step_{step}'}: expected the state of this configuration, found another: "
             f"{str(error)[:200]}"
@@ -193,6 +231,11 @@ def restore_first(folder: Path, steps: list[int], abstract: Any) -> tuple[int, A
       InputError: there are, and none can be used.
     """
     last_error = None
+    for unfinished in _unfinished(folder) if jax.process_index() == 0 else ():
+        print(
+            f"hepjax: warning: {unfinished}: expected a {MANIFEST}, found none: its save did not "
+            "finish, or it is lost; this checkpoint is not used", file=sys.stderr,
+        )  # fmt: skip
     for step in steps:
         try:
             return step, restore(folder, step, abstract)

@@ -13,10 +13,12 @@ from typing import IO
 from hepjax.engine.rollcall import COORDINATOR, PROCESS, PROCESSES
 
 GRACE_SECONDS = 30.0
-"""From SIGTERM to SIGKILL when all are asked to end: time for a checkpoint."""
+"""From SIGTERM to SIGKILL when all are asked to end, or one was: time for a checkpoint."""
 FAILURE_SECONDS = 3.0
 """The same when one has failed: the others can only wait for it."""
 POLL_SECONDS = 0.1
+SAVED = 128 + signal.SIGTERM
+"""Exit code of a process that was asked to end, by its launcher or another's, and has saved."""
 RESTART_AFTER = (134, 137, -signal.SIGABRT, -signal.SIGKILL)
 """Exit codes of processes that died of a fault, theirs or another's; jax aborts survivors."""
 
@@ -67,7 +69,8 @@ def _watch(children: list[subprocess.Popen[bytes]], asked: list[int]) -> int:
     while None in (codes := [child.poll() for child in children]):
         code = code or next((c for c in codes if c), 0)
         if (code or asked) and deadline == float("inf"):
-            deadline = time.monotonic() + (FAILURE_SECONDS if code else GRACE_SECONDS)
+            failed = code not in (0, SAVED)
+            deadline = time.monotonic() + (FAILURE_SECONDS if failed else GRACE_SECONDS)
             for child in children:
                 _kill(child, signal.SIGTERM)
         if time.monotonic() > deadline:
@@ -75,6 +78,8 @@ def _watch(children: list[subprocess.Popen[bytes]], asked: list[int]) -> int:
                 _kill(child, signal.SIGKILL)
         time.sleep(POLL_SECONDS)
     code = code or next((c for c in codes if c), 0)
+    if code == SAVED and asked:
+        return 128 + asked[0]  # the others were told by SIGTERM, whichever it was here
     return 128 - code if code < 0 else code
 
 

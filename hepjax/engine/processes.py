@@ -23,6 +23,14 @@ from hepjax.errors import HepjaxError, InputError, MissingExtraError
 JOIN_SECONDS, HEARTBEAT_SECONDS = "HEPJAX_JOIN_SECONDS", "HEPJAX_HEARTBEAT_SECONDS"
 """Environment variables: how long to wait for the others at the start, by default 300; and without
 a sign of life from one of them before all abort with code 134, by default 60."""
+LOST_CODE = 134
+"""Exit code of a process that has lost another one, that of an abort (128 + SIGABRT)."""
+SIGNS_OF_LOSS = re.compile(
+    r"Gloo|NCCL|coordination ?service|barrier|heartbeat|by peer|UNAVAILABLE|DEADLINE_EXCEEDED",
+    re.IGNORECASE,
+)
+"""What collectives, the coordination service of jax, and Orbax say when a process does not answer;
+they raise it as several kinds of exception."""
 CLUSTERS = ("auto", "none", "slurm", "mpi", "tpu")
 
 
@@ -185,20 +193,37 @@ def interruption(received: list[int]) -> Callable[[int], int | None]:
     return asked
 
 
+def lost_another(error: BaseException | None) -> str:
+    """The line of ``error`` or of its causes that says another process is gone; else empty."""
+    while error is not None:
+        for line in str(error).splitlines():
+            if SIGNS_OF_LOSS.search(line):
+                return line
+        error = error.__cause__ or error.__context__
+    return ""
+
+
 @contextmanager
 def leaving_at_once() -> Iterator[None]:
     """End this process of a group at its first error: the others notice and nobody waits.
 
-    Otherwise jax would wait minutes at exit for processes that wait in a collective.
+    Otherwise jax would wait minutes at exit for processes that wait in a collective. The code is
+    that of the error, or 134 when it only says that another process is gone, which is as jax
+    itself ends a process whose group is broken.
     """
     try:
         yield
     except Exception as error:
         if not jax.distributed.is_initialized():
             raise
+        lost = lost_another(error)
         code = error.exit_code if isinstance(error, HepjaxError) else 1
-        if code == 1:
+        if lost:
+            code = LOST_CODE
+        elif code == 1:
             traceback.print_exc()
         text = " ".join(str(error).split())
+        if lost:
+            text = f"another process is gone ({lost}); the same command resumes"
         print(f"hepjax: error: process {jax.process_index()}: {text}", file=sys.stderr, flush=True)
         os._exit(code)

@@ -7,17 +7,25 @@ not saved; ``read`` hides both.
 import json
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hepjax.errors import InputError
+
 
 def append(path: Path, record: dict[str, Any]) -> None:
-    """Append one record; a torn last line is closed first."""
-    with path.open("ab+") as file:
+    """Append one record; a torn last line is closed first.
+
+    Raises:
+      InputError: the disk refused it.
+    """
+    with _refusals_named(path), path.open("ab+") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(size - 1, 0))
         torn = size > 0 and file.read(1) != b"\n"
-        file.write((b"\n" if torn else b"") + json.dumps(_plain(record)).encode() + b"\n")
+        file.write((b"\n" if torn else b"") + json.dumps(plain(record)).encode() + b"\n")
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -37,16 +45,42 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON under a temporary name, then rename."""
+    """``write_text`` of JSON."""
+    write_text(path, json.dumps(plain(content), indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file under a temporary name, then rename.
+
+    Raises:
+      InputError: the disk refused it.
+    """
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(_plain(content), indent=2) + "\n")
-    os.replace(temporary, path)
+    with _refusals_named(path):
+        try:
+            temporary.write_text(text)
+            os.replace(temporary, path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
-def _plain(value: Any) -> Any:
+@contextmanager
+def _refusals_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(
+            f"{path}: expected to write, found: {reason}; finished checkpoints are kept, and the "
+            "same command resumes"
+        ) from None
+
+
+def plain(value: Any) -> Any:
     """JSON has no NaN: write null, so that any reader can read the line."""
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
+        return {k: plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

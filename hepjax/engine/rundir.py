@@ -12,7 +12,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import yaml
 
 import hepjax
 from hepjax.engine.config import RESUMABLE, flatten
-from hepjax.engine.records import write_json
+from hepjax.engine.records import write_json, write_text
 from hepjax.errors import InputError
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "h5py")
@@ -66,9 +66,7 @@ def open_for_training(run: Path, settings: dict[str, Any]) -> None:
                 )
     elif run.exists() and (not run.is_dir() or any(p.name != "lock" for p in run.iterdir())):
         raise InputError(f"{run}: expected a run directory or none, found other files in it")
-    temporary = path.with_name("config.yaml.tmp")
-    temporary.write_text(yaml.safe_dump(settings, sort_keys=False))
-    os.replace(temporary, path)
+    write_text(path, yaml.safe_dump(settings, sort_keys=False))
 
 
 @contextmanager
@@ -123,23 +121,28 @@ def _revision() -> str | None:
 
 
 class Goodput:
-    """Time that led to a checkpoint over all time spent, kept in ``hepjax.json``."""
+    """Time of updates that a checkpoint holds over all time spent, kept in ``hepjax.json``.
 
-    def __init__(self, run: Path, about: dict[str, Any]) -> None:
+    Restoring, compiling and updates that a fault took away count as spent for nothing.
+    """
+
+    def __init__(self, run: Path, about: dict[str, Any], began: float) -> None:
+        """``began``: start of this session, by ``time.monotonic``."""
         self.path = run / "hepjax.json"
         self.about = about
-        try:
+        self.seconds, self.productive, self.sessions = 0.0, 0.0, 1
+        # Damaged or of another version: begin to count again.
+        with suppress(OSError, ValueError, KeyError, TypeError):
             before = json.loads(self.path.read_text())["goodput"]
-        except (OSError, ValueError, KeyError):
-            before = {"seconds": 0.0, "productive_seconds": 0.0, "sessions": 0}
-        self.seconds = before["seconds"]
-        self.productive = before["productive_seconds"]
-        self.sessions = before["sessions"] + 1
-        self.began = time.monotonic()
+            self.seconds, self.productive, self.sessions = (
+                float(before["seconds"]), float(before["productive_seconds"]),
+                int(before["sessions"]) + 1,
+            )  # fmt: skip
+        self.began = began
         self.unsaved = 0.0
 
     def worked(self, seconds: float, *, saved: bool) -> None:
-        """Add time spent on updates; it counts once a checkpoint holds them. Write the file."""
+        """Add seconds spent on updates; they count once a checkpoint holds them. Write the file."""
         self.unsaved += seconds
         if saved:
             self.productive, self.unsaved = self.productive + self.unsaved, 0.0

@@ -142,6 +142,7 @@ def train(
       TrainingError: non-finite updates or a failure that the workload sees; the checkpoints stay.
       InputError: data, devices or disk do not allow it.
     """
+    entered = time.monotonic()
     mesh = make_mesh(cfg.mesh, cfg.train.batch_size, cfg.train.accumulate)
     sources = workload.sources(cfg)
     size = cfg.train.batch_size
@@ -164,12 +165,16 @@ def train(
         update = compiled_step(workload, cfg, steps_per_epoch, shardings, mesh, take)
         validate = _validator(workload, cfg, sources.validation, shardings.model, mesh)
         stream = batches.training_batches(source, cfg.input, size, cfg.train.seed, start, total)
-        goodput, began = Goodput(run, provenance()) if first else None, time.monotonic()
+        goodput = Goodput(run, provenance(), entered) if first else None
+        began, compiling = time.monotonic(), 0.0
         quiet = quiet or not first
         with progress("train", total * size, "events", quiet=quiet, start=start * size) as advance:
             for step in range(start + 1, total + 1):
                 batch = batches.to_mesh(next(stream), over_data(mesh))
+                called = time.monotonic()
                 state, metrics = update(state, batch, arrays)
+                if step == start + 1:
+                    compiling = time.monotonic() - called  # a call returns at once afterwards
                 recent.append(metrics)
                 if len(recent) > STEPS_IN_FLIGHT:
                     # Not the newest: the device stays busy, and no queue of batches builds up.
@@ -194,7 +199,8 @@ def train(
                 if save:
                     checkpoints.save(step, state, about)
                 if goodput is not None:
-                    goodput.worked(seconds, saved=save)
+                    goodput.worked(seconds - compiling, saved=save)
+                    compiling = 0.0
                 advance(len(recent) * size, _note(means))
                 recent, began = [], time.monotonic()
                 if signal is not None:
