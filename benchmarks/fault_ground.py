@@ -37,7 +37,7 @@ HEARTBEAT = 10
 """Seconds without a sign of life after which a process is dead to the others."""
 SLACK = 15
 """Seconds that a busy machine may add to that."""
-PATIENCE = 180
+PATIENCE = 600
 """Seconds after which a process hangs."""
 
 

@@ -67,9 +67,9 @@ def main() -> int:
         ground = Ground(Path(folder), random.Random(args.seed))
         for name in args.faults.split(","):
             tallies.append(campaign(ground, name, args.rounds or FAULTS[name][1]))
+            if args.json:
+                args.json.write_text(json.dumps([asdict(tally) for tally in tallies], indent=1))
     print("\n".join(table(tallies)))
-    if args.json:
-        args.json.write_text(json.dumps([asdict(tally) for tally in tallies], indent=1))
     return int(any(tally.failed or tally.count(equal=False) for tally in tallies))
 
 

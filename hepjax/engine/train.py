@@ -19,6 +19,7 @@ from hepjax.engine import input as batches
 from hepjax.engine import records, resident
 from hepjax.engine.checkpoint import Checkpoints, best_first, complete_steps, restore_first
 from hepjax.engine.mesh import DATA, make_mesh, over_data, replicated, state_shardings
+from hepjax.engine.mesh_checks import require_equal_shares, require_fit
 from hepjax.engine.rundir import Goodput, provenance
 from hepjax.engine.workload import Batch, Metrics, State, Workload
 from hepjax.errors import InputError, TrainingError
@@ -144,6 +145,7 @@ def train(
     """
     entered = time.monotonic()
     mesh = make_mesh(cfg.mesh, cfg.train.batch_size, cfg.train.accumulate)
+    require_equal_shares([device.process_index for device in mesh.devices.flat])
     sources = workload.sources(cfg)
     size = cfg.train.batch_size
     steps_per_epoch = batches.per_epoch(sources.train, size)
@@ -215,6 +217,7 @@ def _begin_or_restore(
     begin = partial(init_state, workload, cfg)
     abstract = jax.eval_shape(begin)
     shardings = state_shardings(cfg.mesh, mesh, abstract)
+    require_fit(cfg.mesh, mesh, abstract, shardings)
     placed = jax.tree.map(
         lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), abstract, shardings
     )
