@@ -1,15 +1,21 @@
 """Damage to a checkpoint is seen, named, and survived."""
 
+import contextlib
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hepjax.engine.checkpoint import (
     MANIFEST,
     Checkpoints,
     best_first,
     complete_steps,
+    read_manifest,
     restore_first,
     verify,
 )
@@ -81,6 +87,64 @@ def test_a_save_without_manifest_never_finished(folder):
     with Checkpoints(folder, keep=5) as checkpoints:
         checkpoints.save(2, {"w": jnp.zeros(64)}, {"epoch": 2, "score": 0.1})
     assert complete_steps(folder) == [1, 2]
+
+
+def test_a_lost_manifest_is_told(folder, capsys):
+    (folder / "step_2" / MANIFEST).unlink()
+    assert newest(folder)[0] == 1
+    assert f"{folder / 'step_2'}: expected a {MANIFEST}, found none" in capsys.readouterr().err
+
+
+@given(data=st.data())
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_a_manifest_with_a_flipped_bit_is_refused_or_says_the_same(folder, data):
+    path = folder / "step_2" / MANIFEST
+    good = path.read_bytes()
+    before = read_manifest(folder, 2)
+    bit = data.draw(st.integers(0, 8 * len(good) - 1))
+    damaged = bytearray(good)
+    damaged[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(damaged)
+    with contextlib.suppress(InputError):
+        # What is read is what was written: the bit was in white space or the name of the checksum.
+        assert before.items() <= read_manifest(folder, 2).items()
+    path.write_bytes(good)
+
+
+def test_a_manifest_of_before_checksums_is_read(folder):
+    path = folder / "step_2" / MANIFEST
+    old = json.loads(path.read_text())
+    del old["checksum"]
+    path.write_text(json.dumps(old))
+    assert newest(folder)[0] == 2
+
+
+def test_a_damaged_old_manifest_stops_no_save(folder):
+    (folder / "step_1" / MANIFEST).write_text("{}")
+    with Checkpoints(folder, keep=5) as checkpoints:
+        checkpoints.save(3, {"w": jnp.zeros(64)}, {"epoch": 3, "score": 0.1})
+    assert complete_steps(folder)[-1] == 3
+
+
+def test_what_a_killed_save_left_is_removed(folder):
+    rest = folder / "step_3.orbax-checkpoint-tmp"
+    rest.mkdir()
+    (rest / "array").write_text("half")
+    with Checkpoints(folder, keep=5):
+        pass
+    assert [p.name for p in sorted(folder.iterdir())] == ["step_1", "step_2"]
+
+
+def test_a_refused_save_is_one_line_and_keeps_the_others(folder, caplog):
+    (folder / "step_3").write_text("a file where the folder should be")
+    with Checkpoints(folder, keep=5) as checkpoints:
+        refused = r"step_3: expected .*, found: .*; the last good checkpoint is step 2"
+        with pytest.raises(InputError, match=refused):
+            checkpoints.save(3, {"w": jnp.zeros(64)}, {"epoch": 3, "score": 0.1})
+    assert newest(folder)[0] == 2
+    assert not caplog.records
 
 
 def test_no_checkpoint_at_all(tmp_path):

@@ -50,5 +50,5 @@ def test_processes_have_equal_shares(monkeypatch):
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     require_equal_shares([0, 0, 1, 1])
     for uneven in ([0, 0, 1], [0, 0], [1]):
-        with pytest.raises(InputError, match="^mesh.devices: expected as many devices of each"):
+        with pytest.raises(InputError, match=r"^mesh.devices: expected as many devices of each"):
             require_equal_shares(uneven)

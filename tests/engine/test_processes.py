@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -14,11 +15,12 @@ import pytest
 from test_train import final_state
 from toy import Toy, ToyConfig
 
+from hepjax.cli import main
 from hepjax.engine import records
 from hepjax.engine.checkpoint import complete_steps
 from hepjax.engine.config import MeshConfig
 from hepjax.engine.launcher import run_group
-from hepjax.engine.processes import Group, find_group
+from hepjax.engine.processes import Group, find_group, lost_another
 from hepjax.engine.rollcall import call_roll
 from hepjax.engine.train import train
 from hepjax.errors import InputError
@@ -154,6 +156,78 @@ def test_two_processes_train_what_one_does(tmp_path):
         np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-7)
     steps = [r["step"] for r in records.read(tmp_path / "two" / "metrics.jsonl")]
     assert steps == sorted(steps)
+
+
+@pytest.mark.slow
+def test_two_tasks_of_a_slurm_step_find_each_other(tmp_path):
+    """What srun sets, set by hand: no launcher, the node is this machine."""
+    job = 10_000 * 4096 + free_port() - 61440  # the port is a function of the job
+    command = [sys.executable, str(Path(__file__).with_name("toy.py")), str(tmp_path / "run"), "0"]
+    foreign = ("XLA_FLAGS", "JAX_NUM_CPU", "HEPJAX_")
+    around = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
+    tasks = [
+        subprocess.Popen(command, env=around | {
+            "JAX_PLATFORMS": "cpu", "HEPJAX_JOIN_SECONDS": "200",
+            "SLURM_JOB_ID": str(job), "SLURM_NTASKS": "2", "SLURM_PROCID": str(task),
+            "SLURM_LOCALID": str(task), "SLURM_NTASKS_PER_NODE": "2",
+            "SLURM_STEP_NODELIST": "localhost",
+        }) for task in (0, 1)
+    ]  # fmt: skip
+    assert [task.wait(400) for task in tasks] == [0, 0]
+    rows = records.read(tmp_path / "run" / "metrics.jsonl")
+    assert [r["epoch"] for r in rows if r["event"] == "validation"] == [1.0, 2.0, 3.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"HEPJAX_PROCESS": "1", "HEPJAX_PROCESSES": "2", "HEPJAX_JOIN_SECONDS": "1"},
+         "HEPJAX_COORDINATOR: expected process 0 at 127.0.0.1:1, found: connection refused"),
+        ({"HEPJAX_PROCESS": "3", "HEPJAX_PROCESSES": "2"}, "HEPJAX_PROCESS: expected 0 to"),
+        ({"HEPJAX_PROCESSES": "2"}, "expected all three or none"),
+    ],
+)  # fmt: skip
+def test_a_group_that_cannot_be_is_one_line_and_code_2(variables, named, monkeypatch, capsys):
+    monkeypatch.setenv("HEPJAX_COORDINATOR", "127.0.0.1:1")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert main(["train", "gan3d/demo", "--quiet"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert named.lower() in line.lower()
+
+
+def test_a_lost_process_is_told_from_an_error_of_this_one():
+    gone = ValueError("UNKNOWN: Gloo AllGather failed: Connection closed by peer [127.0.0.1]:1")
+    assert "Gloo" in lost_another(gone)
+    told = InputError("step_4: expected to write a checkpoint")
+    told.__cause__ = TimeoutError("Timed out while waiting for async_write_complete barrier.")
+    assert "barrier" in lost_another(told)
+    for own in (None, InputError("step_4: found: no space left"), KeyError("weight")):
+        assert not lost_another(own)
+
+
+def test_a_saved_end_gives_the_others_their_time(tmp_path):
+    """One process is preempted and ends first; the other still writes, longer than failures get."""
+    program = (
+        "import os, signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: None)\n"
+        "first = os.environ['HEPJAX_PROCESS'] == '0'\n"
+        "if first: time.sleep(4); open(sys.argv[1], 'w').close()\n"
+        "sys.exit(143)"
+    )
+    whole = [sys.executable, "-c", program, str(tmp_path / "saved")]
+    assert run_group(whole, 2, os.environ) == 143
+    assert (tmp_path / "saved").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_launcher_ends_with_the_code_of_its_signal(number):
+    program = (
+        "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)); "
+        "time.sleep(60)"
+    )
+    timer = threading.Timer(2, os.kill, (os.getpid(), number))
+    timer.start()
+    assert run_group([sys.executable, "-c", program], 2, os.environ) == 128 + number
 
 
 def test_a_failed_command_ends_the_group_with_its_code(tmp_path):

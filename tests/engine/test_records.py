@@ -1,8 +1,14 @@
 """Records survive crashes and resumes."""
 
 import json
+import time
+from pathlib import Path
+
+import pytest
 
 from hepjax.engine import records
+from hepjax.engine.rundir import Goodput
+from hepjax.errors import InputError
 
 
 def test_append_and_read(tmp_path):
@@ -37,3 +43,32 @@ def test_json_is_written_whole(tmp_path):
     records.write_json(tmp_path / "a.json", {"x": [1.0, float("inf")]})
     assert json.loads((tmp_path / "a.json").read_text()) == {"x": [1.0, None]}
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_full_disk_is_one_line():
+    with pytest.raises(InputError, match=r"^/dev/full: expected to write, found: no space left"):
+        records.append(Path("/dev/full"), {"step": 1})
+
+
+def test_a_refused_file_leaves_nothing(tmp_path):
+    (tmp_path / "a.json").mkdir()
+    with pytest.raises(InputError, match=r"a\.json: expected to write, found: is a directory"):
+        records.write_json(tmp_path / "a.json", {})
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_goodput_counts_saved_updates_over_all_sessions(tmp_path):
+    def goodput():
+        return json.loads((tmp_path / "hepjax.json").read_text())["goodput"]
+
+    first = Goodput(tmp_path, {}, began=time.monotonic() - 10)
+    first.worked(4, saved=True)
+    first.worked(3, saved=False)  # lost with the session
+    second = Goodput(tmp_path, {}, began=time.monotonic() - 6)
+    second.worked(4, saved=True)
+    assert goodput()["sessions"] == 2
+    assert goodput()["productive_seconds"] == 8
+    assert goodput()["fraction"] == pytest.approx(0.5, abs=0.05)
+    for damage in ("", "[]", '{"goodput": 3}', '{"goodput": {"seconds": "x"}}'):
+        (tmp_path / "hepjax.json").write_text(damage)
+        assert Goodput(tmp_path, {}, time.monotonic()).sessions == 1
