@@ -1,13 +1,14 @@
 """Time and memory of MLPF against the length of an event, paired with PyTorch in one process.
 
     python benchmarks/mlpf.py --elements 1280 6400 12800 --batch 1 4 --json mlpf.json
-    python benchmarks/mlpf.py --config mlpf/sparse --what inference         the published curve
+    python benchmarks/mlpf.py --config mlpf/sparse --what inference --plot a.png   published curve
     taskset -c 1 python benchmarks/mlpf.py --clock cpu                      where others work too
 
 Events are random, full to the last slot; both sides start from the same weights and do the same
 work (benchmarks/torch_mlpf.py). Memory is what XLA plans for the compiled program: arguments,
-results and temporaries. The last column is the published inference time of the sparse model on a
-GPU (EPJC 81 (2021) 381, batch 1, read from the figure to 0.5 ms).
+results and temporaries. As in ``hepjax train``, the process keeps its memory
+(engine/host_memory.py), PyTorch's as well. The last column is the published inference time of the
+sparse model on a GPU (EPJC 81 (2021) 381, batch 1, read from the figure to 0.5 ms).
 """
 
 import argparse
@@ -25,6 +26,7 @@ import numpy as np
 import timing
 
 from hepjax.engine.config import find_config, read_settings
+from hepjax.engine.host_memory import keep_memory
 from hepjax.mlpf import objective
 from hepjax.mlpf.config import MLPFConfig
 from hepjax.workloads import configure
@@ -54,7 +56,9 @@ def main() -> None:
     parser.add_argument("--no-torch", action="store_true", help="hepjax alone")
     parser.add_argument("--clock", choices=timing.CLOCKS, default="wall")
     parser.add_argument("--json", type=Path, help="also write all samples to this file")
+    parser.add_argument("--plot", type=Path, help="also draw time and memory to this file")
     args = parser.parse_args()
+    keep_memory()
     with_torch = torch is not None and not args.no_torch
     forms = ["hepjax"] + ["torch eager"] * with_torch
     forms += ["torch compiled"] * (with_torch and args.compile)
@@ -86,6 +90,8 @@ def main() -> None:
     if args.json:
         content = {"config": args.config, "clock": args.clock, "machine": about, "rows": rows}
         timing.write_json(args.json, content)
+    if args.plot:
+        plot(args.plot, args.config, args.clock, rows)
 
 
 def settings(name: str, batch: int, precision: str) -> MLPFConfig:
@@ -183,6 +189,34 @@ def print_slopes(rows: list[dict[str, Any]]) -> None:
         if len(points) > 1:
             power = np.polyfit(*np.log(np.array(points)).T, 1)[0]
             print(f"{', '.join(map(str, name))}: time grows as elements^{power:.2f}")
+
+
+def plot(path: Path, config: str, clock: str, rows: list[dict[str, Any]]) -> None:
+    """Time of each series, with the published curve, and memory of hepjax, against elements."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, (time, memory) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for name, group in itertools.groupby(rows, key=lambda r: [r[k] for k in ("what", "precision")]):
+        points = list(group)
+        for batch, form in sorted({(r["batch"], r["form"]) for r in points}):
+            series = [r for r in points if (r["batch"], r["form"]) == (batch, form)]
+            x = [r["elements"] for r in series]
+            label = f"{form}, {' '.join(name)}, batch {batch}"
+            time.plot(x, [1e3 * r["median_s"] / batch for r in series], "o-", label=label)
+            if form == "hepjax":
+                memory.plot(x, [r["mib"] for r in series], "o-", label=label)
+    published = "published: sparse, inference, RTX 2060 Super"
+    time.plot(list(PUBLISHED_MS), list(PUBLISHED_MS.values()), "k--", label=published)
+    time.set(xscale="log", yscale="log", ylabel=f"{clock} time, ms an event", title=config)
+    memory.set(ylabel="memory of the program, MiB")
+    for axes in (time, memory):
+        axes.set_xlabel("elements in an event")
+        axes.legend(fontsize="small")
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
 
 
 if __name__ == "__main__":
