@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import statistics
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+import jax
 from fault_ground import FailedError, Ground, Round, SkipError
 from fault_rounds import FAULTS
 
@@ -60,8 +62,11 @@ def main() -> int:
     unknown = set(args.faults.split(",")) - FAULTS.keys()
     if unknown:
         parser.error(f"--faults: no {', '.join(sorted(unknown))}; there are {', '.join(FAULTS)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that mounts and hosts go
     tallies = []
     with tempfile.TemporaryDirectory(prefix="hepjax-faults-") as folder:
+        jax.config.update("jax_compilation_cache_dir", f"{folder}/cache")
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         os.environ["JAX_COMPILATION_CACHE_DIR"] = f"{folder}/cache"
         os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
         ground = Ground(Path(folder), random.Random(args.seed))

@@ -67,6 +67,8 @@ def _train(workload: "Workload", cfg: Any, directory: Path, *, quiet: bool) -> i
                 stack.enter_context(rundir.locked(directory))
                 settings = {"workload": workload.name} | to_settings(cfg)
                 rundir.open_for_training(directory, settings)
+        with processes.together():
+            rundir.require_shared(directory)
         # In a group jax takes SIGTERM as the notice that all processes see at the same step.
         alone = jax.process_count() == 1
         for number in (signal.SIGINT, signal.SIGTERM) if alone else ():

@@ -9,6 +9,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -67,6 +68,21 @@ def open_for_training(run: Path, settings: dict[str, Any]) -> None:
     elif run.exists() and (not run.is_dir() or any(p.name != "lock" for p in run.iterdir())):
         raise InputError(f"{run}: expected a run directory or none, found other files in it")
     write_text(path, yaml.safe_dump(settings, sort_keys=False))
+
+
+def require_shared(run: Path) -> None:
+    """Refuse to train with a run directory that only some processes of a group see.
+
+    Call it where another process has opened the directory before.
+
+    Raises:
+      InputError: it is not there; each process would save its own part to a disk of its own.
+    """
+    if not (run / "config.yaml").exists():
+        raise InputError(
+            f"--run: expected a folder that all processes see, found {run} of process 0 to be "
+            f"another than that of {socket.gethostname()}; take one on shared storage"
+        )
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import pytest
 from hepjax.engine.config import MeshConfig
 from hepjax.engine.mesh import make_mesh, state_shardings
 from hepjax.engine.mesh_checks import require_equal_shares, require_fit
+from hepjax.engine.rundir import require_shared
 from hepjax.errors import InputError
 
 
@@ -52,3 +53,10 @@ def test_processes_have_equal_shares(monkeypatch):
     for uneven in ([0, 0, 1], [0, 0], [1]):
         with pytest.raises(InputError, match=r"^mesh.devices: expected as many devices of each"):
             require_equal_shares(uneven)
+
+
+def test_a_run_directory_of_one_process_alone_is_refused(tmp_path):
+    with pytest.raises(InputError, match="--run: expected a folder that all processes see"):
+        require_shared(tmp_path)
+    (tmp_path / "config.yaml").write_text("workload: gan3d")
+    require_shared(tmp_path)
