@@ -80,6 +80,30 @@ def class_scores(counts: np.ndarray, label: int) -> dict[str, Any]:
     return scores
 
 
+def efficiency_at(true: np.ndarray, probability: np.ndarray, fake_rate: float) -> dict[str, float]:
+    """Largest efficiency of a cut on the probability of a class that keeps to a fake rate.
+
+    So finders are compared at the same fake rate, wherever argmax lies.
+
+    Args:
+      true: (n,) bool, elements with a true particle of the class.
+      probability: (n,) of the class.
+      fake_rate: as in ``class_scores``, class 0 counts.
+    Returns:
+      ``threshold``, the smallest probability accepted; ``efficiency`` and its binomial error. NaN
+      if no cut is that clean, or without particles.
+    """
+    order = np.argsort(-probability, kind="stable")
+    cut, good = probability[order], np.cumsum(true[order])
+    whole = np.append(cut[1:] < cut[:-1], True)  # equal probabilities are found together
+    least = (1.0 - fake_rate) * np.arange(1, len(cut) + 1)
+    clean = np.flatnonzero(whole & (good + 1e-6 >= least))  # rates are quotients, and rounded
+    last = clean[-1] if len(clean) else None
+    value, error = share(0.0 if last is None else good[last], 0 if last is None else true.sum())
+    threshold = float("nan") if last is None else float(cut[last])
+    return {"threshold": threshold, "efficiency": value, "efficiency_error": error}
+
+
 def against(
     truth: np.ndarray, found: np.ndarray, label: int, column: Particle, edges: np.ndarray
 ) -> dict[str, np.ndarray]:

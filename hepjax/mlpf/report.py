@@ -5,6 +5,8 @@
   classes        by class: numbers of ``true`` particles, and by finder ``found``, ``efficiency``,
                  ``fake_rate`` (class none counts), ``fake_rate_of_particles``, binomial ``_error``s
   thresholded    the same of MLPF with the decision rule of the paper in place of argmax
+  same_fakes     by class: ``threshold`` on its probability at which MLPF has the ``fake_rate`` of
+                 rule-based particle flow, and the ``efficiency`` there
   confusion      by finder, numbers of elements by true class and found class
   resolution     by class and quantity (metrics.py) and finder: count, mean, std, median, iqr
   multiplicity   by class and finder: mean numbers, mean and std of (reco - gen) / gen, r
@@ -46,8 +48,8 @@ class Sample:
     """(n, 7), momenta and energies filled."""
     mlpf: np.ndarray
     """(n, 7), classes by argmax."""
-    thresholded: np.ndarray
-    """(n,) classes of MLPF by the rule of the paper, ``metrics.THRESHOLDS``."""
+    probability: np.ndarray
+    """(n, 6) of each class, by MLPF."""
 
     @property
     def rows(self) -> figures.Rows:
@@ -119,16 +121,23 @@ def score(sample: Sample) -> dict[str, Any]:
     rows = sample.rows
     ids = {name: metrics.classes(table) for name, table in rows.items()}
     counts = {name: metrics.confusion(ids["truth"], ids[name]) for name in FOUND}
-    thresholded = metrics.confusion(ids["truth"], sample.thresholded.astype(np.int64))
+    by_rule = metrics.decide(sample.probability, metrics.THRESHOLDS)
+    thresholded = metrics.confusion(ids["truth"], by_rule)
     labels = list(enumerate(NAMES))[1:]
+    classes = {
+        key: {name: metrics.class_scores(counts[name], k) for name in FOUND} for k, key in labels
+    }
     return {
         "events": sample.events, "elements": len(sample.event),
         "accuracy": {name: float(np.trace(c) / max(c.sum(), 1)) for name, c in counts.items()},
-        "classes": {
-            key: {name: metrics.class_scores(counts[name], k) for name in FOUND}
+        "classes": classes,
+        "thresholded": {key: metrics.class_scores(thresholded, k) for k, key in labels},
+        "same_fakes": {
+            key: metrics.efficiency_at(
+                ids["truth"] == k, sample.probability[:, k], classes[key]["rule-based"]["fake_rate"]
+            )
             for k, key in labels
         },
-        "thresholded": {key: metrics.class_scores(thresholded, k) for k, key in labels},
         "confusion": counts,
         "resolution": {NAMES[k]: _resolutions(rows, k) for k in SHOWN},
         "multiplicity": {

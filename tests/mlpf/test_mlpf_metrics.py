@@ -24,6 +24,32 @@ def rows(labels, pt=10.0, eta=0.0, phi=0.0) -> np.ndarray:
     return table * (label != 0)[:, None]
 
 
+def test_efficiency_at_a_fake_rate():
+    true = np.array([1, 1, 0, 1, 0, 1], bool)
+    probability = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
+    found = metrics.efficiency_at(true, probability, 0.25)  # 3 of the first 4
+    assert (found["threshold"], found["efficiency"]) == (0.6, 0.75)
+    assert metrics.efficiency_at(true, probability, 1 / 3)["efficiency"] == 1
+    assert np.isnan(metrics.efficiency_at(~true, probability, 0.2)["efficiency"])
+    assert np.isnan(metrics.efficiency_at(true[:0], probability[:0], 0.2)["efficiency"])
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=1, max_size=30),
+    st.floats(0, 1),
+)
+def test_efficiency_at_a_fake_rate_is_the_best_of_all_cuts(elements, fake_rate):
+    true, probability = (np.array(column) for column in zip(*elements, strict=True))
+    best = float("nan")
+    for cut in range(6):
+        found = probability >= cut
+        if found.any() and true.any() and (found & ~true).sum() <= fake_rate * found.sum() + 1e-6:
+            best = np.nanmax([best, (found & true).sum() / true.sum()])
+    result = metrics.efficiency_at(true, probability / 5, fake_rate)
+    np.testing.assert_allclose(result["efficiency"], best)
+
+
 def test_both_fake_rates_of_a_class():
     # Four true neutral hadrons, three found; of five found one is a photon, one nothing at all.
     true = np.array([2, 2, 2, 2, 3, 0, 1])

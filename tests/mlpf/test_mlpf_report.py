@@ -38,7 +38,8 @@ def toy_sample(events: int = 12, elements: int = 200) -> Sample:
     rule[neutral[::10]] = 0
     return Sample(
         events=events, event=np.repeat(np.arange(events), elements), truth=truth,
-        rule_based=rule, mlpf=truth, thresholded=metrics.classes(truth),
+        rule_based=rule, mlpf=truth,
+        probability=np.eye(6, dtype=np.float32)[metrics.classes(truth)],
     )  # fmt: skip
 
 
@@ -78,6 +79,7 @@ def test_page_states_its_conventions_and_embeds_its_figures(report):
 
 def test_scores_have_the_rule_based_beside_mlpf(report):
     _, scores = report
+    assert scores["same_fakes"]["neutral_hadron"]["efficiency"] == 1
     neutral = scores["classes"]["neutral_hadron"]
     assert neutral["MLPF"]["efficiency"] == 1
     assert neutral["rule-based"]["efficiency"] == pytest.approx(0.9, abs=0.005)
