@@ -32,6 +32,7 @@ from tagger_loop import DenseTagger, Loop, read_ahead
 
 from hepjax.engine import resident
 from hepjax.engine.config import find_config, read_settings
+from hepjax.engine.host_memory import keep_memory
 from hepjax.formats.source import Batch
 from hepjax.tagger.config import TaggerConfig
 from hepjax.tagger.workload import WORKLOAD
@@ -77,6 +78,7 @@ def main() -> None:
     if args.jets % args.batch or args.jets < 2 * args.batch:
         parser.error("--jets: expected a multiple of --batch, at least two batches")
 
+    keep_memory()  # as hepjax train does
     about = timing.machine()
     print(about)
     rows: list[dict[str, Any]] = []
