@@ -93,13 +93,14 @@ class Checkpoints:
             if jax.process_index() == 0:
                 manifest = plain({"step": step, **about, "sha256": _digests(path)})
                 write_json(path / MANIFEST, manifest | {"checksum": _checksum(manifest)})
-                self._prune()
         except Exception as error:
             # Orbax and tensorstore report a full disk as several kinds of exception.
             if jax.process_index() == 0:
-                for unfinished in self.folder.glob(f"step_{step}*"):
+                for unfinished in (path, *self.folder.glob(f"{path.name}.orbax-checkpoint-tmp*")):
                     shutil.rmtree(unfinished, ignore_errors=True)
             raise self._refused(step, error) from error
+        if jax.process_index() == 0:
+            self._prune()
 
     def _refused(self, step: int, error: Exception) -> InputError:
         kept = [s for s in complete_steps(self.folder) if s != step]
@@ -114,8 +115,9 @@ class Checkpoints:
         epochs = [s for s in steps if _score(self.folder, s) is not None]
         for step in set(steps) - set(steps[-2:]) - set(epochs[-self.keep :]):
             # Without its manifest a half-removed checkpoint counts as never finished.
-            (self.folder / f"step_{step}" / MANIFEST).unlink()
-            shutil.rmtree(self.folder / f"step_{step}")
+            with contextlib.suppress(OSError):  # one that cannot be removed does no harm
+                (self.folder / f"step_{step}" / MANIFEST).unlink()
+                shutil.rmtree(self.folder / f"step_{step}")
 
 
 def complete_steps(folder: Path) -> list[int]:

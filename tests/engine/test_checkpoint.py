@@ -147,6 +147,22 @@ def test_a_refused_save_is_one_line_and_keeps_the_others(folder, caplog):
     assert not caplog.records
 
 
+def test_a_save_that_fails_half_way_removes_itself_alone(folder, monkeypatch):
+    """Step 20 is from before a fall back to step 1; a failed step 2 does not take it along."""
+    (folder / "step_2").rename(folder / "step_20")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hepjax.engine.checkpoint._digests", full)
+    with Checkpoints(folder, keep=5) as checkpoints:
+        checkpoints.save(2, {"w": jnp.zeros(64)}, {"epoch": 2, "score": 0.1})
+        with pytest.raises(InputError, match=r"step_2: .* no space left; the last good .* step 20"):
+            checkpoints.wait()
+    assert complete_steps(folder) == [1, 20]
+    assert not (folder / "step_2").exists()
+
+
 def test_no_checkpoint_at_all(tmp_path):
     assert newest(tmp_path) is None
 
