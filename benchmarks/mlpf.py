@@ -210,11 +210,13 @@ def plot(path: Path, config: str, clock: str, rows: list[dict[str, Any]]) -> Non
                 memory.plot(x, [r["mib"] for r in series], "o-", label=label)
     published = "published: sparse, inference, RTX 2060 Super"
     time.plot(list(PUBLISHED_MS), list(PUBLISHED_MS.values()), "k--", label=published)
-    time.set(xscale="log", yscale="log", ylabel=f"{clock} time, ms an event", title=config)
+    time.set(yscale="log", ylabel=f"{clock} time, ms an event", title=config)
+    low, high = time.get_ylim()
+    time.set_ylim(low, high * (high / low) ** 0.6)  # room for the legend
     memory.set(ylabel="memory of the program, MiB")
     for axes in (time, memory):
         axes.set_xlabel("elements in an event")
-        axes.legend(fontsize="small")
+        axes.legend(fontsize="small", loc="upper left")
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
