@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "hepjax"
 LEAVES = {"errors", "progress", "__init__"}
 WORKLOADS = {"gan3d", "mlpf", "tagger"}
-ENGINE_FOR_WORKLOADS = {"engine.workload", "engine.config", "engine.mesh"}
+ENGINE_FOR_WORKLOADS = {f"engine.{name}" for name in ("workload", "config", "mesh", "gradient")}
 MAY_IMPORT = {
     "cli": {"run", "workloads", "bench", "simulate", "formats", "engine", "report", "cli"},
     "run": {"workloads", "engine"},
