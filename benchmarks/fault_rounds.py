@@ -190,7 +190,7 @@ def _fell_back(ground: Ground, run: Path, said: str, what: str) -> Round:
 def disk_full(ground: Ground) -> Round:
     """No space left at a random moment: one line, code 2; with more space it resumes."""
     run, began = ground.new_run(), time.monotonic()
-    size = ground.random.randrange(120, 600, 4)
+    size = ground.random.randrange(120, 420, 4)
     with _tmpfs(run, f"{size}k"):
         before = _refused(ground.start(run), run)
         _mount("-o", "remount,size=64m", str(run))
