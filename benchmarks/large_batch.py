@@ -223,7 +223,8 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         axes[0, column].set_title(band)
         axes[0, column].axhline(1, color="grey", linewidth=0.8)
         axes[1, column].set_xlabel("effective batch (showers an update)")
-        axes[1, column].set_yscale("log")
+        for row in axes[:, column]:
+            row.set_yscale("log")
     axes[0, 0].set_ylabel("sampling fraction, 3DGAN / simulation")
     axes[1, 0].set_ylabel("mean relative error of the sampling fraction")
     batches = sorted({r["batch"] for r in rows})
