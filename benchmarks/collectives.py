@@ -26,6 +26,7 @@ _LISTED = re.compile(r"replica_groups=\{\{([\d,]*)\}")
 _COUNTED = re.compile(r"replica_groups=\[\d+,(\d+)\]")
 _NAMED = re.compile(r"replica_groups=mesh\[(.*?)\] *\{(.*?)\}")
 _AXIS = re.compile(r"'(\w+)'=(\d+)")
+_CHANNEL = re.compile(r"channel_id=(\d+)")
 _CALLED = re.compile(r"(body|calls|to_apply)=%?([\w.-]+)")
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 
@@ -62,7 +63,7 @@ def collectives(hlo: str, devices: int) -> list[Collective]:
     """
     found, computation = [], ""
     lines = hlo.splitlines()
-    waits, times = _waits(lines), _times(lines)
+    waits, times, carried = _waits(lines), _times(lines), _carried(lines)
     for line in lines:
         if header := _COMPUTATION.match(line):
             computation = header["name"]
@@ -73,12 +74,18 @@ def collectives(hlo: str, devices: int) -> list[Collective]:
         kind = op.removesuffix("-start")
         if kind not in KINDS:
             continue
+        beside = None
+        if channel := _CHANNEL.search(line):
+            beside = carried.get(channel[1])
+            if beside is not None and computation != beside[0]:
+                continue  # the same exchange, carried on or ended
         group = _group(line, devices)
         payload = _payload(kind, started, instruction["type"], group)
         if kind == "all-reduce" and "all-reduce-scatter" in computation:
             kind = "reduce-scatter"  # the TPU compiler's fusion of the sum and the cut
         if group > 1:
             overlapped = waits.get(computation if not started else instruction["name"])
+            overlapped = overlapped if beside is None else beside[1]
             found.append(
                 Collective(
                     kind, instruction["name"], group, payload, overlapped, times(computation)
@@ -135,6 +142,32 @@ def _waits(lines: list[str]) -> dict[str, int]:
         elif op in COMPUTE:
             computed += 1
     return counts
+
+
+def _carried(lines: list[str]) -> dict[str, tuple[str, int]]:
+    """Exchanges that the TPU compiler fuses with computation, by channel.
+
+    It starts them in one fusion, carries them on in others, each beside an operation, and ends them
+    in a last one; all hold an instruction of the same channel. Given are the computation of the
+    first and the number of those between.
+    """
+    inside: dict[str, list[str]] = {}
+    started, ended = set(), set()
+    computation = ""
+    for line in lines:
+        if header := _COMPUTATION.match(line):
+            computation = header["name"]
+        if channel := _CHANNEL.search(line):
+            inside.setdefault(channel[1], []).append(computation)
+        if '"AsyncCollectiveStart"' in line:
+            started.add(computation)
+        if '"AsyncCollectiveDone"' in line:
+            ended.add(computation)
+    carried = {}
+    for channel, computations in inside.items():
+        for first in started.intersection(computations):
+            carried[channel] = (first, len(set(computations) - started - ended))
+    return carried
 
 
 def _times(lines: list[str]) -> Callable[[str], int]:

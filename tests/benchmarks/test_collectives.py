@@ -93,6 +93,29 @@ ENTRY %main () -> f32[8] {
     assert wrapped.overlapped == 1
 
 
+def test_a_sum_carried_on_beside_computation_is_one_sum():
+    """As the compiler for TPUs writes it with ``ahead.py --overlap``."""
+    text = """
+%fused_computation.1 (p: f32[8]) -> (f32[8], u32[]) {
+  %ar.1 = f32[8]{0} all-reduce(%p), channel_id=6, replica_groups=[1,4]<=[4], to_apply=%add
+  ROOT %cc.1 = (f32[8]{0}, u32[]) custom-call(%ar.1), custom_call_target="AsyncCollectiveStart"
+}
+%async_collective_fusion.1 (p: f32[8], x: f32[8]) -> (f32[8], f32[8]) {
+  %conv = f32[8]{0} convolution(%x, %w), window={size=3}
+  %ar.2 = f32[8]{0} all-reduce(%p), channel_id=6, replica_groups=[1,4]<=[4], to_apply=%add
+}
+%fused_computation.2 (p: f32[8]) -> f32[8] {
+  %ar.3 = f32[8]{0} all-reduce(%p), channel_id=6, replica_groups=[1,4]<=[4], to_apply=%add
+  ROOT %cc.2 = f32[8]{0} custom-call(%ar.3), custom_call_target="AsyncCollectiveDone"
+}
+ENTRY %main () -> f32[8] {
+  ROOT %last = f32[8]{0} all-reduce(%h), channel_id=7, replica_groups=[1,4]<=[4], to_apply=%add
+}
+"""
+    assert [(c.name, c.overlapped) for c in collectives(text, 4)] == [("ar.1", 1), ("last", None)]
+    assert overlap(collectives(text, 4)) == 0.5
+
+
 def test_a_loop_counts_as_often_as_it_runs():
     text = """
 %add (x: f32[], y: f32[]) -> f32[] {

@@ -2,7 +2,9 @@
 
 import json
 import shlex
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,40 @@ def test_scripts_are_sound_shell(script):
     assert (LAUNCH / script).stat().st_mode & 0o100
 
 
+def slurm_job(folder, srun, restarts=0):
+    """The batch script with stand-ins for srun and scontrol, which notes that it was called."""
+    programs = {"srun": srun, "scontrol": f'echo "$@" > {folder}/requeued', "scancel": "exit 0"}
+    for name, line in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{line}\n")
+        (folder / name).chmod(0o755)
+    return subprocess.Popen(
+        [LAUNCH / "slurm.sbatch", "train", "gan3d/demo"], stderr=subprocess.DEVNULL,
+        env={"PATH": f"{folder}:/usr/bin:/bin", "SLURM_JOB_ID": "7",
+             "SLURM_RESTART_COUNT": str(restarts)},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "restarts", "requeued"),
+    [(0, 0, False), (2, 0, False), (3, 0, False), (134, 0, True), (137, 2, True), (137, 3, False),
+     (143, 3, False)],
+)  # fmt: skip
+def test_slurm_script_requeues_what_another_start_can_mend(tmp_path, code, restarts, requeued):
+    job = slurm_job(tmp_path, f"exit {code}", restarts)
+    assert job.wait(30) == (0 if requeued else code)
+    assert (tmp_path / "requeued").exists() == requeued
+
+
+@pytest.mark.parametrize(("code", "requeued"), [(143, True), (0, False), (3, False)])
+def test_slurm_script_goes_by_what_the_tasks_say_after_the_notice(tmp_path, code, requeued):
+    job = slurm_job(tmp_path, f"echo > {tmp_path}/here; sleep 1; exit {code}", restarts=9)
+    while not (tmp_path / "here").exists():
+        time.sleep(0.01)
+    job.send_signal(signal.SIGTERM)
+    assert job.wait(30) == (0 if requeued else code)
+    assert (tmp_path / "requeued").exists() == requeued
+
+
 def test_tpu_script_asks_for_its_arguments():
     done = subprocess.run([LAUNCH / "tpu_vm.sh", "a"], capture_output=True, text=True)
     assert done.returncode == 2
@@ -68,6 +104,7 @@ def test_tpu_script_goes_on_after_a_preemption(tmp_path):
     fake.write_text(
         "#!/bin/sh\n"
         f'echo "$@" >> {tmp_path}/calls\n'
+        f'case "$*" in *scp*) tar -tzf "$5" > {tmp_path}/sent;; esac\n'
         f'case "$*" in *describe*) if [ -f {tmp_path}/back ]; then echo READY; '
         f"else touch {tmp_path}/back; echo PREEMPTED; fi;; esac\n"
     )
@@ -83,6 +120,14 @@ def test_tpu_script_goes_on_after_a_preemption(tmp_path):
     calls = (tmp_path / "calls").read_text().splitlines()
     assert sum("describe" in call for call in calls) == 2
     assert "train gan3d/demo data.files=\\[a\\ b\\] --cluster tpu" in calls[-1]
+    sent = (tmp_path / "sent").read_text().split()
+    assert {
+        "pyproject.toml",
+        "LICENSE",
+        "hepjax/cli/__init__.py",
+        "configs/gan3d/demo.yaml",
+    } <= set(sent)
+    assert not [name for name in sent if name.startswith((".git", "runs"))]
 
 
 def test_doctor_of_two_processes_measures_between_them(capfd):

@@ -110,7 +110,8 @@ LAYOUTS = [
         pytest.param(name, mesh, marks=pytest.mark.slow)
         for name, mesh in [
             ("concat", MeshConfig("replicated", 8)), ("concat", MeshConfig("fsdp", 8)),
-            ("additive", MeshConfig("spatial", 8, 4)),
+            ("concat", MeshConfig("hybrid", 8, 2)), ("concat", MeshConfig("channel", 8, 2)),
+            ("additive", MeshConfig("channel", 8, 4)), ("additive", MeshConfig("spatial", 8, 4)),
             ("sparse", MeshConfig("fsdp", 8)), ("sparse", MeshConfig("spatial", 8, 2)),
         ]
     ),

@@ -168,6 +168,8 @@ LAYOUTS = [
     MeshConfig("spatial", devices=8, model_devices=2),
     pytest.param(MeshConfig("replicated", devices=8), marks=pytest.mark.slow),
     pytest.param(MeshConfig("fsdp", devices=8), marks=pytest.mark.slow),
+    pytest.param(MeshConfig("hybrid", devices=8, model_devices=2), marks=pytest.mark.slow),
+    pytest.param(MeshConfig("channel", devices=8, model_devices=2), marks=pytest.mark.slow),
 ]
 
 
