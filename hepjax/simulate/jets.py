@@ -6,6 +6,7 @@ are written by ``hepjax.formats.packed_writer``.
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -16,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hepjax.errors import InputError
+from hepjax.errors import HepjaxError, InputError
 from hepjax.formats.images import SparseImages
 from hepjax.simulate import pythia
 from hepjax.simulate.clustering import anti_kt
@@ -132,6 +133,7 @@ def simulate_jets(
       images on ``jet_grid(resolution)``; ``label`` int32, ``pt``, ``mass`` (GeV), ``eta``, ``phi``
       float32, ``event`` int64 (two jets may share one), ``n_tracks`` int32, in the image.
     Raises:
+      HepjaxError: a worker was killed.
       InputError: another task or resolution.
       MissingExtraError: the extra is not installed.
     """
@@ -142,8 +144,13 @@ def simulate_jets(
     if workers == 1:
         yield from map(make, chunks, sizes)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(make, chunks, sizes)
+    try:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            yield from pool.map(make, chunks, sizes)
+    except BrokenProcessPool:
+        raise HepjaxError(
+            "simulate jets: a worker was killed (out of memory?); run it again with fewer --workers"
+        ) from None
 
 
 def _chunk(

@@ -1,9 +1,11 @@
 """Selection and labels of jets, and a few real ones from Pythia."""
 
+import lost_worker
 import numpy as np
 import pytest
 
-from hepjax.errors import InputError
+from hepjax.errors import HepjaxError, InputError
+from hepjax.simulate import jets as simulated
 from hepjax.simulate.clustering import anti_kt
 from hepjax.simulate.detector import FlowObjects
 from hepjax.simulate.jets import TASKS, is_available, simulate_jets
@@ -53,6 +55,12 @@ def flow(pt, phi):
     pt, phi = np.array(pt), np.array(phi)
     zero = np.zeros(len(pt))
     return FlowObjects(np.full(len(pt), 22), zero, pt, zero, phi, pt)
+
+
+def test_a_killed_worker_is_one_clear_error(monkeypatch):
+    monkeypatch.setattr(simulated, "_chunk", lost_worker.killed)
+    with pytest.raises(HepjaxError, match=r"a worker was killed .* fewer --workers"):
+        list(simulate_jets("top", 1000, 0, resolution=1, workers=2))
 
 
 @needs_pythia
