@@ -11,9 +11,11 @@ mkdir -p "$out"
 step_batches=(32 128 512 1024) generate_batches=(1 64 1024) jet_batches=(64 256 1024 4096)
 resolutions=(1 3) precisions=(float32 bfloat16) short=(f32 bf16) jets=8192 rounds=5
 sizes=(--complete) mlpf_sizes=(--complete --batch-size 16)
+scaling=(--config gan3d/published --events 128)
 if [ "${2:-}" = try ]; then
     step_batches=(2) generate_batches=(2) jet_batches=(64) jets=128 rounds=1 resolutions=(1)
     precisions=(float32) short=(f32)
+    scaling=(--events 1 --updates 1)
     sizes=(--events 8 --batch-size 4) mlpf_sizes=(--events 2 --batch-size 1)
 fi
 
@@ -29,6 +31,9 @@ part train_step python "$here/train_step.py" --no-torch --batch "${step_batches[
     --precision "${precisions[@]}" --rounds "$rounds" --json "$out/train_step.json"
 part generate python "$here/generate.py" --no-torch --batch "${generate_batches[@]}" \
     --precision "${precisions[@]}" --rounds "$rounds" --json "$out/generate.json"
+# Weak and strong scaling over the accelerators of this machine.
+part scaling python "$here/scaling_measured.py" "${scaling[@]}" \
+    --rounds "$rounds" --json "$out/scaling.json"
 # Jets a second of the ResNet-15, densifying included; published: V100 2,246, TPUv3-8 3,048.
 for batch in "${jet_batches[@]}"; do
     for precision in "${precisions[@]}"; do

@@ -1,21 +1,15 @@
-"""How training scales: published curves reproduced by a model, ours predicted, work measured.
+"""How training scales: published curves reproduced by a model, ours predicted, beside measured.
 
     python benchmarks/ahead.py --target v3:2x2 --events 16 --json ahead.json
-    python benchmarks/scaling.py --ahead ahead.json --measure --figure docs/figures/scaling.png
+    python benchmarks/scaling_measured.py --json measured.json
+    python benchmarks/scaling.py --ahead ahead.json --measured measured.json --figure scaling.png
 
-The model is benchmarks/scaling_model.py. ``--measure`` cuts one update over virtual devices of this
-CPU. They share its cores, so no speed can come of it; what is measured is the processor time of the
-whole update, which stays the same if no device does the work of another.
+The model is benchmarks/scaling_model.py.
 """
 
 import argparse
-import itertools
 import json
-import os
-import statistics
-import subprocess
 import sys
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -27,15 +21,10 @@ from scaling_model import Machine
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ahead", type=Path, required=True, help="JSON of ahead.py, replicated")
-    parser.add_argument("--measure", action="store_true", help="also processor time on this CPU")
-    parser.add_argument("--config", default="gan3d/small", help="what --measure runs")
-    parser.add_argument("--devices", type=int, help=argparse.SUPPRESS)  # one row of --measure
+    parser.add_argument("--measured", type=Path, help="JSON of scaling_measured.py, to draw too")
     parser.add_argument("--figure", type=Path)
     parser.add_argument("--json", type=Path, help="also write all numbers to this file")
     args = parser.parse_args()
-    if args.devices:
-        print(json.dumps(processor_seconds(args.config, args.devices)))
-        return
 
     published, ours = published_machines(), our_machines(*gradients(args.ahead))
     rows = reproduced(published)
@@ -48,10 +37,9 @@ def main() -> None:
         print("| {run} | {n} | {modelled:.1f} | {efficiency:.3f} |".format(**row))
     content: dict[str, Any] = {"reproduced": rows, "predicted": predictions}
     content["machines"] = [asdict(m) for m in (*published.values(), *ours.values())]
-    if args.measure:
-        content["measured"] = measure(args)
     if args.figure:
-        draw(published, ours, content.get("measured", []), args.figure)
+        measured = json.loads(args.measured.read_text()) if args.measured else None
+        draw(published, ours, measured, args.figure)
     if args.json:
         args.json.write_text(json.dumps(content, indent=1) + "\n")
 
@@ -155,58 +143,11 @@ def predicted(machines: dict[str, Machine]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Processor seconds of one and the same update, cut over 1 to 8 virtual devices."""
-    print(
-        "\n| virtual devices | processor s/update | range | over one device |\n" + "|---" * 4 + "|"
-    )
-    rows: list[dict[str, Any]] = []
-    for n in (1, 2, 4, 8):
-        command = [sys.executable, __file__, "--ahead", str(args.ahead), "--config", args.config]
-        run = subprocess.run(
-            [*command, "--devices", str(n)], check=True, stdout=subprocess.PIPE, text=True,
-            env=os.environ | {"JAX_PLATFORMS": "cpu"},
-        )  # fmt: skip
-        samples = json.loads(run.stdout)
-        seconds = statistics.median(samples)
-        ratio = seconds / rows[0]["processor_s"] if rows else 1.0
-        rows.append({"n": n, "processor_s": seconds, "ratio": ratio, "samples_s": samples})
-        print(
-            f"| {n} | {seconds:.3f} | {min(samples):.3f} to {max(samples):.3f} | {ratio:.2f} |",
-            flush=True,
-        )
-    return rows
-
-
-def processor_seconds(config: str, devices: int, events: int = 32, rounds: int = 9) -> list[float]:
-    """Processor times of updates of ``events`` over ``devices``, the first one left out."""
-    import jax
-    from train_step import showers
-
-    from hepjax.engine.config import find_config, read_settings
-    from hepjax.engine.mesh import make_mesh, over_data, replicated, request_devices
-    from hepjax.engine.train import compiled_step, init_state
-    from hepjax.workloads import configure
-
-    request_devices(devices)
-    overrides = [f"train.batch_size={events}", f"mesh.devices={devices}"]
-    workload, cfg = configure(read_settings(find_config(config), overrides))
-    mesh = make_mesh(cfg.mesh, events)
-    with jax.set_mesh(mesh):
-        state = jax.jit(lambda: init_state(workload, cfg), out_shardings=replicated(mesh))()
-        step = compiled_step(workload, cfg, 1000, replicated(mesh), mesh)
-        raw = jax.device_put(showers(events), over_data(mesh))
-        times = []
-        for _ in itertools.repeat(None, rounds + 1):
-            start = time.process_time()
-            state, metrics = step(state, raw, None)
-            jax.block_until_ready((state, metrics))
-            times.append(time.process_time() - start)
-    return times[1:]
-
-
 def draw(
-    published: dict[str, Machine], ours: dict[str, Machine], measured: list[Any], path: Path
+    published: dict[str, Machine],
+    ours: dict[str, Machine],
+    measured: dict[str, Any] | None,
+    path: Path,
 ) -> None:
     import matplotlib
 
@@ -240,16 +181,36 @@ def draw(
         ax.set_title(title)
         ax.legend(fontsize=7)
     if measured:
-        axes[2].plot([r["n"] for r in measured], [r["ratio"] for r in measured], "ko",
-                     label="measured: processor time of one update")  # fmt: skip
-        axes[2].axhline(1, color="grey", lw=1, label="no work done twice")
-        axes[2].set(xlabel="virtual devices of one CPU", ylabel="over one device", ylim=(0, None))
-        axes[2].set_title("Work of an update, measured")
-        axes[2].legend(fontsize=7)
+        draw_measured(measured, axes[2])
     figure.tight_layout()
     part = path.with_name(path.stem + ".part.png")
     figure.savefig(part, dpi=110)
     part.replace(path)
+
+
+def draw_measured(measured: dict[str, Any], axis: Any) -> None:
+    """Efficiency against devices, with the range over rounds."""
+    devices = {"cpu": "processes of one core each"}.get(measured["kind"], measured["kind"])
+    labels = {
+        "weak": f"{devices}, weak", "strong": f"{devices}, strong",
+        "virtual": "virtual devices: processor time",
+    }  # fmt: skip
+    for marker, (what, label) in zip("osD", labels.items(), strict=True):
+        rows = [row for row in measured["rows"] if row["what"] == what]
+        middle = [row["efficiency"] for row in rows]
+        errors = [
+            [m - row["least"] for m, row in zip(middle, rows, strict=True)],
+            [row["most"] - m for m, row in zip(middle, rows, strict=True)],
+        ]
+        axis.errorbar([row["devices"] for row in rows], middle, errors, marker=marker, capsize=2,
+                      label=f"{label}, measured")  # fmt: skip
+    axis.axhline(1, color="grey", lw=1)
+    axis.set(xscale="log", xlabel="devices", ylabel="over one device", ylim=(0, None))
+    counts = sorted({row["devices"] for row in measured["rows"]})
+    axis.set_xticks(counts, map(str, counts))
+    axis.minorticks_off()
+    axis.set_title("Measured on one machine")
+    axis.legend(fontsize=7)
 
 
 if __name__ == "__main__":

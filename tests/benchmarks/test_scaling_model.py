@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import scaling
+import scaling_measured
 from scaling_model import (
     TRAINING_SHOWERS,
     V100,
@@ -65,3 +66,17 @@ def test_published_curves_are_reproduced():
     for row in scaling.reproduced(machines):
         if row["n"] in V100 and row["run"].startswith("V100"):
             assert row["ratio"] == pytest.approx(1, abs=0.03)
+
+
+def test_measured_efficiencies_of_known_times():
+    """Two devices: weak as fast as one, strong 1.6 times; virtual ones a quarter more work."""
+    wall = {(1, 16): [1.0, 2.0], (2, 32): [1.0, 2.5], (1, 32): [2.0, 4.0]}
+    weak = scaling_measured.efficiencies(wall, "weak", [(1, 16), (2, 32)])
+    assert [row["efficiency"] for row in weak] == pytest.approx([1.0, 0.9])
+    assert (weak[1]["least"], weak[1]["most"]) == pytest.approx((0.8, 1.0))
+    strong = {**wall, (2, 32): [1.25, 2.5]}
+    strong = scaling_measured.efficiencies(strong, "strong", [(1, 32), (2, 32)])
+    assert strong[1]["efficiency"] == pytest.approx(0.8)
+    work = {(1, 32): [4.0], (8, 32): [5.0]}
+    virtual = scaling_measured.efficiencies(work, "virtual", [(1, 32), (8, 32)])
+    assert virtual[1]["efficiency"] == pytest.approx(0.8)
