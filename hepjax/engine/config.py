@@ -72,6 +72,8 @@ class MeshConfig:
     sums over devices written out (``shard_map``)."""
     batch_norm: Literal["global", "local"] = "global"
     """Batch statistics of all events, or of those of each device, as Horovod has them."""
+    overlap: bool = False
+    """On TPUs: the sums of gradients go on beside the rest of the backward pass."""
 
     def __post_init__(self) -> None:
         require(self.devices >= 0, "mesh.devices", "0 or more", self.devices)

@@ -49,6 +49,19 @@ def request_devices(count: int) -> None:
             jax.config.update("jax_num_cpu_devices", count)
 
 
+OVERLAP = {
+    "xla_enable_async_all_reduce": True,
+    "xla_tpu_enable_async_collective_fusion": True,
+    "xla_tpu_enable_async_collective_fusion_fuse_all_reduce": True,
+    "xla_tpu_enable_async_collective_fusion_multiple_steps": True,
+    "xla_tpu_overlap_compute_collective_tc": True,
+    # By default all gradients wait for the last and go in one sum, beside which nothing is left to
+    # compute. Those of less than so many bytes still go together.
+    "xla_jf_crs_combiner_threshold_in_bytes": 1_000_000,
+}
+"""What mesh.overlap asks of the compiler for TPUs (docs/scaling.md)."""
+
+
 def make_mesh(cfg: MeshConfig, batch_size: int, parts: int = 1) -> Mesh:
     """The mesh of a configuration; a device takes its share of a batch in so many ``parts``.
 
@@ -58,6 +71,10 @@ def make_mesh(cfg: MeshConfig, batch_size: int, parts: int = 1) -> Mesh:
     devices = jax.devices()
     count = cfg.devices or len(devices)
     require(count <= len(devices), "mesh.devices", f"at most {len(devices)} (those here)", count)
+    require(
+        not cfg.overlap or devices[0].platform == "tpu",
+        "mesh.overlap", f"false, as the devices here are of the kind {devices[0].platform}", True,
+    )  # fmt: skip
     require(
         count % cfg.model_devices == 0,
         "mesh.model_devices", f"a divisor of the {count} devices", cfg.model_devices,

@@ -18,7 +18,7 @@ from jax.sharding import PartitionSpec as P
 from hepjax.engine import input as batches
 from hepjax.engine import records, resident
 from hepjax.engine.checkpoint import Checkpoints, best_first, complete_steps, restore_first
-from hepjax.engine.mesh import DATA, make_mesh, over_data, replicated, state_shardings
+from hepjax.engine.mesh import DATA, OVERLAP, make_mesh, over_data, replicated, state_shardings
 from hepjax.engine.mesh_checks import require_equal_shares, require_fit
 from hepjax.engine.rundir import Goodput, provenance
 from hepjax.engine.workload import Batch, Metrics, State, Workload
@@ -123,6 +123,7 @@ def compiled_step(
         in_shardings=(shardings, over_data(mesh), replicated(mesh)),
         out_shardings=(shardings, replicated(mesh)),
         donate_argnums=0,
+        compiler_options=OVERLAP if cfg.mesh.overlap else None,
     )
 
 

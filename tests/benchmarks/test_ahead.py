@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -95,6 +96,55 @@ def test_the_compiler_for_tpus(tmp_path):
     (row,) = run(tmp_path, "--target", "v3:2x2", "--config", "tagger/top", "--events", "8")
     assert row["devices"] == 8
     assert row["collectives"]["all-reduce"]["payload_bytes"] >= 4 * 94_226
+
+
+@pytest.mark.slow
+def test_sums_go_on_beside_the_backward_pass_of_a_tpu(tmp_path):
+    """Five layers of 1024 x 1024: only the sum of the first, which comes last, has to wait."""
+    if importlib.util.find_spec("libtpu") is None:
+        pytest.skip("needs the extra tpu (libtpu)")
+    program = tmp_path / "program.py"
+    program.write_text(LAYERS)
+    done = subprocess.run(
+        [sys.executable, program], check=True, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": f"{SCRIPT.parent}:{SCRIPT.parents[1]}"},
+    )  # fmt: skip
+    without, with_overlap = map(float, done.stdout.split())
+    assert without == 0.0
+    assert with_overlap == pytest.approx(0.8)
+
+
+LAYERS = """
+import ahead
+
+ahead.prepare_jax("v5e:2x2")
+import jax
+import jax.numpy as jnp
+import numpy as np
+from collectives import collectives, overlap
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from hepjax.engine.mesh import OVERLAP
+
+
+def loss(weights, x):
+    for w in weights:
+        x = jnp.tanh(x @ w)
+    return (x**2).mean()
+
+
+def step(weights, x):
+    return [w - g for w, g in zip(weights, jax.grad(loss)(weights, x))]
+
+
+mesh = Mesh(np.asarray(ahead.devices_of("v5e:2x2"), dtype=object), ("data",))
+whole, cut = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), ("data",)))
+weights = [jax.ShapeDtypeStruct((1024, 1024), np.float32, sharding=whole)] * 5
+events = jax.ShapeDtypeStruct((8192, 1024), np.float32, sharding=cut)
+lowered = jax.jit(step, out_shardings=whole, donate_argnums=0).lower(weights, events)
+for options in (None, OVERLAP):
+    print(overlap(collectives(lowered.compile(compiler_options=options).as_text(), 4)))
+"""
 
 
 def test_parser_reads_what_this_compiler_writes():

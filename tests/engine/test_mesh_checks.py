@@ -21,6 +21,7 @@ from hepjax.errors import InputError
         ({"layout": "fsdp", "model_devices": 2}, "mesh.model_devices: .*mesh.layout=fsdp"),
         ({"layout": "spatial", "program": "explicit"}, "mesh.layout: expected replicated"),
         ({"batch_norm": "local"}, "mesh.batch_norm: expected global"),
+        ({"overlap": True}, "mesh.overlap: expected false, as the devices here .* cpu"),
         ({"devices": -1}, "mesh.devices: expected 0 or more"),
     ],
 )
