@@ -57,7 +57,8 @@ def published_machines() -> dict[str, Machine]:
     """The runs that were published, rate and latency fitted to them, the rest as published."""
     node = Machine(
         "2S Xeon node, 2018", model.FIXED_16, rate=1.0, events=32,
-        payload=4 * 2 * (1_042_528 + 174_866), collectives=4, link=12.5e9, latency=0.0, torus=False,
+        payload=4 * 2 * (1_042_528 + 174_866), collectives=4, link=12.5e9, latency=0.0,
+        network="ring",
         sources="published: 4 workers of 8 events a node, 1,042,528 + 174,866 parameters summed "
         "twice an update; assumed: Omni-Path 100 Gbit/s, one sum each (Horovod fusion); fitted: "
         "rate to 149 s on 128 nodes at 94 %, latency to the 94 %",
@@ -72,7 +73,7 @@ def published_machines() -> dict[str, Machine]:
         Machine(
             "V100, variable angle", model.ANGLE, rate=1.0, events=96,
             payload=4 * 2 * (1_365_047 + 87_402), collectives=4, link=12.5e9, latency=0.0,
-            torus=False,
+            network="ring",
             sources="published: 96 events a GPU, 125,000 showers, parameters; assumed: link of "
             "100 Gbit/s; fitted to the seven epochs: rate, and latency, which here stands for "
             "waiting for the slowest and for input as well",
@@ -110,23 +111,23 @@ def our_machines(payload: float, collectives: int) -> dict[str, Machine]:
     core = model.fitted_rate(model.ANGLE, model.ANGLE_SHOWERS, 8, model.TPU_V3_CORES[8], 1.0)
     v100 = published_machines()["V100, variable angle"].rate
 
-    def machine(name: str, rate: float, link: float, torus: bool, sources: str) -> Machine:
+    def machine(name: str, rate: float, link: float, network: Any, sources: str) -> Machine:
         return Machine(
             name, model.FIXED, rate, 128, payload, collectives, link,
-            1e-6 if torus else 5e-6, torus,
+            1e-6 if network == "torus" else 5e-6, network,
             sources + "; latency of a hop assumed; bytes and sums from the compiled program",
         )  # fmt: skip
 
     found = (
-        machine("TPU v3 core", core, 41.5e9, True,
+        machine("TPU v3 core", core, 41.5e9, "torus",
                 "rate: that of the published TF2 code on v3-8 (416 s, 125,000 showers); link: "
                 "all-reduce of a pod, 340 TB/s over 1,024 chips of four links, 83 GB/s, which two "
                 "cores share (cloud.google.com/tpu/docs/v3)"),
-        machine("TPU v5e chip", core / 61.5 * 197, 50e9, True,
+        machine("TPU v5e chip", core / 61.5 * 197, 50e9, "torus",
                 "rate: assumed the same share of the bfloat16 peak as v3 (61.5 a core, 197 TFLOP/s "
                 "a chip); link: 1,600 Gbit/s a chip over four links "
                 "(cloud.google.com/tpu/docs/v5e)"),
-        machine("H200", v100 / 15.7 * 67, 50e9, False,
+        machine("H200", v100 / 15.7 * 67, 50e9, "tree",
                 "rate: assumed the share of the float32 peak that the V100 reached (15.7, 67 "
                 "TFLOP/s); link: 400 Gbit/s for each GPU between nodes assumed"),
     )  # fmt: skip

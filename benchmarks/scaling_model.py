@@ -2,7 +2,7 @@
 
     update(n) = gflop x events / sustained rate  +  2 bytes (n-1)/n / link rate
                 +  collectives x hops(n) x latency
-    hops(n) = 2 (n-1) on a ring, 4 (sqrt(n) - 1) on a square torus
+    hops(n) = 2 (n-1) on a ring, 4 (sqrt(n) - 1) on a square torus, 2 log2(n) on a tree
 
 Events are those of one device, so this is weak scaling in the batch and strong scaling in the
 epoch: an epoch has events / (n x events of a device) updates. No overlap of computing and sending
@@ -12,6 +12,7 @@ source says so.
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,17 @@ class Machine:
     """Bytes/s that a device sends to the next one."""
     latency: float
     """Seconds of a hop."""
-    torus: bool
+    network: Literal["ring", "torus", "tree"]
+    """How a sum goes from device to device. On a tree, halves of the sum take two at a time (NCCL
+    from 2.4 on), so it sends no more bytes than a ring."""
     sources: str
 
 
 def hops(machine: Machine, n: int) -> float:
     """Messages one after the other in a sum over ``n`` devices."""
-    return 4 * (math.sqrt(n) - 1) if machine.torus else 2 * (n - 1)
+    return {"ring": 2 * (n - 1), "torus": 4 * (math.sqrt(n) - 1), "tree": 2 * math.log2(n)}[
+        machine.network
+    ]
 
 
 def update_seconds(machine: Machine, n: int) -> float:

@@ -18,7 +18,7 @@ from scaling_model import (
 )  # fmt: skip
 
 RING = Machine("test", gflop=20.0, rate=1000.0, events=50, payload=1e7, collectives=4, link=1e10,
-               latency=1e-5, torus=False, sources="made up")  # fmt: skip
+               latency=1e-5, network="ring", sources="made up")  # fmt: skip
 
 
 def test_one_device_only_computes():
@@ -40,10 +40,10 @@ def test_bytes_saturate_and_latency_grows_on_a_ring():
     assert update_seconds(latency_alone, 256) - 1 == pytest.approx(4 * 2 * 255 * 1e-5)
 
 
-def test_a_torus_needs_fewer_hops():
-    torus = replace(RING, torus=True)
-    assert (hops(RING, 256), hops(torus, 256)) == (510, 60)
-    assert hops(RING, 1) == hops(torus, 1) == 0
+def test_a_torus_and_a_tree_need_fewer_hops():
+    torus, tree = replace(RING, network="torus"), replace(RING, network="tree")
+    assert (hops(RING, 256), hops(torus, 256), hops(tree, 256)) == (510, 60, 16)
+    assert hops(RING, 1) == hops(torus, 1) == hops(tree, 1) == 0
 
 
 def test_latency_is_the_one_that_gives_the_efficiency():
