@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding
 
+from hepjax.engine.device_memory import enough_memory
 from hepjax.engine.workload import Batch
 from hepjax.errors import InputError
 from hepjax.formats.source import Part, Source
@@ -52,15 +53,11 @@ def place(source: Source, sharding: NamedSharding) -> tuple[Arrays, Take]:
         raise InputError("input.resident: expected events of one length, found several buckets")
     arrays, take = _compact(source) or (source[np.arange(len(source))], _rows_of)
     size = sum(np.asarray(a).nbytes for a in jax.tree.leaves(arrays))
-    try:
+    with enough_memory(
+        f"input.resident: expected room for {size / 1e9:.1f} GB on each device, found less; "
+        "set input.resident=false"
+    ):
         return jax.block_until_ready(jax.device_put(arrays, sharding)), take
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        raise InputError(
-            f"input.resident: expected room for {size / 1e9:.1f} GB on each device, found less; "
-            "set input.resident=false"
-        ) from None
 
 
 def _compact(source: Source) -> tuple[Arrays, Take] | None:

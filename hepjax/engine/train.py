@@ -18,6 +18,7 @@ from jax.sharding import PartitionSpec as P
 from hepjax.engine import input as batches
 from hepjax.engine import records, resident
 from hepjax.engine.checkpoint import Checkpoints, best_first, complete_steps, restore_first
+from hepjax.engine.device_memory import enough_memory
 from hepjax.engine.mesh import DATA, OVERLAP, make_mesh, over_data, replicated, state_shardings
 from hepjax.engine.mesh_checks import require_equal_shares, require_fit
 from hepjax.engine.rundir import Goodput, provenance
@@ -155,7 +156,12 @@ def train(
     record = partial(records.append, run / "metrics.jsonl") if first else lambda record: None
     signal, recent = None, []
 
-    with jax.set_mesh(mesh), Checkpoints(run / "checkpoints", cfg.checkpoint.keep) as checkpoints:
+    room = enough_memory(
+        f"train.batch_size: expected updates that {mesh.size} devices have the memory for, found "
+        f"{size} events; take fewer or more devices, train.accumulate or train.precision=bfloat16"
+    )
+    saving = Checkpoints(run / "checkpoints", cfg.checkpoint.keep)
+    with room, jax.set_mesh(mesh), saving as checkpoints:
         start, state, shardings = _begin_or_restore(workload, cfg, mesh, checkpoints.folder)
         if start:
             record({"event": "resume", "step": start})

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from toy import Toy, ToyConfig
@@ -137,6 +138,17 @@ def test_nonfinite_update_is_skipped_when_asked(tmp_path):
         r["skipped"] for r in records.read(tmp_path / "metrics.jsonl") if r["event"] == "train"
     ]
     assert 1 <= sum(s > 0 for s in skipped) <= 4  # event 5 is in one batch an epoch at most
+
+
+def test_an_update_too_large_for_the_memory_names_the_batch(tmp_path):
+    class Large(Toy):
+        def train_step(self, cfg, state, batch, key, epoch):
+            state, metrics = super().train_step(cfg, state, batch, key, epoch)
+            beside = jax.random.normal(key, (2**24, 2**24))  # 1 PB, which no compiler can leave out
+            return state, metrics | {"loss": metrics["loss"] + jnp.sort(beside).max()}
+
+    with pytest.raises(InputError, match=r"^train.batch_size: expected .* 1 devices, found 8 ev"):
+        train(Large(), ToyConfig(), tmp_path, quiet=True)
 
 
 def test_skipping_has_a_ceiling(tmp_path):
