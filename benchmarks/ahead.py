@@ -189,7 +189,7 @@ def _overflow(error: Exception) -> Exception:
     text = str(error)
     if "RESOURCE_EXHAUSTED" not in text:
         return error
-    found = re.search(r"([\d.]+[KMGT]?) (?:of [\w ]*)?exceeds[\w ]*\(([\d.]+[KMGT]?)", text)
+    found = re.search(r"\(?([\d.]+[KMGT]?)\)? (?:of [\w ]*)?exceeds[\w ]*\(([\d.]+[KMGT]?)", text)
     found = found or re.search(r"Used ([\d.]+[KMGT]?) of ([\d.]+[KMGT]?) hbm", text)
     if found is None:
         return DoesNotFitError("does not fit into the memory of a device: " + text.splitlines()[0])

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
 
-from hepjax.engine.mesh import average, event_axes
+from hepjax.engine.mesh import average, event_axes, whole
 
 Loss = Callable[[Any, Any, jax.Array], tuple[jax.Array, Any]]
 """From parameters, events and key to the mean loss over the events, and other such means."""
@@ -30,7 +30,7 @@ def mean_gradient(
         same number from each device and moves none.
     """
     differentiate = jax.value_and_grad(loss, has_aux=True)
-    k = cfg.train.accumulate
+    params, k = whole(cfg.mesh, params), cfg.train.accumulate
     if k == 1:
         return average(cfg.mesh, differentiate(params, events, key))
 

@@ -135,6 +135,17 @@ def state_shardings(cfg: MeshConfig, mesh: Mesh, abstract: Any) -> Any:
     return jax.tree.map(rule, abstract)
 
 
+def whole(cfg: MeshConfig, params: Any) -> Any:
+    """Parameters of which each device holds a part (fsdp, hybrid), gathered to compute with.
+
+    Call it inside a compiled step. Without it the compiler may leave them where they are and sum
+    activations over devices instead, of which there are more bytes.
+    """
+    if cfg.layout not in ("fsdp", "hybrid"):
+        return params
+    return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, P()), params)
+
+
 def split_events(cfg: MeshConfig, x: jax.Array) -> jax.Array:
     """Lay events (n, x, ...) over the mesh: over ``data``, and cut along x in the spatial layout.
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from hepjax.engine.gradient import mean_gradient, over_parts
-from hepjax.engine.mesh import norm_axis, split_events, spread_events
+from hepjax.engine.mesh import norm_axis, split_events, spread_events, whole
 from hepjax.gan3d.config import Gan3DConfig, OptimizerConfig
 from hepjax.gan3d.model import GRID, Discriminator, Generator
 from hepjax.gan3d.physics import published_sampling_fraction
@@ -158,7 +158,7 @@ def latent(cfg: Gan3DConfig, energy: jax.Array, key: jax.Array) -> jax.Array:
 
 def generate(cfg: Gan3DConfig, network: Network, inputs: jax.Array) -> jax.Array:
     """Showers (n, 25, 25, 25, 1) as the networks see them, with the moving batch statistics."""
-    variables = {"params": network.params, "batch_stats": network.stats}
+    variables = {"params": whole(cfg.mesh, network.params), "batch_stats": network.stats}
     shower = networks(cfg)[0].apply(variables, inputs, train=False)
     return split_events(cfg.mesh, shower)
 
@@ -206,6 +206,10 @@ def train_generator(
     k_latent, k_drop = jax.random.split(key)
     inputs = latent(cfg, energy, k_latent)
     generator, discriminator = networks(cfg)
+    judge = {
+        "params": whole(cfg.mesh, state.discriminator.params),
+        "batch_stats": state.discriminator.stats,
+    }
 
     def loss(
         params: Any, events: Any, key: jax.Array
@@ -216,8 +220,7 @@ def train_generator(
             train=True, mutable=["batch_stats"],
         )  # fmt: skip
         outputs, judged = discriminator.apply(
-            {"params": state.discriminator.params, "batch_stats": state.discriminator.stats},
-            split_events(cfg.mesh, shower),
+            judge, split_events(cfg.mesh, shower),
             train=True, rngs={"dropout": key}, mutable=["batch_stats"],
         )  # fmt: skip
         terms = losses(outputs, REAL, energy, total)
