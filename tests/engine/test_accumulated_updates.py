@@ -77,6 +77,17 @@ def test_parts_give_the_update_of_all(name, devices, program, parts):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [*(("tagger", layout) for layout in ("fsdp", "hybrid", "channel", "spatial")),
+     ("mlpf", "fsdp"), ("mlpf", "spatial")],
+)  # fmt: skip
+def test_parts_give_the_update_of_all_in_every_layout(name, layout):
+    mesh = MeshConfig(layout, devices=4, model_devices=1 if layout == "fsdp" else 2)
+    same(updated(name, 2, mesh), updated(name, 1, MeshConfig(devices=1)))
+
+
+@pytest.mark.slow
 def test_a_discriminator_averages_gradients_and_statistics_over_parts():
     """Batch norm sees a part, so the update is compared with one written out part by part."""
     cfg = replace(
