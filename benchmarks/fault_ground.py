@@ -182,7 +182,8 @@ class Ground:
             ended = any(process.poll() is not None for process in job.processes)
             if ended or time.monotonic() > deadline:
                 job.stop()
-                raise FailedError(f"the training ended before the fault: {job.text()[-300:]}")
+                codes = [process.returncode for process in job.processes]
+                raise FailedError(f"ended too early, codes {codes}: {job.text()[-6000:]}")
             time.sleep(0.001)
 
     def reach_step(self, job: Job, run: Path, low: int = 2, high: int = TOTAL - 8) -> None:

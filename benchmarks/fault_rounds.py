@@ -208,9 +208,15 @@ def _tmpfs(folder: Path, size: str) -> Iterator[None]:
 
 
 def _mount(*words: str) -> None:
-    done = subprocess.run(["mount", *words], capture_output=True, text=True)
-    if done.returncode:
-        raise SkipError(f"mounting is not allowed here: {done.stderr.strip()[:80]}")
+    deadline = time.monotonic() + GRACE
+    while True:
+        done = subprocess.run(["mount", *words], capture_output=True, text=True)
+        if done.returncode == 0:
+            return
+        # As long as a checkpoint is being written below it, a mount does not become read-only.
+        if "busy" not in done.stderr or time.monotonic() > deadline:
+            raise SkipError(f"mounting is not allowed here: {done.stderr.strip()[:80]}")
+        time.sleep(0.001)
 
 
 def file_limit(ground: Ground) -> Round:
@@ -244,7 +250,8 @@ def _frozen(folder: Path) -> Iterator[None]:
             _mount("-o", "remount,bind,ro", str(folder))
             yield
         finally:
-            subprocess.run(["umount", str(folder)], check=True)
+            # Lazily: the training may be in there.
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
     else:
         folder.chmod(0o555)
         yield

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import IO
 
 from hepjax.engine.rollcall import COORDINATOR, PROCESS, PROCESSES
@@ -67,7 +67,7 @@ def _watch(children: list[subprocess.Popen[bytes]], asked: list[int]) -> int:
     """Wait for the end of all; of those that are left after a failure or a signal, make an end."""
     code, deadline = 0, float("inf")
     while None in (codes := [child.poll() for child in children]):
-        code = code or next((c for c in codes if c), 0)
+        code = code or _cause(codes)
         if (code or asked) and deadline == float("inf"):
             failed = code not in (0, SAVED)
             deadline = time.monotonic() + (FAILURE_SECONDS if failed else GRACE_SECONDS)
@@ -77,10 +77,24 @@ def _watch(children: list[subprocess.Popen[bytes]], asked: list[int]) -> int:
             for child in children:
                 _kill(child, signal.SIGKILL)
         time.sleep(POLL_SECONDS)
-    code = code or next((c for c in codes if c), 0)
+    code = code or _cause(codes)
     if code == SAVED and asked:
         return 128 + asked[0]  # the others were told by SIGTERM, whichever it was here
     return 128 - code if code < 0 else code
+
+
+def _cause(codes: Sequence[int | None]) -> int:
+    """Of processes that ended at once the code of the one to blame, 0 if none failed.
+
+    That is one that was killed, else one with an error of its own, else one that jax aborted for
+    want of another.
+    """
+
+    def innocence(code: int) -> tuple[bool, bool]:
+        aborted = code in (-signal.SIGABRT, 128 + signal.SIGABRT)
+        return aborted or code > 0, aborted
+
+    return min((code for code in codes if code), key=innocence, default=0)
 
 
 def _kill(child: subprocess.Popen[bytes], number: int) -> None:

@@ -114,7 +114,8 @@ def test_the_compiler_for_tpus(tmp_path):
         pytest.skip("needs the extra tpu (libtpu)")
     (row,) = run(tmp_path, "--target", "v3:2x2", "--config", "tagger/top", "--events", "8")
     assert row["devices"] == 8
-    assert row["collectives"]["all-reduce"]["payload_bytes"] >= 4 * 94_226
+    gradient = 4 * 94_226  # two biases of a residual sum have one gradient, which is sent once
+    assert gradient - 1000 <= row["collectives"]["all-reduce"]["payload_bytes"] < gradient + 1000
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from hepjax.cli import main
 from hepjax.engine import records
 from hepjax.engine.checkpoint import complete_steps
 from hepjax.engine.config import MeshConfig
-from hepjax.engine.launcher import run_group
+from hepjax.engine.launcher import _cause, run_group
 from hepjax.engine.processes import Group, find_group, lost_another
 from hepjax.engine.rollcall import call_roll
 from hepjax.engine.train import train
@@ -217,6 +217,15 @@ def test_a_saved_end_gives_the_others_their_time(tmp_path):
     whole = [sys.executable, "-c", program, str(tmp_path / "saved")]
     assert run_group(whole, 2, os.environ) == 143
     assert (tmp_path / "saved").exists()
+
+
+@pytest.mark.parametrize(
+    ("codes", "cause"),
+    [([0, None], 0), ([1, -9], -9), ([-6, 2], 2), ([-6, -9], -9), ([134, 0], 134), ([-6, -11], -11),
+     ([143, 143], 143)],
+)  # fmt: skip
+def test_of_processes_that_end_at_once_the_first_cause_counts(codes, cause):
+    assert _cause(codes) == cause
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
