@@ -183,7 +183,7 @@ class Ground:
             if ended or time.monotonic() > deadline:
                 job.stop()
                 codes = [process.returncode for process in job.processes]
-                raise FailedError(f"ended too early, codes {codes}: {job.text()[-6000:]}")
+                raise FailedError(f"ended too early, codes {codes}: {job.text()[-900:]}")
             time.sleep(0.001)
 
     def reach_step(self, job: Job, run: Path, low: int = 2, high: int = TOTAL - 8) -> None:
