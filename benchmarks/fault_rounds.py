@@ -55,7 +55,7 @@ def _killed(ground: Ground, job: Job, run: Path, began: float, victim: int) -> R
 def launcher(ground: Ground) -> Round:
     """SIGKILL of one of two processes of ``hepjax launch local``, which starts them again."""
     run, began = ground.new_run(), time.monotonic()
-    # More than the one that it takes: a machine that stands still past the heartbeat is a fault too.
+    # More than it takes: a machine that stands still past the heartbeat is a fault too.
     job = ground.launch(run, 2, restarts=3)
     ground.reach_step(job, run)
     children = Path(f"/proc/{job.processes[0].pid}/task/{job.processes[0].pid}/children")

@@ -14,6 +14,7 @@ of one update is measured: it stays the same if no device does the work of anoth
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -120,7 +121,9 @@ def work(config: str, devices: int, events: int, updates: int, out: Path) -> Non
     processes = int(os.environ["HEPJAX_PROCESSES"])
     if processes == 1:
         request_devices(devices)
-    join()
+    else:  # a group of one would send its sums through gloo
+        join()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # not a notice, there is nothing to save
     from train_step import showers
 
     overrides = [f"train.batch_size={events}", f"mesh.devices={devices}"]
