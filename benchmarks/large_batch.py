@@ -183,7 +183,7 @@ def one_line(row: dict[str, Any]) -> str:
     """A row of the table."""
     head = f"| {row['recipe']} | {row['batch']:,} "
     if row["failure"]:
-        return head + f"| failed: {row['failure']} | | | |"
+        return head + f"| failed: {row['failure']} | | | | |"
     numbers = [
         text
         for band in row["bands"].values()
