@@ -39,14 +39,9 @@ def found(tmp_path_factory):
 
 def flat(value, path=""):
     """Nested dictionaries and lists of numbers as path to number."""
-    if isinstance(value, dict):
-        return {
-            k: v for key, inner in value.items() for k, v in flat(inner, f"{path}/{key}").items()
-        }
-    if isinstance(value, list):
-        return {
-            k: v for i, inner in enumerate(value) for k, v in flat(inner, f"{path}/{i}").items()
-        }
+    if isinstance(value, dict | list):
+        inside = value.items() if isinstance(value, dict) else enumerate(value)
+        return {k: v for name, inner in inside for k, v in flat(inner, f"{path}/{name}").items()}
     return {path: value}
 
 
