@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 from numpy.typing import ArrayLike
 
-from hepjax import workloads
+from hepjax import InputError
 from hepjax.engine import records, rundir
 from hepjax.engine.checkpoint import (
     best_first,
@@ -23,7 +23,7 @@ from hepjax.engine.config import to_settings
 from hepjax.engine.mesh import make_mesh, replicated
 from hepjax.engine.train import init_state
 from hepjax.engine.workload import Generative, Predictive, State, Workload
-from hepjax.errors import InputError
+from hepjax.workloads import table
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def load(run_dir: str | Path, step: int | None = None) -> Run:
     """
     directory = Path(run_dir)
     settings = rundir.read_settings(directory)
-    workload, cfg = workloads.configure(settings)
+    workload, cfg = table.configure(settings)
     folder = directory / "checkpoints"
     known = complete_steps(folder)
     if not known or step not in (None, *known):

@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from hepjax import __version__
+from hepjax import InputError, __version__
 from hepjax.bench.definition import SEED
+from hepjax.engine.progress import progress
 from hepjax.engine.records import write_json
-from hepjax.errors import InputError
-from hepjax.progress import progress
 
 FILE = "data.json"
 SHOWERS_AT_A_TIME = 500
@@ -106,9 +105,9 @@ def checksum(paths: list[Path], pattern: str = "*") -> str:
 def _showers(out: Path, events: int, seed: int, advance: Advance) -> None:
     import jax
 
-    from hepjax.formats.shower_writer import write_showers
-    from hepjax.simulate.geometry import CLIC_FIXED
-    from hepjax.simulate.showers import simulate_showers
+    from hepjax.formats.showers.writer import write_showers
+    from hepjax.simulate.showers.geometry import CLIC_FIXED
+    from hepjax.simulate.showers.showers import simulate_showers
 
     energy = np.random.default_rng(seed).uniform(10.0, 500.0, events).astype(np.float32)
     theta, key = np.full_like(energy, np.pi / 2), jax.random.key(seed)
@@ -126,10 +125,10 @@ def _showers(out: Path, events: int, seed: int, advance: Advance) -> None:
 
 
 def _jets(out: Path, events: int, seed: int, advance: Advance) -> None:
-    from hepjax.formats.packed_writer import write_packed
-    from hepjax.simulate.jet_images import jet_grid
-    from hepjax.simulate.jets import TASKS
-    from hepjax.simulate.toy_jets import simulate_toy_jets
+    from hepjax.formats.packed.writer import write_packed
+    from hepjax.simulate.jets.images import jet_grid
+    from hepjax.simulate.jets.jets import TASKS
+    from hepjax.simulate.jets.toy import simulate_toy_jets
 
     def batches() -> Any:
         for images, columns in simulate_toy_jets("top", events, seed):
@@ -140,8 +139,8 @@ def _jets(out: Path, events: int, seed: int, advance: Advance) -> None:
 
 
 def _collisions(out: Path, events: int, seed: int, advance: Advance) -> None:
-    from hepjax.formats.mlpf_writer import dataset_name, write_events
-    from hepjax.simulate.events import provenance, simulate_events
+    from hepjax.formats.particleflow.writer import dataset_name, write_events
+    from hepjax.simulate.collisions.events import provenance, simulate_events
 
     def ntuples() -> Any:
         for event in simulate_events("ttbar", events, PILEUP, seed, toy=True):

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from hepjax import workloads
+from hepjax import InputError
 from hepjax.engine.config import find_config, read_settings
 from hepjax.engine.workload import Workload
-from hepjax.errors import InputError
+from hepjax.workloads import table
 
 SEED = 1234
 """Of the published benchmark; the simulated events always come from it."""
@@ -69,7 +69,7 @@ def settings(
         if benchmark.name == "tagger":
             data["fractions"] = [1.0, 0.0, 0.0]  # no test events
     given |= {"mesh": {"devices": devices}, "checkpoint": {"keep": 2}}
-    return workloads.configure(given)
+    return table.configure(given)
 
 
 def require_range(option: str, value: int | None, least: int, most: int) -> None:

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from hepjax import InputError
 from hepjax.engine import records
 from hepjax.engine.train import train
 from hepjax.engine.workload import Workload
-from hepjax.errors import InputError
 
 
 def measure(workload: Workload, cfg: Any, scratch: Path, *, quiet: bool) -> dict[str, Any]:

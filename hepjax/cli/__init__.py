@@ -10,8 +10,7 @@ import os
 import sys
 import traceback
 
-from hepjax import __version__
-from hepjax.errors import HepjaxError
+from hepjax import HepjaxError, __version__
 
 VERBS = {
     "simulate": "make showers, images or events, the embedded default data",

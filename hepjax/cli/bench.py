@@ -42,10 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prepare the events, train, and write ``<workload>_summary.json``."""
+    from hepjax import InputError
     from hepjax.bench.definition import BENCHMARKS
     from hepjax.engine.host_memory import keep_memory
     from hepjax.engine.mesh import request_devices
-    from hepjax.errors import InputError
 
     benchmark = BENCHMARKS[args.workload]
     events = benchmark.complete if args.complete else args.events or benchmark.events

@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what was found; in a process group process 0 prints for all."""
+    from hepjax.engine.group.processes import join, leaving_at_once
     from hepjax.engine.mesh import request_devices
-    from hepjax.engine.processes import join, leaving_at_once
 
     processes = join()
     request_devices(-(-args.devices // processes))
@@ -80,12 +80,12 @@ def _open(paths: list[Path]) -> "Source":
     Raises:
       InputError: another one, which has to be packed first.
     """
-    from hepjax.errors import InputError
-    from hepjax.formats.mlpf import open_events
-    from hepjax.formats.packed import open_packed
-    from hepjax.formats.packed_manifest import is_packed
+    from hepjax import InputError
+    from hepjax.formats.packed.manifest import is_packed
+    from hepjax.formats.packed.reader import open_packed
+    from hepjax.formats.particleflow.reader import open_events
     from hepjax.formats.recognise import recognise
-    from hepjax.formats.showers import open_showers
+    from hepjax.formats.showers.reader import open_showers
 
     if is_packed(paths[0]):
         return open_packed(paths)

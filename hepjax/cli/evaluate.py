@@ -27,17 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the report; print where it is, or the scores."""
-    from hepjax.errors import InputError
+    from hepjax import InputError
 
     files = args.reference is not None or args.generated is not None
     if files == (args.run_dir is not None) or (files and not (args.reference and args.generated)):
         raise InputError("evaluate: expected RUN, or --reference with --generated")
     if files:
-        from hepjax import workloads
         from hepjax.engine.workload import Generative
+        from hepjax.workloads import table
 
         out = args.out or Path("report")
-        workload = workloads.get("gan3d")
+        workload = table.get("gan3d")
         assert isinstance(workload, Generative)
         scores = workload.compare(args.reference, args.generated, out, quiet=args.quiet)
     else:

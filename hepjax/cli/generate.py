@@ -30,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Generate, write, and report the time per shower with and without start-up."""
     began = time.monotonic()
+    from hepjax import InputError
     from hepjax.cli.ranges import parse_range
     from hepjax.engine.mesh import request_devices
-    from hepjax.errors import InputError
 
     for name in ("events", "batch_size"):
         value = getattr(args, name)
@@ -45,9 +45,9 @@ def run(args: argparse.Namespace) -> int:
 
     import numpy as np
 
-    from hepjax.formats.shower_writer import ShowerWriter
-    from hepjax.formats.showers import open_showers
-    from hepjax.progress import progress
+    from hepjax.engine.progress import progress
+    from hepjax.formats.showers.reader import open_showers
+    from hepjax.formats.showers.writer import ShowerWriter
     from hepjax.run import load
 
     opened = load(args.run_dir, args.step)

@@ -20,10 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the report; 2 if there are numbers that no training accepts."""
-    from hepjax import workloads
-    from hepjax.errors import InputError
-    from hepjax.formats.mlpf import holds_events
+    from hepjax import InputError
+    from hepjax.formats.particleflow.reader import holds_events
     from hepjax.formats.recognise import container, recognise
+    from hepjax.workloads import table
 
     first = args.paths[0]
     if holds_events(first):  # also a split of a TFDS data set, which is not the name of a file
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
             f"{first}: expected jet images with {', '.join(f'--{key}' for key in meaning)}, "
             "found files that say what they hold; leave it out"
         )
-    module = workloads.inspector(family)
+    module = table.inspector(family)
     report = module.inspect(args.paths, args.plot, quiet=args.quiet, **meaning)
     if args.json:
         print(json.dumps(report))

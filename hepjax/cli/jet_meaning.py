@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from hepjax.errors import InputError
+from hepjax import InputError
 
 
 def add_meaning(parser: argparse.ArgumentParser) -> None:

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the commands, or run them."""
-    from hepjax.errors import InputError
+    from hepjax import InputError
 
     command = args.command[1:] if args.command[:1] == ["--"] else args.command
     if command[:1] not in (["train"], ["doctor"]):
@@ -63,14 +63,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _local(args: argparse.Namespace, command: list[str]) -> int:
-    from hepjax.engine.launcher import RESTART_AFTER, run_group
-    from hepjax.errors import InputError
+    from hepjax import InputError
+    from hepjax.engine.group.launcher import RESTART_AFTER, run_group
 
     if not 1 <= args.processes <= MAX_LOCAL:
         raise InputError(f"--processes: expected 1 to {MAX_LOCAL}, found {args.processes}")
     whole = [*HEPJAX, *command]
     if args.dry_run:
-        from hepjax.engine.rollcall import COORDINATOR, PROCESS, PROCESSES
+        from hepjax.engine.group.rollcall import COORDINATOR, PROCESS, PROCESSES
 
         for process in range(args.processes):
             print(

@@ -11,8 +11,8 @@ from hepjax.cli.jet_meaning import add_meaning, parse_meaning
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hepjax.formats.pack import ImageFile
-    from hepjax.formats.packed_manifest import Manifest
+    from hepjax.formats.packed.manifest import Manifest
+    from hepjax.formats.packed.pack import ImageFile
 
 JET_UNITS = {"pt": "GeV", "mass": "GeV", "phi": "rad"}
 
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Pack and report what is in the set."""
-    from hepjax.formats.pack import pack
+    from hepjax.formats.packed.pack import pack
 
     began = time.monotonic()
     files, units = _open(args)
@@ -48,10 +48,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _open(args: argparse.Namespace) -> "tuple[Sequence[ImageFile], dict[str, str]]":
-    from hepjax.errors import InputError
-    from hepjax.formats.jets import open_jets
-    from hepjax.formats.packed_manifest import is_packed
-    from hepjax.formats.packed_showers import UNITS, shower_files
+    from hepjax import InputError
+    from hepjax.formats.jets.reader import open_jets
+    from hepjax.formats.packed.manifest import is_packed
+    from hepjax.formats.packed.showers import UNITS, shower_files
     from hepjax.formats.recognise import recognise
 
     for path in args.paths:

@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predict and write; print the number of rows."""
+    from hepjax import InputError
     from hepjax.engine.mesh import request_devices
-    from hepjax.errors import InputError
 
     if args.batch_size < 1:
         raise InputError(f"--batch-size: expected at least 1, found {args.batch_size}")

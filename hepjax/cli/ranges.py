@@ -1,6 +1,6 @@
 """Ranges as users type them: ``low:high``, inclusive."""
 
-from hepjax.errors import InputError
+from hepjax import InputError
 
 
 def parse_range(name: str, text: str) -> tuple[float, float]:

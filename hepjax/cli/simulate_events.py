@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hepjax.formats.mlpf_writer import Event
+    from hepjax.formats.particleflow.writer import Event
 
 SPLIT = {"ttbar": "train", "qcd": "test"}
 """As published: train on top pairs, test on multijets."""
@@ -40,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Simulate, write, and report the files and the rate."""
     from hepjax.cli.simulated import already_there
-    from hepjax.formats.mlpf_writer import EVENTS_PER_FILE, dataset_name
-    from hepjax.simulate import pythia
+    from hepjax.formats.particleflow.writer import EVENTS_PER_FILE, dataset_name
+    from hepjax.simulate.collisions import pythia
 
     toy = args.toy or not pythia.is_available()
     if toy and not args.toy:
@@ -83,11 +83,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _settings(args: argparse.Namespace, toy: bool) -> dict[str, Any]:
     """Everything the events depend on, checked."""
-    from hepjax import __version__
+    from hepjax import InputError, __version__
     from hepjax.cli.simulated import check_at_least
-    from hepjax.errors import InputError
-    from hepjax.simulate import gen_jets
-    from hepjax.simulate.events import provenance
+    from hepjax.simulate.collisions import gen_jets
+    from hepjax.simulate.collisions.events import provenance
 
     check_at_least("events", args.events, 1)
     check_at_least("seed", args.seed, 0)
@@ -111,8 +110,8 @@ def _write(
     dataset: tuple[str, str] | None,
 ) -> tuple[list[Path], dict[str, Any]]:
     from hepjax.cli.simulated import save_settings
-    from hepjax.formats.mlpf_writer import write_events
-    from hepjax.progress import progress
+    from hepjax.engine.progress import progress
+    from hepjax.formats.particleflow.writer import write_events
 
     counts = {"elements": 0, "unassociated": 0}
     with progress("simulate", args.events, "events", quiet=args.quiet) as advance:
@@ -133,8 +132,8 @@ def _events(
     counts: dict[str, int],
     advance: Callable[..., None],
 ) -> Iterator["Event"]:
-    from hepjax.simulate.events import simulate_events
-    from hepjax.simulate.gen_jets import jet_numbers
+    from hepjax.simulate.collisions.events import simulate_events
+    from hepjax.simulate.collisions.gen_jets import jet_numbers
 
     clustered = settings["jet_numbers"].startswith("anti-kt")
     for ntuple in simulate_events(

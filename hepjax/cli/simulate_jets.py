@@ -31,10 +31,10 @@ def run(args: argparse.Namespace) -> int:
     """Simulate, write a packed set, and report the rate."""
     from hepjax.cli.simulated import check_at_least
     from hepjax.cli.simulated_images import write_images
-    from hepjax.simulate.jet_images import jet_grid
-    from hepjax.simulate.jets import TASKS as KNOWN
-    from hepjax.simulate.jets import is_available, simulate_jets
-    from hepjax.simulate.toy_jets import simulate_toy_jets
+    from hepjax.simulate.jets.images import jet_grid
+    from hepjax.simulate.jets.jets import TASKS as KNOWN
+    from hepjax.simulate.jets.jets import is_available, simulate_jets
+    from hepjax.simulate.jets.toy import simulate_toy_jets
 
     for option, least in (("events", 1), ("seed", 0), ("workers", 1)):
         check_at_least(option, getattr(args, option), least)
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _settings(args: argparse.Namespace, toy: bool) -> dict[str, Any]:
     from hepjax import __version__
-    from hepjax.simulate.jets import generator
+    from hepjax.simulate.jets.jets import generator
 
     return {
         "what": args.what,

@@ -16,12 +16,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Simulate, write a packed set, and report the rate."""
-    from hepjax import __version__
+    from hepjax import InputError, __version__
     from hepjax.cli.ranges import parse_range
     from hepjax.cli.simulated import check_at_least
     from hepjax.cli.simulated_images import write_images
-    from hepjax.errors import InputError
-    from hepjax.simulate.photons import GRID, LABELS, simulate_photons
+    from hepjax.simulate.photons.photons import GRID, LABELS, simulate_photons
 
     check_at_least("events", args.events, 1)
     check_at_least("seed", args.seed, 0)

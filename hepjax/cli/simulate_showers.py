@@ -62,10 +62,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
     """Everything the showers depend on, checked."""
-    from hepjax import __version__
+    from hepjax import InputError, __version__
     from hepjax.cli.ranges import parse_range
     from hepjax.cli.simulated import check_at_least
-    from hepjax.errors import InputError
 
     for option, least in (("events", 1), ("events-per-file", 1), ("seed", 0)):
         check_at_least(option, getattr(args, option.replace("-", "_")), least)
@@ -89,8 +88,8 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
 
 def _write(args: argparse.Namespace, settings: dict[str, Any]) -> list[Path]:
     from hepjax.cli.simulated import save_settings
-    from hepjax.formats.shower_writer import write_showers
-    from hepjax.progress import progress
+    from hepjax.engine.progress import progress
+    from hepjax.formats.showers.writer import write_showers
 
     with progress("simulate", args.events, "showers", quiet=args.quiet) as advance:
         files = write_showers(
@@ -109,8 +108,8 @@ def _batches(settings: dict[str, Any], advance: Callable[..., None]) -> Iterator
     import jax
     import numpy as np
 
-    from hepjax.simulate.geometry import CLIC_ANGLE, CLIC_FIXED
-    from hepjax.simulate.showers import simulate_showers
+    from hepjax.simulate.showers.geometry import CLIC_ANGLE, CLIC_FIXED
+    from hepjax.simulate.showers.showers import simulate_showers
 
     # A stream of its own for the conditions: the showers come from jax keys of the same seed.
     rng = np.random.default_rng(settings["seed"])

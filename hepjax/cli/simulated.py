@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from hepjax.errors import InputError
+from hepjax import InputError
 
 SETTINGS_FILE = "simulation.json"
 """Beside the data: what they were made with, written when all of them are there."""

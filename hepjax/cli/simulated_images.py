@@ -40,7 +40,7 @@ def write_images(
       settings: everything the images depend on, kept in the manifest.
       batches: lazy, not looked at if the folder holds them.
     """
-    from hepjax.progress import progress
+    from hepjax.engine.progress import progress
 
     began, what = time.monotonic(), settings["what"]
     if there := _already_there(args.out, settings):
@@ -64,8 +64,8 @@ def _already_there(out: Path, settings: dict[str, Any]) -> bool:
     Raises:
       InputError: it holds others, or only some of them.
     """
-    from hepjax.errors import InputError
-    from hepjax.formats.packed_manifest import FILE, read_manifest
+    from hepjax import InputError
+    from hepjax.formats.packed.manifest import FILE, read_manifest
 
     if not (out / FILE).exists():
         if out.is_dir() and any(out.iterdir()):
@@ -91,8 +91,8 @@ def _write(
     out: Path, batches: "Batches", grid: "Grid", labels: dict[int, str], settings: dict[str, Any]
 ) -> None:
     """Write beside the folder and rename it: whatever stops the command, it is all or nothing."""
-    from hepjax.errors import InputError
-    from hepjax.formats.packed_writer import write_packed
+    from hepjax import InputError
+    from hepjax.formats.packed.writer import write_packed
 
     out = out.absolute()
     partial = out.with_name(f".{out.name}.tmp")

@@ -28,16 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train until done or interrupted; 143 or 130 after a saved interruption."""
-    from hepjax import workloads
     from hepjax.engine.config import find_config, read_settings
+    from hepjax.engine.group.processes import join, leaving_at_once
     from hepjax.engine.host_memory import keep_memory
     from hepjax.engine.mesh import request_devices
-    from hepjax.engine.processes import join, leaving_at_once
+    from hepjax.workloads import table
 
     keep_memory()
     path = find_config(args.config)
     devices = [] if args.devices is None else [f"mesh.devices={args.devices}"]
-    workload, cfg = workloads.configure(read_settings(path, args.overrides + devices))
+    workload, cfg = table.configure(read_settings(path, args.overrides + devices))
     name = args.config.removesuffix(".yaml").strip("./").replace("/", "-")
     processes = join(args.cluster)
     request_devices(-(-cfg.mesh.devices // processes))
@@ -48,8 +48,9 @@ def run(args: argparse.Namespace) -> int:
 def _train(workload: "Workload", cfg: Any, directory: Path, *, quiet: bool) -> int:
     import jax
 
-    from hepjax.engine import processes, rundir
+    from hepjax.engine import rundir
     from hepjax.engine.config import to_settings
+    from hepjax.engine.group import processes
     from hepjax.engine.train import train
 
     received: list[int] = []

@@ -19,9 +19,9 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from hepjax.engine.processes import lost_another, meet, together
+from hepjax import InputError
+from hepjax.engine.group.processes import lost_another, meet, together
 from hepjax.engine.records import plain, write_json
-from hepjax.errors import InputError
 
 MANIFEST = "manifest.json"
 REFUSALS = ("no space left", "read-only file system", "permission denied", "file too large",

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 
-from hepjax.errors import InputError
+from hepjax import InputError
 
 C = TypeVar("C")
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import jax
 
-from hepjax.errors import InputError
+from hepjax import InputError
 
 
 @contextmanager

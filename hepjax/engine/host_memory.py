@@ -1,7 +1,7 @@
 """Memory of the host in training: kept by the process, not given back and taken anew each step.
 
 XLA takes the temporaries of a step on a CPU from malloc, and glibc maps and unmaps the large ones:
-their page faults cost a tagger at x3 a tenth of its update (benchmarks/io.py, docs/tagger.md).
+their page faults cost a tagger at x3 a tenth of its update (benchmarks/speed/jet_input.py).
 """
 
 import ctypes

@@ -19,8 +19,8 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding
 
+from hepjax import InputError
 from hepjax.engine.config import InputConfig
-from hepjax.errors import InputError
 from hepjax.formats.source import Batch, Source, buckets_of
 
 EVALUATION_WINDOW = 2048

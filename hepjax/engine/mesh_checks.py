@@ -8,9 +8,9 @@ from typing import Any
 
 import jax
 
+from hepjax import InputError
 from hepjax.engine.config import MeshConfig, require
 from hepjax.engine.mesh import DATA, MIN_SIZE, MODEL, SHARD
-from hepjax.errors import InputError
 
 
 def require_equal_shares(process_of: list[int]) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hepjax.errors import InputError
+from hepjax import InputError
 
 
 def append(path: Path, record: dict[str, Any]) -> None:

@@ -10,9 +10,9 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding
 
+from hepjax import InputError
 from hepjax.engine.device_memory import enough_memory
 from hepjax.engine.workload import Batch
-from hepjax.errors import InputError
 from hepjax.formats.source import Part, Source
 
 Arrays = dict[str, Any]

@@ -20,9 +20,9 @@ from typing import Any
 import yaml
 
 import hepjax
+from hepjax import InputError
 from hepjax.engine.config import RESUMABLE, flatten
 from hepjax.engine.records import write_json, write_text
-from hepjax.errors import InputError
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "h5py")
 

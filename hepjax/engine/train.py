@@ -15,16 +15,16 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
 
+from hepjax import InputError, TrainingError
 from hepjax.engine import input as batches
 from hepjax.engine import records, resident
 from hepjax.engine.checkpoint import Checkpoints, best_first, complete_steps, restore_first
 from hepjax.engine.device_memory import enough_memory
 from hepjax.engine.mesh import DATA, OVERLAP, make_mesh, over_data, replicated, state_shardings
 from hepjax.engine.mesh_checks import require_equal_shares, require_fit
+from hepjax.engine.progress import progress
 from hepjax.engine.rundir import Goodput, provenance
 from hepjax.engine.workload import Batch, Metrics, State, Workload
-from hepjax.errors import InputError, TrainingError
-from hepjax.progress import progress
 
 STEPS_IN_FLIGHT = 2
 VALIDATION_KEY = 2**31  # a fold that no update number reaches

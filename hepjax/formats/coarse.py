@@ -12,7 +12,7 @@ from math import gcd
 
 import numpy as np
 
-from hepjax.errors import InputError
+from hepjax import InputError
 from hepjax.formats.images import Grid, SparseImages, channel_of
 
 CANDIDATES = (15, 5, 3)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hepjax.errors import InputError
+from hepjax import InputError
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from hepjax.errors import InputError
+from hepjax import InputError
 
 SUFFIXES = (".h5", ".hdf5")
 

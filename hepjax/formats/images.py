@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-from hepjax.errors import InputError
+from hepjax import InputError
 
 
 @dataclass(frozen=True)

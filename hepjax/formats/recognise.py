@@ -5,10 +5,11 @@ from typing import Literal
 
 import h5py
 
-from hepjax.errors import InputError
-from hepjax.formats import calochallenge, mlpf
+from hepjax import InputError
 from hepjax.formats.hdf5 import open_hdf5
-from hepjax.formats.packed_manifest import is_packed, read_manifest
+from hepjax.formats.packed.manifest import is_packed, read_manifest
+from hepjax.formats.particleflow import reader
+from hepjax.formats.showers import calochallenge
 
 Container = Literal["hdf5", "parquet", "npz", "tfrecord", "tfds", "packed"]
 Family = Literal["clic", "calochallenge", "jets", "mlpf"]
@@ -25,7 +26,7 @@ def recognise(path: Path) -> Family:
     Raises:
       InputError: unreadable, damaged, or of no known layout.
     """
-    if mlpf.holds_events(path):
+    if reader.holds_events(path):
         return "mlpf"
     kind = container(path)
     if path.is_dir() and kind not in ("packed", "tfds"):

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hepjax.errors import InputError
+from hepjax import InputError
 
 ROW_GROUP = 2**17
 """Rows of a row group at most."""

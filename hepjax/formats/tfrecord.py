@@ -15,7 +15,7 @@ from typing import BinaryIO
 import google_crc32c
 import numpy as np
 
-from hepjax.errors import InputError
+from hepjax import InputError
 from hepjax.formats.damage import reading
 
 GZIP_MAGIC = b"\x1f\x8b"

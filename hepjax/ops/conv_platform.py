@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import jax
 from jax import lax
 
-from hepjax.errors import InputError
+from hepjax import InputError
 from hepjax.ops import native
 from hepjax.ops.conv_jax import Pads, Triple, conv_planes, conv_xla
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hepjax.errors import InputError
+from hepjax import InputError
 from hepjax.report import layout, page
 from hepjax.report.scores import write_scores
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from hepjax.errors import MissingExtraError
+from hepjax import MissingExtraError
 
 try:
     import matplotlib.style

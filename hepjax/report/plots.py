@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hepjax.errors import MissingExtraError
+from hepjax import MissingExtraError
 from hepjax.report.layout import (
     EDGE,
     FILL,
@@ -20,7 +20,7 @@ from hepjax.report.layout import (
     legend,
     mplhep,
     panel_grid,
-)  # fmt: skip
+)
 
 try:
     import hist

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hepjax.errors import MissingExtraError
-from hepjax.simulate.detector import FlowObjects
+from hepjax import MissingExtraError
+from hepjax.simulate.collisions.detector import FlowObjects
 
 
 @dataclass(frozen=True)

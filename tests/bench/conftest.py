@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny_tagger import write_toy
+from helpers.tagger import write_toy
 
 from hepjax.bench import data, definition
 from hepjax.cli import main

@@ -10,7 +10,7 @@ import pytest
 from hepjax.bench import data
 from hepjax.bench.definition import BENCHMARKS, settings
 from hepjax.cli import main
-from hepjax.formats.packed import open_packed
+from hepjax.formats.packed.reader import open_packed
 
 
 def bench(out: Path, *words: str) -> dict:

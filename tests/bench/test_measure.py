@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from toy import Toy, ToyConfig
+from helpers.toy import Toy, ToyConfig
 
+from hepjax import InputError
 from hepjax.bench.measure import measure
 from hepjax.engine.config import MeshConfig, TrainConfig
-from hepjax.errors import InputError
 
 TINY = ToyConfig(
     train=TrainConfig(seed=1234, batch_size=8, epochs=3, record_every=2**30),

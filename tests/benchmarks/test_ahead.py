@@ -8,16 +8,16 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import ahead
 import jax
 import numpy as np
 import pytest
-from collectives import collectives
-from tiny import TINY
-from toy import Toy, ToyConfig
+from helpers.gan3d import TINY
+from helpers.toy import Toy, ToyConfig
 
+from benchmarks.scaling import ahead
+from benchmarks.scaling.collectives import collectives
 from hepjax.engine.config import MeshConfig, TrainConfig
-from hepjax.gan3d.workload import WORKLOAD
+from hepjax.workloads.gan3d.workload import WORKLOAD
 
 SCRIPT = Path(ahead.__file__)
 

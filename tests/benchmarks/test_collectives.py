@@ -1,7 +1,8 @@
 """Collectives read from the text of compiled programs, in the spellings of several compilers."""
 
 import pytest
-from collectives import collectives, overlap
+
+from benchmarks.scaling.collectives import collectives, overlap
 
 SUM = """
 ENTRY %main (a: f32[8]) -> f32[8] {

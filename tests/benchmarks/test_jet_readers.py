@@ -1,11 +1,11 @@
 """Every reader of the benchmark gives the same jets, so that it compares work of one kind."""
 
-import jet_readers
 import numpy as np
 
+from benchmarks.speed import jet_readers
 from hepjax.engine.config import find_config, read_settings
-from hepjax.tagger.workload import WORKLOAD
-from hepjax.workloads import configure
+from hepjax.workloads.table import configure
+from hepjax.workloads.tagger.workload import WORKLOAD
 
 
 def test_readers_give_the_same_images_and_labels(tmp_path):

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import pytest
-import scaling
-import scaling_measured
-from scaling_model import (
+
+from benchmarks.scaling import measured as scaling_measured
+from benchmarks.scaling import published as scaling
+from benchmarks.scaling.model import (
     TRAINING_SHOWERS,
     V100,
     Machine,

@@ -14,10 +14,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import torch_gan3d as twin  # noqa: E402
-from tiny import TINY, raw_showers  # noqa: E402
+from helpers.gan3d import TINY, raw_showers  # noqa: E402
 
-from hepjax.gan3d import objective  # noqa: E402
+from benchmarks.speed import torch_gan3d as twin  # noqa: E402
+from hepjax.workloads.gan3d import objective  # noqa: E402
 
 # Without randomness inside the updates the two must agree to rounding.
 CFG = replace(

@@ -14,11 +14,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import torch_mlpf as twin  # noqa: E402
-from mlpf_tiny import MODELS, config, raw_events  # noqa: E402
+from helpers.mlpf import MODELS, config, raw_events  # noqa: E402
 
-from hepjax.mlpf import objective  # noqa: E402
-from hepjax.mlpf.config import ObjectiveConfig  # noqa: E402
+from benchmarks.speed import torch_mlpf as twin  # noqa: E402
+from hepjax.workloads.mlpf import objective  # noqa: E402
+from hepjax.workloads.mlpf.config import ObjectiveConfig  # noqa: E402
 
 BATCH = objective.prepare(
     config(MODELS["concat"]), {k: jnp.asarray(v) for k, v in raw_events([21, 14], 24).items()}

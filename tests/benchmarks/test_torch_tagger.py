@@ -8,11 +8,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import torch_tagger as twin  # noqa: E402
-from tiny_tagger import TINY  # noqa: E402
+from helpers.tagger import TINY  # noqa: E402
 
-from hepjax.tagger import objective  # noqa: E402
-from hepjax.tagger.config import ModelConfig  # noqa: E402
+from benchmarks.speed import torch_tagger as twin  # noqa: E402
+from hepjax.workloads.tagger import objective  # noqa: E402
+from hepjax.workloads.tagger.config import ModelConfig  # noqa: E402
 
 
 @pytest.mark.parametrize("head", ["flatten", "global"])

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny import TINY, raw_showers
+from helpers.gan3d import TINY, raw_showers
 
 from hepjax.cli import main
 from hepjax.engine.config import to_settings
-from hepjax.formats.shower_writer import write_showers
+from hepjax.formats.showers.writer import write_showers
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,10 @@
 import h5py
 import numpy as np
 import pytest
-from tiny import raw_showers
+from helpers.gan3d import raw_showers
 
 from hepjax.cli import main
-from hepjax.formats.shower_writer import write_showers
+from hepjax.formats.showers.writer import write_showers
 
 
 @pytest.fixture

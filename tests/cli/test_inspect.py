@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from hepjax.cli import main
-from hepjax.formats.shower_writer import ShowerWriter
-from hepjax.gan3d.inspect import inspect
+from hepjax.formats.showers.writer import ShowerWriter
+from hepjax.physics.calorimeter.inspect import inspect
 
 
 def showers(n=40, grid=(6, 6, 5), fraction=0.02):

@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from legacy_layouts import write_hdf5, write_nested_parquet
-from shower_samples import showers
-from tiny import TINY, raw_showers
+from helpers.gan3d import TINY, raw_showers
+from helpers.shower_files import showers
 
+from benchmarks.speed.legacy_layouts import write_hdf5, write_nested_parquet
 from hepjax.cli import main
 from hepjax.formats.images import Channel, Grid, densify, sparsify
-from hepjax.formats.packed import open_packed
-from hepjax.formats.shower_writer import write_showers
-from hepjax.formats.showers import open_showers
-from hepjax.gan3d.workload import WORKLOAD
+from hepjax.formats.packed.reader import open_packed
+from hepjax.formats.showers.reader import open_showers
+from hepjax.formats.showers.writer import write_showers
+from hepjax.workloads.gan3d.workload import WORKLOAD
 
 GRID = Grid((25, 25), tuple(Channel(name, "1") for name in ("pT", "ECAL", "HCAL")))
 

@@ -78,7 +78,7 @@ def test_an_interrupted_run_leaves_no_incomplete_file(tmp_path, monkeypatch):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("hepjax.simulate.showers.simulate_showers", interrupted)
+    monkeypatch.setattr("hepjax.simulate.showers.showers.simulate_showers", interrupted)
     assert simulate(tmp_path / "a") == 130
     assert list((tmp_path / "a").iterdir()) == []
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from hepjax.cli import main
-from hepjax.formats.mlpf import describe, list_event_files
+from hepjax.formats.particleflow.reader import describe, list_event_files
 
 
 @pytest.fixture(autouse=True)
 def small_pool(monkeypatch):
     """Pile-up from a few collisions: these tests are not about physics."""
-    from hepjax.simulate import events
+    from hepjax.simulate.collisions import events
 
     monkeypatch.setattr(events.simulate_events, "__kwdefaults__", {"toy": False, "pool_events": 5})
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hepjax.cli import main
-from hepjax.formats.packed import open_packed
-from hepjax.formats.packed_manifest import read_manifest
+from hepjax.formats.packed.manifest import read_manifest
+from hepjax.formats.packed.reader import open_packed
 
 JETS = ["simulate", "jets", "--task", "top", "--toy", "--events", "40", "--quiet"]
 PHOTONS = ["simulate", "photons", "--events", "10", "--quiet"]
@@ -70,7 +70,7 @@ def test_impossible_requests_are_refused_before_anything_is_written(wrong, tmp_p
 
 
 def test_an_interrupted_simulation_leaves_nothing(tmp_path, monkeypatch):
-    from hepjax.simulate import photons
+    from hepjax.simulate.photons import photons
 
     pieces = photons.simulate_photons
 

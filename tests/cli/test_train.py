@@ -10,12 +10,13 @@ import time
 import h5py
 import numpy as np
 import pytest
+from helpers import toy
 
 import hepjax
+from hepjax import InputError
 from hepjax.cli import main
 from hepjax.engine import records
 from hepjax.engine.checkpoint import MANIFEST, complete_steps
-from hepjax.errors import InputError
 
 
 def test_a_run_directory_has_its_parts(tiny_run):
@@ -139,7 +140,7 @@ def test_two_processes_do_not_train_in_one_directory(long_run, tiny_config, caps
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs needs root")
 def test_a_full_disk_keeps_the_last_good_checkpoint(tmp_path):
     """The toy run needs some 60 kB a checkpoint; the disk has room for a few."""
-    script = os.path.join(os.path.dirname(__file__), "..", "engine", "toy.py")
+    script = toy.__file__
     run = tmp_path / "run"
     inner = (
         f"mkdir -p {run} && mount -t tmpfs -o size=200k tmpfs {run} && {sys.executable} {script} "

@@ -5,19 +5,19 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import mlpf_tiny
 import numpy as np
 import pytest
-import tiny
-import tiny_tagger
+from helpers import gan3d as tiny
+from helpers import mlpf as mlpf_tiny
+from helpers import tagger as tiny_tagger
 
+from hepjax import InputError
 from hepjax.engine.config import MeshConfig
 from hepjax.engine.mesh import make_mesh, over_data, state_shardings
 from hepjax.engine.train import compiled_step, init_state
-from hepjax.errors import InputError
-from hepjax.gan3d import objective
-from hepjax.mlpf.workload import WORKLOAD as MLPF
-from hepjax.tagger.workload import WORKLOAD as TAGGER
+from hepjax.workloads.gan3d import objective
+from hepjax.workloads.mlpf.workload import WORKLOAD as MLPF
+from hepjax.workloads.tagger.workload import WORKLOAD as TAGGER
 
 JETS = tiny_tagger.raw_batch(16) | {"weight": np.linspace(0.1, 3, 16, dtype="f4")}
 EVENTS = mlpf_tiny.raw_events([21, 30, 32, 9, 16, 32, 3, 25], 32)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hepjax import InputError
 from hepjax.engine.checkpoint import (
     MANIFEST,
     Checkpoints,
@@ -19,7 +20,6 @@ from hepjax.engine.checkpoint import (
     restore_first,
     verify,
 )
-from hepjax.errors import InputError
 
 ABSTRACT = {"w": jax.ShapeDtypeStruct((64,), jnp.float32)}
 

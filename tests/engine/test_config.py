@@ -9,10 +9,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hepjax import InputError
 from hepjax.engine.config import build, find_config, flatten, read_settings, to_settings
-from hepjax.errors import InputError
-from hepjax.gan3d.config import Gan3DConfig
-from hepjax.workloads import configure
+from hepjax.workloads.gan3d.config import Gan3DConfig
+from hepjax.workloads.table import configure
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

@@ -1,12 +1,13 @@
-"""Real faults in real trainings, a round or two of each; benchmarks/faults.py does many more."""
+"""Real faults in real trainings, a round or two of each."""
 
 import random
 from collections.abc import Iterator
 
 import pytest
-from fault_ground import Ground, Round, SkipError
-from fault_rounds import FAULTS
-from faults import Tally, table
+
+from benchmarks.faults.campaign import Tally, table
+from benchmarks.faults.ground import Ground, Round, SkipError
+from benchmarks.faults.rounds import FAULTS
 
 
 @pytest.fixture(scope="module")

@@ -8,15 +8,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from collectives import collectives
+from helpers.toy import Toy, ToyConfig
 from jax.sharding import PartitionSpec as P
-from toy import Toy, ToyConfig
 
+from benchmarks.scaling.collectives import collectives
+from hepjax import InputError
 from hepjax.engine.config import MeshConfig, TrainConfig
 from hepjax.engine.gradient import mean_gradient, over_parts
 from hepjax.engine.mesh import DATA, make_mesh, over_data
 from hepjax.engine.train import train
-from hepjax.errors import InputError
 
 RNG = np.random.default_rng(3)
 EVENTS = {"x": RNG.normal(size=(24, 5)).astype("f4"), "y": RNG.normal(size=24).astype("f4")}

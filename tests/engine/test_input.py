@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from helpers.toy import Line
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toy import Line
 
+from hepjax import InputError
 from hepjax.engine.config import InputConfig
 from hepjax.engine.input import (
     BatchReader,
@@ -14,7 +15,6 @@ from hepjax.engine.input import (
     shuffled,
     training_batches,
 )
-from hepjax.errors import InputError
 from hepjax.formats.source import Part
 
 

@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from hepjax import InputError
 from hepjax.engine.config import MeshConfig
 from hepjax.engine.mesh import make_mesh, state_shardings
 from hepjax.engine.mesh_checks import require_equal_shares, require_fit
 from hepjax.engine.rundir import require_shared
-from hepjax.errors import InputError
 
 
 @pytest.mark.parametrize(

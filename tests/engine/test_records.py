@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from hepjax import InputError
 from hepjax.engine import records
 from hepjax.engine.rundir import Goodput
-from hepjax.errors import InputError
 
 
 def test_append_and_read(tmp_path):

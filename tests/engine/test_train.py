@@ -5,30 +5,19 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from toy import Toy, ToyConfig
+from helpers import toy
+from helpers.toy import TOTAL, Toy, ToyConfig, final_state
 
+from hepjax import InputError, TrainingError
 from hepjax.engine import records
-from hepjax.engine.checkpoint import complete_steps, read_manifest, restore
+from hepjax.engine.checkpoint import complete_steps, read_manifest
 from hepjax.engine.config import CheckpointConfig, InputConfig, MeshConfig, TrainConfig
 from hepjax.engine.train import init_state, train
-from hepjax.errors import InputError, TrainingError
-
-TOTAL = 4 * (52 // 8)
-
-
-def final_state(run: Path, step: int = TOTAL):
-    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    abstract = jax.tree.map(
-        lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=here),
-        jax.eval_shape(lambda: init_state(Toy(), ToyConfig())),
-    )
-    return jax.device_get(restore(run / "checkpoints", step, abstract))
 
 
 def same_bits(a, b):
@@ -58,7 +47,7 @@ def test_validation_counts_each_event_once(straight):
 
 
 def test_killed_and_resumed_run_equals_the_straight_one_bit_for_bit(straight, tmp_path):
-    script = [sys.executable, str(Path(__file__).with_name("toy.py")), str(tmp_path)]
+    script = [sys.executable, toy.__file__, str(tmp_path)]
     child = subprocess.Popen([*script, "0.2"])
     deadline = time.monotonic() + 60
     while len(complete_steps(tmp_path / "checkpoints")) < 3 and time.monotonic() < deadline:

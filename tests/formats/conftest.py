@@ -1,16 +1,16 @@
 """What several tests of packed sets begin with."""
 
 import pytest
-from packed_samples import GRID, LABELS, batch
+from helpers.packed_sets import GRID, LABELS, batch
 
-from hepjax.formats.packed_writer import write_packed
+from hepjax.formats.packed.writer import write_packed
 
 
 @pytest.fixture
 def blocks_of_8(monkeypatch):
     """Small blocks, so that a small set has many."""
-    for module in ("packed", "packed_shard"):
-        monkeypatch.setattr(f"hepjax.formats.{module}.BLOCK_EVENTS", 8)
+    for module in ("reader", "shard"):
+        monkeypatch.setattr(f"hepjax.formats.packed.{module}.BLOCK_EVENTS", 8)
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ import re
 import h5py
 import numpy as np
 import pytest
+from helpers.shower_files import showers, write_fixed, write_hdf5
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from shower_samples import showers, write_fixed, write_hdf5
 
-from hepjax.errors import InputError
+from hepjax import InputError
 from hepjax.formats.recognise import recognise
-from hepjax.formats.shower_writer import ShowerWriter
-from hepjax.formats.showers import open_showers
+from hepjax.formats.showers.reader import open_showers
+from hepjax.formats.showers.writer import ShowerWriter
 
 MADE = showers(20)
 TARGET = np.stack([MADE["energy"], MADE["energy"]], axis=1)

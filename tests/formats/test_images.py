@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hepjax.errors import InputError
+from hepjax import InputError
 from hepjax.formats.images import Channel, Grid, densify, sparsify
 
 FINE = Grid((4, 6), (Channel("pT", "GeV"), Channel("d0", "cm"), Channel("HCAL", "GeV")))

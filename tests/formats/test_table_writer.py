@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from hepjax.errors import InputError
+from hepjax import InputError
 from hepjax.formats.table_writer import write_table
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from hepjax.errors import InputError
+from hepjax import InputError
 from hepjax.ops import active_conv3d, conv3d, native, upsample_conv3d
 
 PATHS = ["auto", "jax", "xla"]

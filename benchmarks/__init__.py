@@ -1,0 +1,1 @@
+"""Slow studies: one script for each table of the documentation, ``python -m``."""

@@ -1,0 +1,111 @@
+"""The smallest training on real shower files; as a script the ``hepjax`` command that knows it.
+
+A linear fit of the energy from the sums of the layers, to be killed by benchmarks/faults/campaign.py: the
+command, the engine and the readers are those of any training, the compilation takes a second.
+"""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hepjax import cli
+from hepjax.cli import launch
+from hepjax.engine.config import CheckpointConfig, InputConfig, MeshConfig, TrainConfig
+from hepjax.engine.mesh import average
+from hepjax.engine.workload import Sources
+from hepjax.formats.showers.reader import open_showers
+from hepjax.formats.showers.writer import write_showers
+from hepjax.formats.source import Part
+from hepjax.workloads import table
+
+LAYERS, COPIES = 25, 16
+EVENTS, VALIDATION = 96, 16
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LineConfig:
+    """40 updates, 10 an epoch, saved every 4."""
+
+    train: TrainConfig = field(
+        default_factory=lambda: TrainConfig(batch_size=8, epochs=4, record_every=1)
+    )
+    mesh: MeshConfig = field(default_factory=MeshConfig)
+    input: InputConfig = field(default_factory=lambda: InputConfig(window=32))
+    checkpoint: CheckpointConfig = field(default_factory=lambda: CheckpointConfig(every_steps=4))
+    data: DataConfig = field(default_factory=DataConfig)
+
+
+class Line:
+    """``COPIES`` linear fits side by side, by gradient descent with momentum and noise."""
+
+    name, Config, score = "line", LineConfig, "loss"
+
+    def init(self, cfg, key):
+        shape = (LAYERS, COPIES)
+        return {"weight": 0.1 * jax.random.normal(key, shape), "velocity": jnp.zeros(shape)}
+
+    def prepare(self, cfg, raw):
+        return raw | {"layers": raw["ecal"].sum((1, 2)), "energy": raw["energy"] / 100}
+
+    def _loss(self, weight, batch, key):
+        noise = 0.01 * jax.random.normal(key, batch["layers"].shape)
+        return jnp.square(((batch["layers"] + noise) @ weight).mean(1) - batch["energy"])
+
+    def train_step(self, cfg, state, batch, key, epoch):
+        loss_of = jax.value_and_grad(lambda w: self._loss(w, batch, key).mean())
+        loss, grad = average(cfg.mesh, loss_of(state["weight"]))
+        velocity = 0.9 * state["velocity"] + grad
+        return {"weight": state["weight"] - 0.02 * velocity, "velocity": velocity}, {"loss": loss}
+
+    def eval_step(self, cfg, state, batch, key):
+        loss = self._loss(state["weight"], batch, key)
+        return {"loss": (loss * batch["mask"]).sum(), "n": batch["mask"].sum()}
+
+    def summarise(self, cfg, sums):
+        return {"loss": float(sums["loss"] / sums["n"])}
+
+    def failure(self, cfg, step, metrics):
+        return None
+
+    def open(self, cfg, paths):
+        return open_showers(paths, cache_bytes=0)  # every batch goes to the files
+
+    def sources(self, cfg):
+        source = self.open(cfg, list(map(Path, cfg.data.files)))
+        split = len(source) - VALIDATION
+        return Sources(Part(source, 0, split), Part(source, split, len(source)))
+
+
+WORKLOAD = Line()
+
+
+def write_data(folder: Path) -> Path:
+    """Made-up showers in two files of the published layout."""
+    rng = np.random.default_rng(1)
+    energy = rng.uniform(10, 500, EVENTS).astype(np.float32)
+    ecal = rng.gamma(0.1, 0.01, (EVENTS, 25, 25, LAYERS)).astype(np.float32)
+    ecal *= (0.02 * energy / ecal.sum((1, 2, 3)))[:, None, None, None]
+    batch = {"ecal": ecal, "energy": energy}
+    write_showers(folder, [batch], layout="fixed", events_per_file=EVENTS // 2)
+    return folder
+
+
+def main(argv: list[str]) -> int:
+    """The command line of hepjax, for which this workload is one more in the table."""
+    table.NAMES = (*table.NAMES, "line")
+    sys.modules["hepjax.workloads.line.workload"] = sys.modules[__name__]
+    launch.HEPJAX = [sys.executable, "-m", "benchmarks.faults.workload"]
+    return cli.main(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""How right: simulations and trained models against third-party events."""

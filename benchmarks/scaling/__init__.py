@@ -1,0 +1,1 @@
+"""How it scales: compiled programs, collectives, layouts, measured and modelled."""

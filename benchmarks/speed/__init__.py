@@ -1,0 +1,1 @@
+"""How fast: updates, layers, generation, readers, beside PyTorch and ONNX Runtime."""

@@ -1,0 +1,222 @@
+"""Speed of each convolution of the 3DGAN (and of a tagger) in hepjax, plain XLA and PyTorch.
+
+    python -m benchmarks.speed.conv3d --batch 8 --json conv3d.json
+    taskset -c 1 python -m benchmarks.speed.conv3d --batch 4 --clock cpu      on a machine that others use
+
+Every form runs in this process, in turn, round after round; the table gives medians. "fwd" is the
+output, "step" the output and both gradients, all three returned. GFLOP are those of the direct
+convolution (after upsampling, taps on padding included), for every form. PyTorch is optional; there
+weights and arrays are channels_last_3d, eager, and compiled with --compile.
+"""
+
+import argparse
+import json
+import math
+import os
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hepjax.ops import active_conv3d, conv3d, upsample_conv3d
+
+try:
+    import torch
+except ModuleNotFoundError:
+    torch = None
+
+
+class Layer(NamedTuple):
+    size: tuple[int, int, int]
+    kernel: tuple[int, int, int]
+    channels: tuple[int, int]
+    pads: tuple[tuple[int, int], ...]
+    scale: tuple[int, int, int] = (1, 1, 1)
+
+
+def cube(channels: tuple[int, int], pad: int = 2) -> Layer:
+    return Layer((25, 25, 25), (5, 5, 5), channels, ((pad, pad),) * 3)
+
+
+def plane(kernel: int, channels: int) -> Layer:
+    pad = (kernel // 2, kernel // 2)
+    return Layer((1, 125, 125), (1, kernel, kernel), (channels, channels), ((0, 0), pad, pad))
+
+
+MODELS = {
+    "gan3d": {
+        "D1 1-32": cube((1, 32)),
+        "D2 32-8": cube((32, 8)),
+        "D3 8-8": cube((8, 8)),
+        "D4 8-8": cube((8, 8), 1),
+        "G1 8-64": Layer((7, 7, 8), (6, 6, 8), (8, 64), ((2, 3), (2, 3), (3, 4))),
+        "G2 64-6": Layer((7, 7, 8), (6, 5, 8), (64, 6), ((2, 2), (2, 2), (0, 0)), (2, 2, 2)),
+        "G3 6-6": Layer((13, 14, 9), (3, 3, 8), (6, 6), ((1, 1), (0, 0), (3, 3)), (2, 2, 3)),
+        "G4 6-1": Layer((26, 26, 26), (2, 2, 2), (6, 1), ((0, 0),) * 3),
+    },
+    "gan3d-16": {"D1 1-16": cube((1, 16)), "D2 16-8": cube((16, 8))},
+    "tagger": {f"{k}x{k} {c}-{c}": plane(k, c) for k, c in ((7, 8), (3, 8), (3, 16), (3, 32))},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", choices=MODELS, default="gan3d")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--forms", default="native,native-bf16,jax,xla,torch,torch-bf16")
+    parser.add_argument("--compile", action="store_true", help="PyTorch compiled as well as eager")
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
+    parser.add_argument("--json", help="also write the medians, in seconds, to this file")
+    args = parser.parse_args()
+    clock = time.perf_counter if args.clock == "wall" else time.process_time
+    if torch is not None:
+        torch.set_num_threads(len(os.sched_getaffinity(0)))
+
+    forms = [f for f in args.forms.split(",") if torch is not None or not f.startswith("torch")]
+    if args.compile:
+        forms += [f"{f}-compiled" for f in forms if f.startswith("torch")]
+    ceiling = matmul_rates(clock)
+    print(f"hepjax path: {active_conv3d()}", f"matrix product GFLOP/s: {ceiling}", sep="\n")
+    print(
+        f"\n| layer | form | fwd ms | GFLOP/s | step ms | GFLOP/s | of ceiling |{''}\n"
+        + "|---" * 7
+        + "|"
+    )
+    results: dict[str, Any] = {"batch": args.batch, "clock": args.clock, "ceiling": ceiling}
+    for name, layer in MODELS[args.model].items():
+        results[name] = measure(layer, args.batch, forms, args.rounds, clock)
+        gflop = gflop_of(layer, args.batch)
+        for form, (fwd, step) in results[name].items():
+            rate = ceiling["bfloat16" if "bf16" in form else "float32"]
+            print(
+                f"| {name} | {form} | {fwd * 1e3:.2f} | {gflop / fwd:.0f} | {step * 1e3:.2f} "
+                f"| {3 * gflop / step:.0f} | {3 * gflop / step / rate:.2f} |",
+                flush=True,
+            )
+    if args.json:
+        with open(args.json, "w") as file:
+            json.dump(results, file, indent=1)
+
+
+def gflop_of(layer: Layer, batch: int) -> float:
+    out = math.prod(
+        n * r + sum(p) - k + 1
+        for n, r, p, k in zip(layer.size, layer.scale, layer.pads, layer.kernel, strict=True)
+    )
+    return 2e-9 * batch * out * math.prod(layer.kernel) * math.prod(layer.channels)
+
+
+def measure(
+    layer: Layer, batch: int, forms: list[str], rounds: int, clock: Callable[[], float]
+) -> dict[str, tuple[float, float]]:
+    """Median seconds of output and of output plus gradients, for each form."""
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(batch, *layer.size, layer.channels[0])).astype(np.float32)
+    w = draw.normal(size=(*layer.kernel, *layer.channels)).astype(np.float32)
+    runs = {
+        form: (torch_runs if "torch" in form else jax_runs)(form, layer, x, w) for form in forms
+    }
+    times: dict[str, list[list[float]]] = {form: [[], []] for form in forms}
+    for pair in runs.values():
+        for run in pair:
+            run()
+    for _ in range(rounds):
+        for form, pair in runs.items():
+            for run, taken in zip(pair, times[form], strict=True):
+                start = clock()
+                run()
+                taken.append(clock() - start)
+    return {form: tuple(map(statistics.median, pair)) for form, pair in times.items()}  # type: ignore[misc]
+
+
+def jax_runs(form: str, layer: Layer, x: Any, w: Any) -> tuple[Callable[[], Any], ...]:
+    os.environ["HEPJAX_CONV3D"] = form.removesuffix("-bf16")
+    dtype = jnp.bfloat16 if "bf16" in form else jnp.float32
+    x, w = jnp.asarray(x, dtype), jnp.asarray(w, dtype)
+
+    def convolve(x: jax.Array, w: jax.Array) -> jax.Array:
+        if layer.scale == (1, 1, 1):
+            return conv3d(x, w, padding=layer.pads)
+        if form == "xla":
+            for axis, r in enumerate(layer.scale):
+                x = jnp.repeat(x, r, axis=axis + 1)
+            return conv3d(x, w, padding=layer.pads)
+        return upsample_conv3d(x, w, layer.scale, layer.pads)
+
+    def step(x: jax.Array, w: jax.Array, dy: jax.Array) -> tuple[jax.Array, ...]:
+        y, pull = jax.vjp(convolve, x, w)
+        return y, *pull(dy)
+
+    dy = jnp.ones(jax.eval_shape(convolve, x, w).shape, dtype)
+    forward = jax.jit(convolve).lower(x, w).compile()
+    both = jax.jit(step).lower(x, w, dy).compile()
+    return (
+        lambda: jax.block_until_ready(forward(x, w)),
+        lambda: jax.block_until_ready(both(x, w, dy)),
+    )
+
+
+def torch_runs(form: str, layer: Layer, x: Any, w: Any) -> tuple[Callable[[], Any], ...]:
+    dtype = torch.bfloat16 if "bf16" in form else torch.float32
+    x = torch.tensor(x.transpose(0, 4, 1, 2, 3), dtype=dtype)
+    w = torch.tensor(w.transpose(4, 3, 0, 1, 2), dtype=dtype)
+    flat = (
+        x.shape[2] == w.shape[2] == 1
+    )  # a 2-D convolution; PyTorch 2.13 crashes on it in bf16 3-D
+    if flat:
+        x, w = x[:, :, 0], w[:, :, 0]
+    layout = torch.channels_last if flat else torch.channels_last_3d
+    x, w = (a.to(memory_format=layout).requires_grad_() for a in (x, w))
+    symmetric = all(low == high for low, high in layer.pads)
+    padding = tuple(p[0] for p in layer.pads[flat:]) if symmetric else 0
+
+    def convolve(x: Any, w: Any) -> Any:
+        if layer.scale != (1, 1, 1):
+            x = torch.nn.functional.interpolate(x, scale_factor=layer.scale, mode="nearest")
+        if not symmetric:
+            x = torch.nn.functional.pad(x, [p for pair in reversed(layer.pads) for p in pair])
+        convolution = torch.nn.functional.conv2d if flat else torch.nn.functional.conv3d
+        return convolution(x, w, padding=padding)
+
+    if form.endswith("compiled"):
+        convolve = torch.compile(convolve)
+    with torch.no_grad():
+        dy = torch.ones_like(convolve(x, w))
+
+    def forward() -> Any:
+        with torch.no_grad():
+            return convolve(x, w)
+
+    def step() -> Any:
+        y = convolve(x, w)
+        return y, torch.autograd.grad(y, (x, w), dy)
+
+    return forward, step
+
+
+def matmul_rates(clock: Callable[[], float], size: int = 2048) -> dict[str, float]:
+    """GFLOP/s of the best matrix product here, of XLA or PyTorch."""
+    best = {"float32": 0.0, "bfloat16": 0.0}
+    for name in best:
+        a = jnp.ones((size, size), name)
+        product = jax.jit(lambda a: jnp.dot(a, a, preferred_element_type=jnp.float32))
+        runs = [lambda f=product, a=a: jax.block_until_ready(f(a))]
+        if torch is not None:
+            t = torch.ones(size, size, dtype=getattr(torch, name))
+            runs.append(lambda t=t: t @ t)
+        for run in runs:
+            run()
+            for _ in range(5):
+                start = clock()
+                run()
+                best[name] = max(best[name], 2e-9 * size**3 / (clock() - start))
+    return {name: round(rate) for name, rate in best.items()}
+
+
+if __name__ == "__main__":
+    main()

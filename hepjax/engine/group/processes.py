@@ -1,0 +1,229 @@
+"""The process group: how this process finds the others, joins them, and ends together with them.
+
+A group comes from explicit settings, from SLURM, from MPI, or on a Cloud TPU from jax itself. jax
+aborts without a message when somebody is missing, so the processes call a roll first.
+"""
+
+import os
+import re
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+
+from hepjax import HepjaxError, InputError, MissingExtraError
+from hepjax.engine.group.rollcall import COORDINATOR, PROCESS, PROCESSES, call_roll
+
+JOIN_SECONDS, HEARTBEAT_SECONDS = "HEPJAX_JOIN_SECONDS", "HEPJAX_HEARTBEAT_SECONDS"
+"""Environment variables: how long to wait for the others at the start, by default 300; and without
+a sign of life from one of them before all abort with code 134, by default 60."""
+LOST_CODE = 134
+"""Exit code of a process that has lost another one, that of an abort (128 + SIGABRT)."""
+SIGNS_OF_LOSS = re.compile(
+    r"Gloo|NCCL|coordination ?service|barrier|heartbeat|by peer|UNAVAILABLE|DEADLINE_EXCEEDED",
+    re.IGNORECASE,
+)
+"""What collectives, the coordination service of jax, and Orbax say when a process does not answer;
+they raise it as several kinds of exception."""
+CLUSTERS = ("auto", "none", "slurm", "mpi", "tpu")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Where the processes of a group meet, and which of them this one is."""
+
+    coordinator: str
+    """host:port of process 0."""
+    processes: int
+    process: int
+    all_local_devices: bool = True
+    """Whether this process uses all accelerators of its node, or the one of its local number."""
+
+    def __post_init__(self) -> None:
+        host, colon, port = self.coordinator.rpartition(":")
+        if not (host and colon and port.isdigit() and 0 < int(port) < 65536):
+            raise InputError(f"{COORDINATOR}: expected host:port, found {self.coordinator!r}")
+        if self.processes < 1 or not 0 <= self.process < self.processes:
+            raise InputError(
+                f"{PROCESS}: expected 0 to {PROCESSES} - 1, found process {self.process} "
+                f"of {self.processes}"
+            )
+
+
+def find_group(cluster: str, environment: dict[str, str]) -> Group | None:
+    """The group that the surroundings describe; None for a process alone (or a TPU's own way).
+
+    Args:
+      cluster: one of ``CLUSTERS``; ``auto`` takes explicit variables, then a SLURM step of
+        several tasks.
+    Raises:
+      InputError: the variables of the cluster are absent or contradict each other.
+    """
+    if cluster not in CLUSTERS:
+        raise InputError(f"--cluster: expected one of {', '.join(CLUSTERS)}, found {cluster!r}")
+    explicit = [environment.get(name) for name in (COORDINATOR, PROCESSES, PROCESS)]
+    if cluster == "auto" and any(explicit):
+        if not all(explicit):
+            raise InputError(f"{COORDINATOR}, {PROCESSES}, {PROCESS}: expected all three or none")
+        processes, process = (_number(environment, name) for name in (PROCESSES, PROCESS))
+        return Group(str(explicit[0]), processes, process)
+    several = environment.get("SLURM_NTASKS", "1") != "1" and "SLURM_PROCID" in environment
+    if cluster == "slurm" or (cluster == "auto" and several):
+        return _slurm(environment)
+    return _mpi() if cluster == "mpi" else None
+
+
+def _slurm(environment: dict[str, str]) -> Group:
+    nodes = environment.get("SLURM_STEP_NODELIST") or environment.get("SLURM_JOB_NODELIST", "")
+    # "gpu[07-09,12],cpu1": the first name, with the first number of its bracket.
+    first = re.match(r"([^,\[]+)(?:\[(\d+)[^\]]*\]([^,]*))?", nodes)
+    if first is None:
+        raise InputError("SLURM_STEP_NODELIST: expected the nodes of the job step, found none")
+    host = first[1] + (first[2] or "") + (first[3] or "")
+    port = 61440 + _number(environment, "SLURM_JOB_ID") % 4096  # the same in each task of a job
+    tasks = _number(environment, "SLURM_NTASKS")
+    return Group(
+        f"{host}:{port}", tasks, _number(environment, "SLURM_PROCID"),
+        all_local_devices=environment.get("SLURM_NTASKS_PER_NODE", "1") == "1",
+    )  # fmt: skip
+
+
+def _mpi() -> Group:
+    try:
+        from mpi4py import MPI
+    except ImportError:
+        raise MissingExtraError("--cluster mpi", "mpi") from None
+    world = MPI.COMM_WORLD
+    with socket.socket() as free:
+        free.bind(("", 0))
+        address = f"{socket.gethostname()}:{free.getsockname()[1]}"
+    on_node = world.Split_type(MPI.COMM_TYPE_SHARED).Get_size()
+    return Group(
+        world.bcast(address), world.Get_size(), world.Get_rank(), all_local_devices=on_node == 1
+    )
+
+
+def _number(environment: dict[str, str], name: str) -> int:
+    try:
+        return int(environment[name])
+    except (KeyError, ValueError):
+        found = environment.get(name, "nothing")
+        raise InputError(f"{name}: expected a whole number, found {found!r}") from None
+
+
+def join(cluster: str = "auto") -> int:
+    """Become part of the group, if there is one; before jax is used for anything else.
+
+    SIGTERM is then a notice that ``interruption`` reports, no longer the end of the process.
+
+    Returns:
+      the number of processes as far as it is known before jax starts (1 on a TPU).
+    Raises:
+      InputError: the coordinator or a process is not there in time, or they disagree on their
+        number.
+    """
+    environment = {JOIN_SECONDS: "300", HEARTBEAT_SECONDS: "60"} | os.environ
+    timeout, heartbeat = (_number(environment, n) for n in (JOIN_SECONDS, HEARTBEAT_SECONDS))
+    group = find_group(cluster, environment)
+    if group is None:
+        if cluster == "tpu":
+            jax.distributed.initialize(heartbeat_timeout_seconds=heartbeat)
+        return 1
+    call_roll(group.coordinator, group.processes, group.process, timeout)
+    jax.distributed.initialize(
+        group.coordinator, group.processes, group.process,
+        local_device_ids=None if group.all_local_devices else [_local_number()],
+        initialization_timeout=timeout, heartbeat_timeout_seconds=heartbeat,
+    )  # fmt: skip
+    return group.processes
+
+
+def _local_number() -> int:
+    for name in ("SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID"):
+        if name in os.environ:
+            return int(os.environ[name])
+    return 0
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Run a block whose error in one process is an error in all, so that none waits for ever."""
+    error: HepjaxError | None = None
+    try:
+        yield
+    except HepjaxError as found:
+        error = found
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        failed = np.flatnonzero(multihost_utils.process_allgather(np.int32(error is not None)))
+        if len(failed) and error is None:
+            raise InputError(f"process {failed[0]}: ended with an error; see its message")
+    if error is not None:
+        raise error
+
+
+def meet(place: str) -> None:
+    """Wait for all processes."""
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(place)
+
+
+def interruption(received: list[int]) -> Callable[[int], int | None]:
+    """A function of the step that tells every process at the same step that it must end.
+
+    Args:
+      received: signals of this process so far, for a process alone.
+    """
+    if jax.process_count() == 1:
+        return lambda step: received[0] if received else None
+    from jax.experimental import multihost_utils
+
+    def asked(step: int) -> int | None:
+        return signal.SIGTERM if multihost_utils.reached_preemption_sync_point(step) else None
+
+    return asked
+
+
+def lost_another(error: BaseException | None) -> str:
+    """The line of ``error`` or of its causes that says another process is gone; else empty."""
+    while error is not None:
+        for line in str(error).splitlines():
+            if SIGNS_OF_LOSS.search(line):
+                return line
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+@contextmanager
+def leaving_at_once() -> Iterator[None]:
+    """End this process of a group at its first error: the others notice and nobody waits.
+
+    Otherwise jax would wait minutes at exit for processes that wait in a collective. The code is
+    that of the error, or 134 when it only says that another process is gone, which is as jax
+    itself ends a process whose group is broken.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not jax.distributed.is_initialized():
+            raise
+        lost = lost_another(error)
+        code = error.exit_code if isinstance(error, HepjaxError) else 1
+        if lost:
+            code = LOST_CODE
+        elif code == 1:
+            traceback.print_exc()
+        text = " ".join(str(error).split())
+        if lost:
+            text = f"another process is gone ({lost}); the same command resumes"
+        print(f"hepjax: error: process {jax.process_index()}: {text}", file=sys.stderr, flush=True)
+        os._exit(code)

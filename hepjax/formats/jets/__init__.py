@@ -1,0 +1,1 @@
+"""Files of jet, photon and electron images: Parquet, HDF5, npz, TFRecord, TFDS."""

@@ -1,0 +1,182 @@
+"""Jet and e/gamma images in npz files: ``x_train``, ``y_train``, ``x_test``, ``y_test`` (training
+events first), or ``X`` or ``X_jets`` with ``y`` and further columns. Nothing is ever unpickled.
+"""
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from hepjax import InputError
+from hepjax.formats.damage import reading
+from hepjax.formats.images import Grid, SparseImages
+from hepjax.formats.jets.arrays import Columns, Piece, canonical, from_dense, ranges
+from hepjax.formats.jets.meaning import Meaning, agree, make_grid
+
+NPZ_MAGIC = b"PK"
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Arrays of the file that belong together."""
+
+    events: int
+    image: str
+    columns: dict[str, str]
+    """Column to array."""
+
+
+@dataclass(frozen=True)
+class NpzJets:
+    """One file; made by ``describe_npz``."""
+
+    path: Path
+    events: int
+    grid: Grid
+    labels: dict[int, str]
+    parts: tuple[_Part, ...]
+    layout = "npz"
+
+    def stream(
+        self, batch: int = 256, start: int = 0, stop: int | None = None
+    ) -> Iterator[tuple[SparseImages, Columns]]:
+        """Events in order, at most ``batch`` at a time; those before ``start`` are inflated too.
+
+        Raises:
+          InputError: damage, or numbers that cannot be images, labels and jet quantities.
+        """
+        stop = self.events if stop is None else min(stop, self.events)
+        before = 0
+        for part in self.parts:
+            low, high = max(start - before, 0), min(stop - before, part.events)
+            if low < high:
+                yield from self._stream(part, batch, low, high, before)
+            before += part.events
+
+    def _stream(
+        self, part: _Part, batch: int, start: int, stop: int, before: int
+    ) -> Iterator[tuple[SparseImages, Columns]]:
+        with reading(self.path, "npz", NPZ_MAGIC), ExitStack() as stack:
+            file = stack.enter_context(zipfile.ZipFile(self.path))
+            image = _Rows(stack.enter_context(_open(file, part.image)), start)
+            rows = {
+                name: _Rows(stack.enter_context(_open(file, key)), start)
+                for name, key in part.columns.items()
+            }
+            for low, high in ranges(start, stop, batch, image.row_bytes):
+                piece = Piece(self.path, self.grid, self.labels, before + low)
+                pixels = image.read(high - low)
+                stored = {name: column.read(high - low) for name, column in rows.items()}
+                if high == part.events:  # the end of each array, where its checksum is
+                    for array in (image, *rows.values()):
+                        array.read(1, end=True)
+                yield from_dense(piece, pixels, channels_last=True), canonical(piece, stored)
+
+
+def describe_npz(path: Path, asked: Meaning) -> NpzJets:
+    """Arrays and meaning of a file, from their headers.
+
+    Raises:
+      InputError: no jet images, no labels, pickled or damaged arrays, or a meaning that nobody
+        states.
+    """
+    with reading(path, "npz", NPZ_MAGIC), zipfile.ZipFile(path) as file:
+        shapes = {
+            name.removesuffix(".npy"): _shape(path, file, name)
+            for name in file.namelist()
+            if name.endswith(".npy")
+        }
+    parts = _parts(path, shapes)
+    forms = {shapes[part.image][1:] for part in parts}
+    if len(forms) > 1 or len(next(iter(forms))) not in (2, 3):
+        raise InputError(
+            f"{path}: expected images (events, rows, columns, channels) of one size, found "
+            f"{', '.join(f'{p.image} {shapes[p.image]}' for p in parts)}"
+        )
+    rows, width, *channels = forms.pop()
+    meaning = agree(path, Meaning(), asked)
+    grid = make_grid(path, meaning, channels[0] if channels else 1, (rows, width))
+    events = sum(part.events for part in parts)
+    return NpzJets(path, events, grid, meaning.labels or {}, parts)
+
+
+def _parts(path: Path, shapes: dict[str, tuple[int, ...]]) -> tuple[_Part, ...]:
+    parts: list[tuple[str, dict[str, str]]] = [
+        (f"x_{s}", {"y": f"y_{s}"}) for s in ("train", "test") if f"x_{s}" in shapes
+    ]
+    for whole in ("X_jets", "X"):
+        if whole in shapes:
+            parts = [(whole, {k: k for k, shape in shapes.items() if len(shape) == 1})]
+            break
+    needed = [key for image, columns in parts for key in (image, *columns.values())]
+    if not parts or not any("y" in columns for _, columns in parts) or not set(needed) <= {*shapes}:
+        raise InputError(
+            f"{path}: expected arrays X and y, or x_train, y_train, x_test and y_test, found "
+            f"{', '.join(f'{k} {v}' for k, v in shapes.items()) or 'none'}"
+        )
+    for image, columns in parts:
+        for key in columns.values():
+            if shapes[key] != shapes[image][:1]:
+                raise InputError(
+                    f"{path}: expected as many numbers in {key} as images in {image}, found "
+                    f"{shapes[key]} and {shapes[image]}"
+                )
+        if 0 in shapes[image]:
+            raise InputError(f"{path}: expected events, found {image} of shape {shapes[image]}")
+    return tuple(_Part(shapes[image][0], image, columns) for image, columns in parts)
+
+
+def _open(file: zipfile.ZipFile, key: str) -> IO[bytes]:
+    return file.open(f"{key}.npy")
+
+
+def _header(array: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether columns come first, and type; text of at most 10,000 bytes, no pickle."""
+    version = np.lib.format.read_magic(array)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(array)
+    if version == (2, 0):
+        return np.lib.format.read_array_header_2_0(array)
+    raise ValueError(f"npy version {version}")
+
+
+def _shape(path: Path, file: zipfile.ZipFile, name: str) -> tuple[int, ...]:
+    """Shape of an array, whose header has to agree with the size of its data."""
+    with file.open(name) as array:
+        shape, by_columns, dtype = _header(array)
+        found = file.getinfo(name).file_size - array.tell()
+    if dtype.kind not in "fiu" or (by_columns and len(shape) > 1):
+        order = " in Fortran order" if by_columns else ""
+        raise InputError(
+            f"{path}: expected numbers in C order in {name}, found {dtype}{order}; save it with "
+            "numpy.savez from plain arrays"
+        )
+    if prod(shape) * dtype.itemsize != found or min(shape, default=0) < 0:
+        raise InputError(
+            f"{path}: expected {found} bytes in {name} as they are stored, found a header of shape "
+            f"{shape} and type {dtype}; copy it again"
+        )
+    return shape
+
+
+class _Rows:
+    """The rows of an array in order, a few at a time."""
+
+    def __init__(self, array: IO[bytes], start: int) -> None:
+        self._array = array
+        shape, _, self._dtype = _header(array)
+        self._form = shape[1:]
+        self.row_bytes = prod(self._form) * self._dtype.itemsize
+        array.seek(array.tell() + start * self.row_bytes)
+
+    def read(self, rows: int, end: bool = False) -> np.ndarray:
+        """The next rows; none of them, if this is to be the end of the array."""
+        data = self._array.read(rows * self.row_bytes)
+        if len(data) != (0 if end else rows * self.row_bytes):
+            raise ValueError(f"{len(data)} bytes of an array where {rows} rows should be")
+        return np.frombuffer(data, self._dtype).reshape(-1, *self._form)

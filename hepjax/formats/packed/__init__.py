@@ -1,0 +1,1 @@
+"""Packed sets: sparse events in Parquet shards with a manifest and checksums."""

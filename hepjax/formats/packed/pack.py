@@ -1,0 +1,298 @@
+"""Packs files of images or showers into a set of sparse shards: in parallel, and again if killed.
+
+One unit of work makes one shard from a range of events; which ones does not depend on the number of
+workers. Reading the files is in jets.py and packed_showers.py, the shards are in packed_shard.py.
+"""
+
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from hepjax import HepjaxError, InputError
+from hepjax.engine.progress import progress
+from hepjax.formats.images import Grid, SparseImages
+from hepjax.formats.packed.manifest import (
+    FILE,
+    PLAN_FILE,
+    Manifest,
+    Shard,
+    read_manifest,
+    write_atomically,
+)
+from hepjax.formats.packed.shard import Columns, describe_shard, write_shard
+from hepjax.formats.packed.writer import checked, finish, make_folder, merge, shard_name
+
+EVENTS_PER_SHARD = 8192
+"""Least events of a shard, unless there are no more."""
+SEQUENTIAL = ("tfrecord",)
+"""Layouts that are read from the beginning, even to count the events: files are not split."""
+
+Advance = Callable[[int], None]
+
+
+class ImageFile(Protocol):
+    """What is needed of a file; a ``JetFile`` has it. It pickles, and opens to stream only."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def layout(self) -> str: ...
+
+    @property
+    def events(self) -> int: ...
+
+    @property
+    def grid(self) -> Grid: ...
+
+    @property
+    def labels(self) -> dict[int, str]: ...
+
+    def stream(
+        self, batch: int = 256, start: int = 0, stop: int | None = None
+    ) -> Iterator[tuple[SparseImages, Columns]]: ...
+
+
+Piece = tuple[ImageFile, int, int | None]
+"""Events of a file, from the first to one past the last; None is its end."""
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """The events of a shard."""
+
+    path: Path
+    pieces: list[Piece]
+
+    @property
+    def events(self) -> int | None:
+        """None if only reading tells."""
+        counts = [None if stop is None else stop - start for _, start, stop in self.pieces]
+        return None if None in counts else sum(count or 0 for count in counts)
+
+
+def pack(
+    files: Sequence[ImageFile],
+    out_dir: str | Path,
+    *,
+    units: dict[str, str],
+    workers: int | None = None,
+    quiet: bool = False,
+) -> Manifest:
+    """Pack files of one kind; shards that are there already are verified and kept.
+
+    Args:
+      files: in the order that their events shall have.
+      out_dir: folder, made if absent; empty, or with what an earlier call with the same files left.
+      units: of the columns.
+      workers: processes; as many as CPUs by default.
+    Raises:
+      InputError: the folder holds something else, a file is damaged or its events are refused.
+      HepjaxError: a worker was killed.
+    """
+    if workers is not None and workers < 1:
+        raise InputError(f"workers: expected at least 1, found {workers}")
+    out_dir = make_folder(out_dir)
+    made_from = _inputs(files)
+    _claim(out_dir, made_from)
+    sizes = _sizes(files)
+    work = [
+        _Unit(out_dir / shard_name(number), pieces)
+        for number, pieces in enumerate(_split(files, sizes))
+    ]
+    workers = min(workers or os.cpu_count() or 1, len(work))
+    with progress("pack", sum(sizes), "events", quiet=quiet) as advance:
+        if workers == 1:
+            shards = [_make(unit, units, advance) for unit in work]
+        else:
+            shards = _make_in_parallel(work, units, workers, advance)
+    finish(out_dir, shards, made_from)
+    (out_dir / PLAN_FILE).unlink(missing_ok=True)
+    return read_manifest(out_dir)
+
+
+def _sizes(files: Sequence[ImageFile]) -> list[int]:
+    """Events of each file; of sequential ones an estimate from the first, by bytes."""
+    if files[0].layout not in SEQUENTIAL:
+        return [file.events for file in files]
+    bytes_of = [_size_and_time(file.path)["bytes"] for file in files]
+    return [max(1, round(files[0].events * size / bytes_of[0])) for size in bytes_of]
+
+
+def _inputs(files: Sequence[ImageFile]) -> dict[str, Any]:
+    """All that the shards depend on, as JSON has it."""
+    return {
+        "files": [{"path": str(file.path), **_size_and_time(file.path)} for file in files],
+        "channels": [asdict(channel) for channel in files[0].grid.channels],
+        "labels": {str(number): name for number, name in files[0].labels.items()},
+        "events_per_shard": EVENTS_PER_SHARD,
+    }
+
+
+def _size_and_time(path: Path) -> dict[str, int]:
+    """By which a file (or a folder of them) that has changed is known."""
+    stats = [p.stat() for p in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+    return {
+        "bytes": sum(stat.st_size for stat in stats),
+        "modified_ns": max(stat.st_mtime_ns for stat in stats),
+    }
+
+
+def _claim(out_dir: Path, made_from: dict[str, Any]) -> None:
+    """Say in the folder what is being packed into it.
+
+    Raises:
+      InputError: something else is there.
+    """
+    plan = out_dir / PLAN_FILE
+    if (out_dir / FILE).exists():
+        found = read_manifest(out_dir).made_from
+    elif any(out_dir.glob("*.parquet")):
+        try:
+            found = json.loads(plan.read_bytes())
+        except (OSError, ValueError):
+            found = None
+    else:
+        found = made_from
+        write_atomically(plan, json.dumps(made_from, indent=1) + "\n")
+    if found != made_from:
+        raise InputError(
+            f"{out_dir}: expected an empty folder or what this command left there, found "
+            f"{_difference(found, made_from)}; choose another folder or remove this one"
+        )
+
+
+def _difference(found: Any, made_from: dict[str, Any]) -> str:
+    if not isinstance(found, dict):
+        return "other Parquet files"
+    for key, value in made_from.items():
+        if key != "files" and found.get(key) != value:
+            return f"a set packed with {key} {found.get(key)}"
+    before = {file["path"]: file for file in found.get("files", [])}
+    for file in made_from["files"]:
+        if before.get(file["path"]) != file:
+            changed = "changed since" if file["path"] in before else "not among them"
+            return f"a set packed from {len(before)} files ({file['path']}: {changed})"
+    return f"a set packed from {len(before)} files, not {len(made_from['files'])}"
+
+
+def _split(files: Sequence[ImageFile], sizes: Sequence[int]) -> Iterator[list[Piece]]:
+    """Ranges of files that make a shard each: small files together, large ones in like parts."""
+    waiting: list[Piece] = []
+    events = 0
+    for file, size in zip(files, sizes, strict=True):
+        if file.layout in SEQUENTIAL:
+            parts: list[Piece] = [(file, 0, None)]
+        else:
+            step = ceil(size / max(1, size // EVENTS_PER_SHARD))
+            parts = [(file, low, min(low + step, size)) for low in range(0, size, step)]
+        for part in parts:
+            waiting.append(part)
+            events += (part[2] or size) - part[1]
+            if events >= EVENTS_PER_SHARD:
+                yield waiting
+                waiting, events = [], 0
+    if waiting:
+        yield waiting
+
+
+def _make(unit: _Unit, units: dict[str, str], advance: Advance) -> Shard:
+    """The shard of a unit of work: the one that is there, if it is sound, or a new one."""
+    first = unit.pieces[0][0]
+    if unit.path.exists():
+        try:
+            shard, meaning = describe_shard(unit.path)
+            if unit.events in (None, shard.events) and meaning.labels == first.labels:
+                advance(shard.events)
+                return shard
+        except InputError:
+            pass  # damaged: made again
+    images, columns, grid = merge(_events(unit, advance), first.grid)
+    shard = write_shard(unit.path, images, columns, grid, first.labels, units)
+    if shard.events != len(images):
+        raise HepjaxError(f"{unit.path}: expected {len(images)} events, found {shard.events}")
+    return shard
+
+
+def _events(unit: _Unit, advance: Advance) -> Iterator[tuple[SparseImages, Columns]]:
+    for file, start, stop in unit.pieces:
+        done = start
+        stream = file.stream(start=start, stop=stop)
+        for images, columns in checked(stream, file.grid, file.labels, str(file.path), start):
+            done += len(images)
+            yield images, columns
+            advance(len(images))
+        if done != (done if stop is None else stop):
+            raise InputError(
+                f"{file.path}: expected events {start} to {stop}, found only {done - start} of "
+                "them; copy the file again"
+            )
+
+
+def _make_in_parallel(
+    work: list[_Unit], units: dict[str, str], workers: int, advance: Advance
+) -> list[Shard]:
+    # Fresh processes: forked ones would share the threads and locks of the libraries.
+    context = multiprocessing.get_context("spawn")
+    counter = context.Value("q", 0)
+    others = set(multiprocessing.active_children())
+    with ProcessPoolExecutor(workers, context, _start_worker, (counter,)) as pool:
+        futures = [pool.submit(_make_in_worker, unit, units) for unit in work]
+        waiting, shown = set(futures), 0
+        try:
+            while waiting:
+                finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_EXCEPTION)
+                for future in finished:
+                    future.result()
+                if (done := counter.value) > shown:
+                    advance(done - shown)
+                    shown = done
+        except BaseException as error:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
+            if isinstance(error, BrokenProcessPool):
+                raise HepjaxError(
+                    f"{work[0].path.parent}: a worker was killed (out of memory?); run the same "
+                    "command again with fewer --workers, finished shards are kept"
+                ) from None
+            raise
+    return [future.result() for future in futures]
+
+
+_counter: Any = None
+"""In a worker: events done by all of them."""
+
+
+def _start_worker(counter: Any) -> None:
+    global _counter
+    _counter = counter
+    pa.set_cpu_count(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _make_in_worker(unit: _Unit, units: dict[str, str]) -> Shard:
+    def advance(events: int) -> None:
+        with _counter.get_lock():
+            _counter.value += events
+
+    return _make(unit, units, advance)

@@ -1,0 +1,236 @@
+"""One shard of a packed set: a Parquet file that pandas and pyarrow read as well.
+
+``cell`` and ``value`` are lists, every other column is a number an event; the metadata say what
+they mean. Sets of shards are in packed.py (reading) and packed_writer.py.
+"""
+
+import json
+import os
+import threading
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hepjax import InputError
+from hepjax.formats.damage import reading
+from hepjax.formats.images import Grid, SparseImages, unsound
+from hepjax.formats.packed.manifest import Meaning, Shard, checksum, parse_meaning
+
+Columns = dict[str, np.ndarray]
+
+BLOCK_EVENTS = 1024
+"""Events of a row group, which are decoded together; the last one of a shard may have fewer."""
+IMAGE_COLUMNS = {
+    name: pa.list_(pa.field("element", kind, nullable=False))
+    for name, kind in (("cell", pa.uint32()), ("value", pa.float32()))
+}
+ZSTD_LEVEL = 3
+METADATA = b"hepjax"
+MAGIC = b"PAR1"
+
+
+def write_shard(
+    path: Path,
+    images: SparseImages,
+    columns: Columns,
+    grid: Grid,
+    labels: dict[int, str],
+    units: dict[str, str],
+) -> Shard:
+    """Write a shard and read it back; return its entry of the manifest.
+
+    Raises:
+      InputError: too many cells for one file, or it cannot be written; nothing is left then.
+    """
+    if len(images.cell) >= 2**31:
+        raise InputError(f"{path}: expected fewer than 2^31 cells, found {len(images.cell)}")
+    meaning = Meaning(
+        grid=grid,
+        labels=labels,
+        columns={name: str(values.dtype) for name, values in columns.items()},
+        units={name: unit for name, unit in units.items() if name in columns},
+    )
+    metadata = {METADATA: json.dumps(asdict(meaning))}
+    table = _table(images, columns).replace_schema_metadata(metadata)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        # Differences of ascending cells and bytes of like significance side by side: 30 % smaller
+        # than plain, and as fast to read.
+        pq.write_table(
+            table, partial, row_group_size=BLOCK_EVENTS, compression="zstd",
+            compression_level=ZSTD_LEVEL, use_dictionary=False, write_page_checksum=True,
+            column_encoding={
+                "cell.list.element": "DELTA_BINARY_PACKED",
+                "value.list.element": "BYTE_STREAM_SPLIT",
+            },
+        )  # fmt: skip
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        entry, _ = describe_shard(partial)
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return replace(entry, file=path.name)
+
+
+def _table(images: SparseImages, columns: Columns) -> pa.Table:
+    first = pa.array(images.first.astype(np.int32))
+    arrays, fields = [], []
+    for name, kind in IMAGE_COLUMNS.items():
+        flat = pa.array(np.ascontiguousarray(getattr(images, name)))
+        arrays.append(pa.ListArray.from_arrays(first, flat, type=kind))
+        fields.append(pa.field(name, kind, nullable=False))
+    for name, values in columns.items():
+        arrays.append(pa.array(values))
+        fields.append(pa.field(name, arrays[-1].type, nullable=False))
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def describe_shard(path: Path) -> tuple[Shard, Meaning]:
+    """Read a whole shard, which verifies it; its entry of the manifest and what it means.
+
+    Raises:
+      InputError: damaged, or not a shard.
+    """
+    reader = ShardReader(path)
+    largest = cells = 0
+    labels = np.zeros(0, np.int64)
+    for k in range(reader.blocks):
+        images, columns = reader.read(k)
+        largest = max(largest, int(np.diff(images.first).max()))
+        cells += len(images.cell)
+        labels = np.concatenate([labels, columns.get("label", labels[:0])])
+    ids, counts = np.unique(labels, return_counts=True)
+    entry = Shard(
+        file=path.name,
+        events=reader.events,
+        cells=cells,
+        largest=largest,
+        coarsening=tuple(channel.coarsening for channel in reader.meaning.grid.channels),
+        label_events={str(label): int(count) for label, count in zip(ids, counts, strict=True)},
+        bytes=path.stat().st_size,
+        sha256=checksum(path),
+    )
+    return entry, reader.meaning
+
+
+class ShardReader:
+    """Blocks of one shard; knows its metadata, opens the file anew for each block."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with reading(path, "Parquet", MAGIC), pq.ParquetFile(path) as file:
+            self._metadata = file.metadata
+            schema = file.schema_arrow
+            about = json.loads((schema.metadata or {})[METADATA])
+            self.meaning = parse_meaning(about)
+            if {name: schema.field(name).type for name in IMAGE_COLUMNS} != IMAGE_COLUMNS:
+                raise ValueError("cells are not list<uint32>, or values not list<float>")
+
+    @property
+    def events(self) -> int:
+        """Events of the shard."""
+        return int(self._metadata.num_rows)
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of the shard."""
+        return int(self._metadata.num_row_groups)
+
+    def read(self, k: int) -> tuple[SparseImages, Columns]:
+        """Images and columns of block ``k``, on the grid of the shard.
+
+        Raises:
+          InputError: damaged, or images that are none.
+        """
+        with reading(self.path, "Parquet", MAGIC):
+            table = self._read(k, [*IMAGE_COLUMNS, *self.meaning.columns])
+            cell, value = (table.column(name).combine_chunks() for name in IMAGE_COLUMNS)
+            first = cell.offsets.to_numpy().astype(np.int64)
+            if not np.array_equal(first, value.offsets.to_numpy()):
+                raise ValueError("an event has another number of values than of cells")
+            images = SparseImages(first, cell.values.to_numpy(), value.values.to_numpy())
+            if problem := unsound(images, self.meaning.grid):
+                raise ValueError(f"{problem} of block {k}")
+            return images, {name: _numbers(table, name) for name in self.meaning.columns}
+
+    def column(self, name: str) -> np.ndarray:
+        """One column of all blocks."""
+        with reading(self.path, "Parquet", MAGIC):
+            return np.concatenate(
+                [_numbers(self._read(k, [name]), name) for k in range(self.blocks)]
+            )
+
+    def _read(self, k: int, columns: list[str]) -> pa.Table:
+        with pq.ParquetFile(
+            self.path, metadata=self._metadata, page_checksum_verification=True
+        ) as file:
+            # One thread: batches are read side by side already.
+            return file.read_row_group(k, columns=columns, use_threads=False)
+
+
+def _numbers(table: pa.Table, name: str) -> np.ndarray:
+    column = table.column(name)
+    if column.null_count:
+        raise ValueError(f"column {name!r} has empty rows")
+    return column.to_numpy()
+
+
+class VerifiedShard:
+    """A shard that is verified against the manifest before anything is read from it.
+
+    Raises:
+      InputError: no such file, or one of another size.
+    """
+
+    def __init__(self, path: Path, entry: Shard) -> None:
+        self.path, self.entry = path, entry
+        try:
+            size = path.stat().st_size
+        except OSError as error:
+            raise InputError(f"{path}: expected a shard, found {error.strerror}") from None
+        if size != entry.bytes:
+            raise InputError(
+                f"{path}: expected a shard of {entry.bytes} bytes, found {size}; copy it again"
+            )
+        self._forget()
+
+    def _forget(self) -> None:
+        self._lock = threading.Lock()
+        self._reader: ShardReader | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "entry": self.entry}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of the shard."""
+        return -(-self.entry.events // BLOCK_EVENTS)
+
+    def reader(self) -> ShardReader:
+        """The shard for reading; its first use verifies the whole file, as sha256sum does.
+
+        Costs about a tenth of decoding it once.
+
+        Raises:
+          InputError: the checksum differs.
+        """
+        with self._lock:
+            if self._reader is None:
+                if checksum(self.path) != self.entry.sha256:
+                    raise InputError(
+                        f"{self.path}: expected the checksum of the manifest, found another; "
+                        "copy the shard again"
+                    )
+                self._reader = ShardReader(self.path)
+            return self._reader

@@ -1,0 +1,1 @@
+"""Files of calorimeter showers: the CLIC layouts and those of the CaloChallenge."""

@@ -1,0 +1,172 @@
+"""One CLIC-like shower file: which layout, grid and unit it has, and its columns.
+
+Reads everything but the cells; these come in blocks through ``read_cells``.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import h5py
+import numpy as np
+
+from hepjax import InputError
+from hepjax.formats.hdf5 import column, numeric_dataset, open_hdf5, read_rows, text_attribute
+from hepjax.formats.showers.writer import CELL_UNIT, UNITS_PER_GEV, Layout
+
+Unit = Literal["auto", "GeV", "0.02 GeV"]
+
+BLOCK_EVENTS = 128
+"""Events decoded together, if the chunks of the file do not ask for more."""
+GEV_FRACTION = (0.001, 0.15)
+"""Visible over incident energy of a sampling calorimeter whose cells are in GeV (CLIC: 0.02)."""
+TIMES_50_FRACTION = (0.15, 5.0)
+"""The same in cells of GeV x 50 (CLIC: 1)."""
+NORMAL_WITHIN = 1e-3
+"""rad; polar angles this close to pi/2 in all events make a fixed-angle file."""
+
+
+@dataclass(frozen=True, eq=False)
+class ShowerFile:
+    """What a file holds, its columns in GeV and rad.
+
+    ``layout`` is ``fixed`` for normal incidence and ``angle`` otherwise, whichever keys the file
+    uses. ``energy``, ``theta``, ``mtheta`` and ``visible`` (stored sums of cells, GeV) are (n,)
+    float32 or None if the file has none.
+    """
+
+    path: Path
+    layout: Layout
+    events: int
+    grid: tuple[int, int, int]
+    block_events: int
+    unit: str
+    unit_because: str
+    energy_key: str | None
+    energy: np.ndarray | None
+    theta: np.ndarray | None
+    mtheta: np.ndarray | None
+    visible: np.ndarray | None
+
+    def read_cells(self, start: int, stop: int) -> np.ndarray:
+        """Cells of events ``start`` to ``stop``, (n, x, y, z) float32 GeV, unchecked."""
+        with open_hdf5(self.path) as file:
+            cells = read_rows(file["ECAL"], start, stop)
+        cells = cells.reshape(len(cells), *self.grid).astype(np.float32, copy=False)
+        scale = UNITS_PER_GEV[self.unit]
+        return cells if scale == 1.0 else cells / np.float32(scale)
+
+
+def describe(path: Path, unit: Unit = "auto") -> ShowerFile:
+    """Read everything but the cells.
+
+    Args:
+      unit: of the cells; ``auto`` takes what the file says, else what their sum over the incident
+        energy says, else the published unit of the layout.
+    Raises:
+      InputError: not a shower file, or columns that do not fit together.
+    """
+    with open_hdf5(path) as file:
+        ecal = numeric_dataset(file, path, "ECAL")
+        grid = _grid(path, ecal)
+        n = len(ecal)
+        energy_key, energy = _energy(file, path, n)
+        theta, mtheta = _angle(file, path, "theta", n), _angle(file, path, "mtheta", n)
+        visible = column(file, path, "sum", n).reshape(n, -1)[:, 0] if "sum" in file else None
+        layout: Layout = "fixed" if _is_normal(theta, mtheta) else "angle"
+        unit_found, because = _unit(path, ecal, energy, layout, unit)
+        chunk = min(n, ecal.chunks[0]) if ecal.chunks else 1
+    return ShowerFile(
+        path, layout, n, grid, -(-BLOCK_EVENTS // chunk) * chunk, unit_found, because,
+        energy_key, energy, *((theta, mtheta) if layout == "angle" else (None, None)),
+        None if visible is None else (visible / UNITS_PER_GEV[unit_found]).astype(np.float32),
+    )  # fmt: skip
+
+
+def _grid(path: Path, ecal: h5py.Dataset) -> tuple[int, int, int]:
+    shape = ecal.shape[:-1] if ecal.ndim == 5 and ecal.shape[-1] == 1 else ecal.shape
+    if len(shape) != 4 or min(shape) < 1:
+        raise InputError(
+            f"{path}: dataset 'ECAL' has shape {ecal.shape}, expected (n, 25, 25, 25) for fixed or "
+            "(n, 51, 51, 25) for variable angle"
+        )
+    return shape[1], shape[2], shape[3]
+
+
+def _energy(file: h5py.File, path: Path, n: int) -> tuple[str | None, np.ndarray | None]:
+    """Incident energies from column 1 of ``target``, or ``energy``: (n,) or, older, (n, 1, 2)."""
+    if "target" in file:
+        key, values = "target", column(file, path, "target", n)
+        energy = values[:, 1] if values.ndim == 2 and values.shape[1] >= 2 else None
+    elif "energy" in file:
+        key, values = "energy", column(file, path, "energy", n)
+        if values.shape in ((n,), (n, 1)):
+            energy = values.reshape(n)
+        else:
+            energy = values[:, 0, 1] if values.shape == (n, 1, 2) else None
+    else:
+        return None, None
+    if energy is None:
+        expected = f"({n}, 2)" if key == "target" else f"({n},)"
+        raise InputError(f"{path}: dataset {key!r} has shape {values.shape}, expected {expected}")
+    bad = np.flatnonzero(~(np.isfinite(energy) & (energy > 0)))
+    if len(bad):
+        raise InputError(
+            f"{path}: expected positive energies in {key!r}, found {energy[bad[0]]} GeV "
+            f"in event {bad[0]} ({len(bad)} of {n} events)"
+        )
+    return key, energy.astype(np.float32)
+
+
+def _angle(file: h5py.File, path: Path, key: str, n: int) -> np.ndarray | None:
+    if key not in file:
+        return None
+    values = column(file, path, key, n)
+    if values.size != n:
+        raise InputError(f"{path}: dataset {key!r} has shape {values.shape}, expected ({n},)")
+    angle = values.reshape(n)
+    # Measured angles of empty showers carry the flag 100.
+    bad = np.flatnonzero(~((angle >= 0) & (angle <= (np.pi if key == "theta" else 100))))
+    if len(bad):
+        raise InputError(
+            f"{path}: expected polar angles between 0 and pi rad in {key!r}, "
+            f"found {angle[bad[0]]} in event {bad[0]}"
+        )
+    return angle.astype(np.float32)
+
+
+def _is_normal(theta: np.ndarray | None, mtheta: np.ndarray | None) -> bool:
+    if theta is None:
+        return mtheta is None
+    return bool(np.abs(theta - np.pi / 2).max() < NORMAL_WITHIN)
+
+
+def _unit(
+    path: Path, ecal: h5py.Dataset, energy: np.ndarray | None, layout: Layout, unit: Unit
+) -> tuple[str, str]:
+    """The unit of the cells and how it was found."""
+    if unit != "auto":
+        if unit not in UNITS_PER_GEV:
+            raise InputError(f"unit: expected auto, {' or '.join(UNITS_PER_GEV)}, found {unit!r}")
+        return unit, "as requested"
+    stored = text_attribute(ecal, "unit")
+    if stored in UNITS_PER_GEV:
+        return stored, "written in the file"
+    kind = "fixed" if layout == "fixed" else "variable"
+    published = CELL_UNIT[layout], f"the published unit of {kind}-angle files"
+    if energy is None:
+        return published
+    first = np.asarray(read_rows(ecal, 0, min(len(ecal), BLOCK_EVENTS)), np.float64)
+    fraction = first.sum() / energy[: len(first)].sum()
+    if fraction == 0:
+        return published
+    because = f"cells sum to {fraction:.3g} of the energy"
+    for candidate, (low, high) in {"GeV": GEV_FRACTION, "0.02 GeV": TIMES_50_FRACTION}.items():
+        if low <= fraction < high:
+            return candidate, because
+    if not np.isfinite(fraction) or fraction < 0:
+        return published  # the check of the cells names the event
+    raise InputError(
+        f"{path}: expected cells in GeV (sum about 0.02 of the energy) or GeV x 50 (about 1), "
+        f"found a sum of {fraction:.3g}; give the unit"
+    )

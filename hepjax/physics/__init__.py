@@ -1,0 +1,1 @@
+"""What is measured on events of one kind, drawn and reported: pure array functions, no workload."""

@@ -1,0 +1,295 @@
+"""The figures of the 3DGAN report, each with a sentence on how to read it.
+
+From per-event quantities (comparison.py) to figures (hepjax.report.plots); computes no score.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hepjax.physics.calorimeter import metrics, observables
+from hepjax.physics.calorimeter.comparison import AXES, Sample, select
+from hepjax.report import plots
+from hepjax.report.document import Drawing
+
+PROFILE_BINS = 15
+"""Bins of incident energy in plots against energy."""
+CURVE_RANGE = (10.0, 500.0)
+"""GeV; where the published sampling-fraction curve holds."""
+MOST_BINS = 60
+Take = Callable[[Sample], np.ndarray]
+"""One quantity of a sample, (n,)."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Both samples, the bins of incident energy to draw (the first is all), and their labels."""
+
+    reference: Sample
+    generated: Sample
+    bins: metrics.Bins
+    labels: tuple[str, str]
+
+    @property
+    def text(self) -> str:
+        """What the samples are, for the head of a figure."""
+        low, high = self.bins[0]
+        n, m = len(self.reference["energy"]), len(self.generated["energy"])
+        return f"{n:,} {self.labels[0]} and {m:,} {self.labels[1]} showers, {low:g}-{high:g} GeV"
+
+    def split(self) -> Iterator[tuple[str, Sample, Sample]]:
+        """Title and both samples of each bin."""
+        for k, span in enumerate(self.bins):
+            r, g = (
+                select(s, np.asarray(metrics.in_bins(s["energy"], (span,)))[0])
+                for s in (self.reference, self.generated)
+            )
+            counts = f"({len(r['energy'])} / {len(g['energy'])})"
+            yield f"{bin_title(k, span)} {counts}", r, g
+
+
+def bin_title(index: int, span: tuple[float, float]) -> str:
+    """``all energies`` for the first bin, ``100 +- 5 GeV`` for the others."""
+    if index == 0:
+        return "all energies"
+    return f"{(span[0] + span[1]) / 2:g} ± {(span[1] - span[0]) / 2:g} GeV"
+
+
+def p_value(p: float) -> str:
+    """A probability as text."""
+    return f"{p:.2f}" if p >= 0.01 else f"{p:.0e}"
+
+
+def energy_response(pair: Pair) -> Iterator[Drawing]:
+    """Sampling fraction against energy, and the visible energy in each bin."""
+    figure = _against_energy(
+        pair, {"": lambda s: s["sampling_fraction"]}, "visible / incident energy"
+    )
+    low, high = pair.bins[0]
+    x = np.linspace(max(low, CURVE_RANGE[0]), max(min(high, CURVE_RANGE[1]), low), 60)
+    curve = np.asarray(observables.published_sampling_fraction(x))
+    axis = figure.axes[0]
+    axis.plot(x, curve, "--", color="0.25", lw=1.4, label="published CLIC electron curve")
+    bottom, top = axis.get_ylim()
+    axis.set_ylim(min(bottom, 0.97 * curve.min()), max(top, 1.03 * curve.max()))
+    axis.legend(loc="best", frameon=False)
+    yield Drawing(
+        "sampling_fraction", "Sampling fraction against incident energy",
+        "Mean visible over incident energy; the ratio should stay at 1 within its errors. The "
+        "dashed curve is the published CLIC detector; another detector need not follow it.",
+        figure,
+    )  # fmt: skip
+    yield Drawing(
+        "ecal_sum", "Visible energy",
+        "Energy in all cells in bins of incident energy, the numbers of showers in brackets; p is "
+        "the probability of such a difference by chance (Kolmogorov-Smirnov and χ² tests).",
+        _distributions(pair, "ecal_sum", "visible energy [GeV]"),
+    )  # fmt: skip
+
+
+def shapes(pair: Pair) -> Iterator[Drawing]:
+    """Mean energy along each axis, in each bin."""
+    words = {"x": "across the shower (x)", "y": "across the shower (y)", "z": "in depth (z)"}
+    for axis in reversed(AXES):
+        name, xlabel = f"profile_{axis}", f"{'layer' if axis == 'z' else 'cell'} along {axis}"
+        edges = np.arange(pair.reference[name].shape[1] + 1) - 0.5
+        panels = [
+            plots.Panel(title, xlabel, *(plots.mean_of(s[name], edges) for s in (r, g)))
+            for title, r, g in pair.split()
+        ]
+        yield Drawing(
+            name, f"Mean energy {words[axis]}",
+            "Energy summed over the other two axes, mean of the showers of a bin: linear scale "
+            "above, logarithmic scale, which shows the tails, in the middle.",
+            plots.overlay(
+                panels, pair.labels, "mean energy [GeV]", pair.text, scales=("linear", "log")
+            ),
+        )  # fmt: skip
+
+
+def shower_moments(pair: Pair) -> Iterator[Drawing]:
+    """Distributions of the first two moments, and their means against energy."""
+    take = {
+        f"M{axis}{order} [{unit}]": _column("moments", order - 1, k)
+        for order, units in ((1, ("cells", "layers")), (2, ("cells²", "layers²")))
+        for k, (axis, unit) in enumerate(zip(AXES, (units[0], *units), strict=True))
+    }
+    yield Drawing(
+        "moments", "Moments of the showers",
+        "First moments are the centre of a shower, second moments its squared width; all energies.",
+        _all_energies(pair, take),
+    )  # fmt: skip
+    yield Drawing(
+        "moments_energy", "Mean moments against incident energy",
+        "The depth of the shower (Mz1) grows with the logarithm of the energy; zoomed scale.",
+        _against_energy(pair, take, "mean moment"),
+    )  # fmt: skip
+
+
+def longitudinal(pair: Pair) -> Iterator[Drawing]:
+    """Shares of energy in three parts of the depth."""
+    take = {f"R{k + 1}": _column("ratios", k) for k in range(3)}
+    yield Drawing(
+        "ratios", "Longitudinal ratios",
+        "Share of the visible energy in layers 0-7 (R1), 8-15 (R2) and 16 on (R3); all energies.",
+        _all_energies(pair, take),
+    )  # fmt: skip
+    yield Drawing(
+        "ratios_energy", "Longitudinal ratios against incident energy",
+        "With energy the shower moves from the front (R1) to the back (R3).",
+        _against_energy(pair, take, "mean share"),
+    )  # fmt: skip
+
+
+def cells(pair: Pair) -> Iterator[Drawing]:
+    """Hits, cell energies and occupancy, in each bin."""
+    yield Drawing(
+        "hits", "Hits",
+        "Number of cells above the threshold in bins of incident energy.",
+        _distributions(pair, "hits", f"cells above {observables.HIT_THRESHOLD * 1e3:g} MeV"),
+    )  # fmt: skip
+    drawn = _filled(pair.reference["cell_spectrum"], pair.generated["cell_spectrum"])
+    edges = np.linspace(*observables.SPECTRUM_RANGE, observables.SPECTRUM_BINS + 1)
+    edges = edges[drawn.start : drawn.stop + 1]
+    panels = [
+        plots.Panel(
+            title, "log10(cell energy / GeV)",
+            *(plots.mean_of(s["cell_spectrum"][:, drawn], edges) for s in (r, g)),
+        )
+        for title, r, g in pair.split()
+    ]  # fmt: skip
+    yield Drawing(
+        "cell_spectrum", "Cell energies",
+        "Mean number of cells per shower by the logarithm of their energy, without empty cells.",
+        plots.overlay(panels, pair.labels, "cells per shower", pair.text, scales=("log",)),
+    )  # fmt: skip
+    titles, parts = zip(*((title, (r, g)) for title, r, g in pair.split()), strict=True)
+    yield Drawing(
+        "sparsity", "Occupancy against threshold",
+        "Mean share of cells above a threshold; band and dotted lines show one standard deviation "
+        "of the showers.",
+        plots.bands(
+            titles, np.array(observables.SPARSITY_EXPONENTS),
+            [(r["sparsity"], g["sparsity"]) for r, g in parts], pair.labels,
+            "log10(threshold / GeV)", "share of cells", pair.text,
+        ),
+    )  # fmt: skip
+
+
+def hottest_cell(pair: Pair) -> Iterator[Drawing]:
+    """Position of the cell with most energy."""
+
+    def panel(title: str, r: Sample, g: Sample, k: int) -> plots.Panel:
+        edges = np.arange(r[f"profile_{AXES[k]}"].shape[1] + 1) - 0.5
+        drawn = (plots.distribution(s["max_position"][:, k], edges) for s in (r, g))
+        return plots.Panel(title, "layer" if k == 2 else "cell", *drawn)
+
+    panels = [panel(axis, pair.reference, pair.generated, k) for k, axis in enumerate(AXES)]
+    yield Drawing(
+        "max_position", "Position of the hottest cell",
+        "Index of the cell with most energy along each axis; all energies.",
+        plots.overlay(
+            panels, pair.labels, "share of showers", pair.text, scales=("linear", "log")
+        ),
+    )  # fmt: skip
+    panels = [panel(title, r, g, 2) for title, r, g in pair.split()]
+    yield Drawing(
+        "max_position_z", "Layer of the hottest cell",
+        "The shower maximum moves deeper with energy.",
+        plots.overlay(panels, pair.labels, "share of showers", pair.text),
+    )  # fmt: skip
+
+
+def real_or_fake(pair: Pair, outputs: dict[str, np.ndarray]) -> Iterator[Drawing]:
+    """What the discriminator says to both samples."""
+    edges = np.linspace(0, 1.3, 21)
+    values = np.ravel(outputs["reference"]), np.ravel(outputs["generated"])
+    drawn = tuple(plots.distribution(v, edges) for v in values)
+    panel = plots.Panel("", "discriminator output", drawn[0], drawn[1], _tests(*values, edges))
+    yield Drawing(
+        "real_fake", "Real or fake",
+        "Output of the discriminator: 1 is real, 0 is generated. The closer the two, the better "
+        "the generator fools this discriminator.",
+        plots.overlay([panel], pair.labels, "share of showers", pair.text, columns=1),
+    )  # fmt: skip
+
+
+def _column(name: str, *index: int) -> Take:
+    def take(sample: Sample) -> np.ndarray:
+        values = sample[name]
+        for i in index:
+            values = values[:, i]
+        return values
+
+    return take
+
+
+def _distributions(pair: Pair, name: str, xlabel: str) -> Any:
+    """One panel per bin of energy with the distribution of a quantity and p-values."""
+    return plots.overlay(
+        [_distribution(title, xlabel, r[name], g[name]) for title, r, g in pair.split()],
+        pair.labels, "share of showers", pair.text,
+    )  # fmt: skip
+
+
+def _all_energies(pair: Pair, take: dict[str, Take]) -> Any:
+    """One panel per quantity with its distribution at all energies and p-values."""
+    return plots.overlay(
+        [_distribution("", name, f(pair.reference), f(pair.generated)) for name, f in take.items()],
+        pair.labels, "share of showers", pair.text,
+    )  # fmt: skip
+
+
+def _distribution(title: str, xlabel: str, r: np.ndarray, g: np.ndarray) -> plots.Panel:
+    edges = _edges(r, g)
+    drawn = plots.distribution(r, edges), plots.distribution(g, edges)
+    return plots.Panel(title, xlabel, *drawn, _tests(r, g, edges))
+
+
+def _against_energy(pair: Pair, take: dict[str, Take], ylabel: str) -> Any:
+    """One panel per quantity with its mean in bins of incident energy."""
+    low, high = pair.bins[0]
+    edges = np.linspace(low, max(high, low + 1), PROFILE_BINS + 1)
+    panels = [
+        plots.Panel(
+            name, "incident energy [GeV]",
+            *(plots.profile(s["energy"], f(s), edges) for s in (pair.reference, pair.generated)),
+        )
+        for name, f in take.items()
+    ]  # fmt: skip
+    columns = min(len(panels), 3)
+    return plots.overlay(panels, pair.labels, ylabel, pair.text, scales=("zoom",), columns=columns)
+
+
+def _edges(reference: np.ndarray, generated: np.ndarray) -> np.ndarray:
+    """Bins that hold both samples but for a few outliers.
+
+    Their width suits the spread and the number of events of the narrower sample, unless that takes
+    more than ``MOST_BINS``; whole numbers get bins of whole width.
+    """
+    spans = [np.quantile(values, [0.002, 0.998]) for values in (reference, generated)]
+    low, high = min(span[0] for span in spans), max(span[1] for span in spans)
+    margin = 0.08 * (high - low) or 0.05 * abs(high) or 0.5
+    low, high = low - margin, high + margin
+    count = float(np.clip(2.2 * min(len(reference), len(generated)) ** (1 / 3), 6, 50))
+    width = max(min(np.ptp(span) for span in spans) / count, (high - low) / MOST_BINS)
+    if np.issubdtype(reference.dtype, np.integer):
+        step = int(np.ceil(width))
+        return np.arange(np.floor(low), high + step, step) - 0.5
+    return np.linspace(low, high, int(np.ceil((high - low) / width)) + 1)
+
+
+def _tests(reference: np.ndarray, generated: np.ndarray, edges: np.ndarray) -> str:
+    chi = metrics.chi_squared(*(np.histogram(v, edges)[0] for v in (reference, generated)))
+    p_values = {"KS": metrics.kolmogorov(reference, generated), "χ²": chi}
+    return ", ".join(f"p({name}) = {p_value(p)}" for name, p in p_values.items() if np.isfinite(p))
+
+
+def _filled(*counts: np.ndarray) -> slice:
+    """The part of the spectrum with at least one cell in 100 showers of some sample."""
+    filled = np.flatnonzero(np.max([c.mean(0) for c in counts], axis=0) > 0.01)
+    if not filled.size:
+        return slice(0, observables.SPECTRUM_BINS)
+    return slice(max(filled[0] - 2, 0), min(filled[-1] + 3, observables.SPECTRUM_BINS))

@@ -1,0 +1,110 @@
+"""What the scores of a comparison say, in words and tables for the report page."""
+
+from typing import Any
+
+import numpy as np
+
+from hepjax.physics.calorimeter.comparison import FAMILIES
+from hepjax.physics.calorimeter.figures import bin_title, p_value
+from hepjax.report import page
+
+SIGNIFICANT = 2.0
+"""A score above this many times the noise floor counts as a real difference."""
+
+
+def verdict(scores: dict[str, Any], labels: tuple[str, str]) -> str:
+    """What the scores say, in three sentences made of their numbers."""
+    mre, error = scores["sampling_fraction_mre"], scores["sampling_fraction_mre_error"]
+    used = [b for b in scores["bins"][1:] if b["used"]]
+    text = f"The sampling fraction of {labels[1]} is off by {mre:.1%} ± {error:.1%} on average"
+    if used:
+        far = max(used, key=lambda b: abs(b["sampling_fraction_ratio"] - 1))
+        centre, ratio = (far["low"] + far["high"]) / 2, far["sampling_fraction_ratio"]
+        text += f" (furthest at {centre:g} GeV: {ratio:.3f} of {labels[0]}"
+        text += f" ± {far['sampling_fraction_ratio_error']:.3f})"
+    floor = scores["noise_floor"]
+    excess = {n: s / floor[n] for n, s in scores["families"].items() if _finite(s, floor.get(n))}
+    close = [name for name, times in excess.items() if times <= SIGNIFICANT]
+    text += (
+        f". Moments and shapes differ by {scores['moments_shapes_total']:.3g} in total; two halves "
+        f"of {labels[0]} differ by {floor['moments_shapes_total']:.3g}. "
+        f"{len(close)} of {len(excess)} families agree within {SIGNIFICANT:g} times that noise"
+    )
+    worst = sorted(set(excess) - set(close), key=lambda name: -excess[name])[:3]
+    if worst:
+        text += "; furthest beyond it: "
+        text += ", ".join(f"{n.replace('_', ' ')} ({excess[n]:.3g} times)" for n in worst)
+    return text + "."
+
+
+def summary(scores: dict[str, Any]) -> str:
+    """Headline numbers, verdict, and the table of families, as HTML."""
+    floor = scores["noise_floor"]
+    totals = (
+        ("Moments", "moments_total", "published term (i)"),
+        ("Shapes", "shapes_total", "published term (ii)"),
+        ("Moments + shapes", "moments_shapes_total", "published total"),
+    )
+    error = scores["sampling_fraction_mre_error"]
+    headline = [
+        (
+            "Sampling fraction",
+            _percent(scores["sampling_fraction_mre"]),
+            f"± {_percent(error)}, published mean relative error over energy bins",
+        ),
+        *(
+            (name, f"{scores[key]:.3g}", f"{what}; two halves of the reference: {floor[key]:.2g}")
+            for name, key, what in totals
+        ),
+    ]
+    rows = []
+    for name, meaning in FAMILIES.items():
+        if name not in scores["families"]:
+            continue
+        score, noise = scores["families"][name], floor.get(name, np.nan)
+        known = _finite(score, noise)
+        word = ("agrees" if score <= SIGNIFICANT * noise else "differs") if known else "-"
+        times = f"{score / noise:.1f}" if known else "-"
+        rows.append((meaning, f"{score:.3g}", f"{noise:.2g}" if known else "-", times, word))
+    header = ("Family: what its score is (0 is perfect)", "score", "noise floor", "ratio", "")
+    explanation = (
+        "The noise floor is the same score between two halves of the reference: what perfect "
+        f"agreement gives at half the statistics. A family agrees if its score is within "
+        f"{SIGNIFICANT:g} times the floor. Scores are means over bins of incident energy."
+    )
+    return (
+        page.cards(headline) + page.verdict(scores["verdict"])
+        + page.table(header, rows) + page.paragraph(explanation)
+    )  # fmt: skip
+
+
+def energy_table(scores: dict[str, Any]) -> str:
+    """Sampling fractions and p-values in bins of incident energy, as HTML."""
+    reference, generated = scores["labels"]
+    header = (
+        "incident energy", "showers", f"{reference} [%]", f"{generated} [%]", "ratio",
+        "p(KS) visible energy", "p(KS) hits",
+    )  # fmt: skip
+    rows = []
+    for k, record in enumerate(scores["bins"]):
+        counts = f"{record['events_reference']:,} / {record['events_generated']:,}"
+        row = [bin_title(k, (record["low"], record["high"])), counts]
+        if record["used"]:
+            for name, scale in (("reference", 100), ("generated", 100), ("ratio", 1)):
+                value = scale * record[f"sampling_fraction_{name}"]
+                row.append(f"{value:.3f} ± {scale * record[f'sampling_fraction_{name}_error']:.3f}")
+            row += [p_value(record[f"ks_{name}"]) for name in ("ecal_sum", "hits")]
+        else:
+            row += ["too few", "-", "-", "-", "-"]
+        rows.append(row)
+    return page.paragraph("Sampling fraction in bins of incident energy:") + page.table(
+        header, rows
+    )
+
+
+def _finite(score: float, noise: float | None) -> bool:
+    return noise is not None and bool(np.isfinite(score) and np.isfinite(noise) and noise > 0)
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f} %" if abs(value) < 0.1 else f"{100 * value:.1f} %"

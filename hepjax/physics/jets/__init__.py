@@ -1,0 +1,1 @@
+"""Images of jets, photons and electrons: scores of taggers, baselines, figures, inspector."""

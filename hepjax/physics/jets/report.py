@@ -1,0 +1,165 @@
+"""The report of a tagger on labelled events: one page, the figures, and ``scores.json``.
+
+``scores.json`` holds plain numbers, null where there is none:
+  auc, auc_error           area under the ROC curve and its standard error (DeLong)
+  accuracy, accuracy_error share on the right side of a score of 0.5
+  rejection                by signal efficiency: 1 / eps_B as ``value`` with its binomial ``error``,
+                           or with ``limit`` true its lower limit at 95 % confidence
+  calibration_error        mean distance of the score from the share of signal
+  bins                     the same in bins of pT (GeV); ``used`` false with too few events
+  baselines                each one number of an event: ``auc``, ``auc_error``, ``sign`` (-1 if
+                           signal lies lower), ``gain`` of the network over it with ``gain_error``
+  signal, background, classes, verdict, provenance
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hepjax import InputError
+from hepjax.formats.images import Grid
+from hepjax.physics.jets import displays, figures, metrics, summary
+from hepjax.report import document
+from hepjax.report.scores import plain
+
+Planes = list[list[np.ndarray]]
+"""For each class and channel a picture."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Labelled events, their scores, and what they look like."""
+
+    score: np.ndarray
+    """(n,) probability of the signal."""
+    label: np.ndarray
+    """(n,) 1 for signal, 0 for background."""
+    classes: tuple[str, str]
+    """Names of background and signal."""
+    baselines: dict[str, np.ndarray]
+    """Name to (n,): other numbers of the events that separate the classes."""
+    pt: np.ndarray | None = None
+    """(n,) GeV."""
+    grid: Grid | None = None
+    images: Planes | None = None
+    """Mean of the absolute values."""
+    saliency: Planes | None = None
+    """Mean of |d log-odds of the signal / d input|."""
+
+    @property
+    def text(self) -> str:
+        """What the events are, for the head of a figure."""
+        counts = (np.count_nonzero(self.label == k) for k in (1, 0))
+        return ", ".join(
+            f"{n:,} {name}" for n, name in zip(counts, self.classes[::-1], strict=True)
+        )
+
+
+def build_report(
+    sample: Sample, out: Path, *, run_config: str | None = None,
+    provenance: dict[str, Any] | None = None, history: list[dict[str, Any]] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Write ``index.html``, ``scores.json`` and ``figures/*.png`` into ``out``; return the scores.
+
+    Args:
+      run_config: the configuration of the run as text, shown on the page.
+      provenance: what made the scores; shown and kept with them.
+      history: records of the run, drawn by epoch.
+    Raises:
+      InputError: scores that are not finite, a class without events, or ``out`` is a file.
+    """
+    document.check_folder(out)
+    better, scores = _scores(sample)
+    scores |= {"verdict": summary.verdict(scores), "provenance": provenance or {}}
+    document.write_document(
+        out, f"Tagger: {sample.classes[1]} against {sample.classes[0]}", sample.text,
+        _sections(sample, better, scores, history or [], run_config), scores,
+    )  # fmt: skip
+    return plain(scores)
+
+
+def _scores(sample: Sample) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The usable baselines, signed and best first; and everything in ``scores.json``."""
+    scores = metrics.score_all(sample.score, sample.label)
+    found = metrics.calibration(sample.score, sample.label)
+    scores["calibration_error"] = figures.calibration_error(found)
+    rows: dict[str, dict[str, Any]] = {}
+    signed: dict[str, np.ndarray] = {}
+    for name, values in sample.baselines.items():
+        bad = np.count_nonzero(~np.isfinite(values))
+        if bad:
+            rows[name] = {"auc": None, "not_finite": bad}
+            continue
+        area, error = metrics.auc(values, sample.label)
+        sign = 1 if area >= 0.5 else -1
+        signed[name] = sign * values
+        gain, gain_error = metrics.auc_difference(sample.score, signed[name], sample.label)
+        rows[name] = {"auc": max(area, 1 - area), "auc_error": error, "sign": sign,
+                      "gain": gain, "gain_error": gain_error}  # fmt: skip
+    order = sorted(rows, key=lambda name: -(rows[name]["auc"] or 0.0))
+    scores["baselines"] = {name: rows[name] for name in order}
+    if sample.pt is not None:
+        if not np.isfinite(sample.pt).all():
+            raise InputError("pt: expected finite numbers in GeV, found others")
+        edges = metrics.pt_edges(sample.pt)
+        scores["bins"] = metrics.by_pt(sample.score, sample.label, sample.pt, edges)
+    scores["classes"] = list(sample.classes)
+    return {name: signed[name] for name in order if name in signed}, scores
+
+
+def _sections(
+    sample: Sample, better: dict[str, np.ndarray], scores: dict[str, Any],
+    history: list[dict[str, Any]], run_config: str | None,
+) -> Iterator[tuple[str, document.Parts]]:  # fmt: skip
+    """The page in its order; figures are drawn one by one when asked for."""
+    score, label, classes, text = sample.score, sample.label, sample.classes, sample.text
+    yield "Summary", [summary.headline(scores)]
+    yield "ROC", figures.roc(score, label, better, text)
+    if scores["baselines"]:
+        yield "Baselines", [summary.baseline_table(scores)]
+    yield "Scores", figures.score_distributions(score, label, classes, text)
+    if sample.pt is not None:
+        best = _best_by_pt(sample, better, scores)
+        drawn = figures.against_pt(scores["bins"], sample.pt, label, classes, best, text)
+        yield "Transverse momentum", [*drawn, summary.pt_table(scores["bins"])]
+    if sample.grid is not None and sample.images is not None:
+        yield "Mean images", [_images(sample, sample.grid, sample.images)]
+    if sample.grid is not None and sample.saliency is not None:
+        yield "Saliency", [_saliency(sample, sample.grid, sample.saliency)]
+    if drawings := list(figures.learning(history)):
+        yield "Training", drawings
+    yield "Configuration", [document.provenance(run_config, scores["provenance"])]
+
+
+def _best_by_pt(
+    sample: Sample, better: dict[str, np.ndarray], scores: dict[str, Any]
+) -> tuple[str, list[dict[str, Any]]] | None:
+    """The best baseline other than pT, in the same bins."""
+    name = next((name for name in better if name != "pT"), None)
+    if name is None or sample.pt is None:
+        return None
+    edges = np.array([scores["bins"][0]["low"], *(row["high"] for row in scores["bins"])])
+    return name, metrics.by_pt(better[name], sample.label, sample.pt, edges)
+
+
+def _images(sample: Sample, grid: Grid, planes: Planes) -> document.Drawing:
+    titles = [f"{c.name} [{c.unit}]" for c in grid.channels]
+    return document.Drawing(
+        "images", "Mean images",
+        "Mean absolute value of each pixel, one colour scale a channel (below it), cells as they "
+        "are stored. Difference: (signal - background) / sum, smoothed, from -1 (blue) to 1 (red).",
+        displays.by_channel(planes, sample.classes, titles, grid.shape[:2], sample.text),
+    )  # fmt: skip
+
+
+def _saliency(sample: Sample, grid: Grid, planes: Planes) -> document.Drawing:
+    return document.Drawing(
+        "saliency", "Mean saliency",
+        "How strongly the log-odds of the signal react to a small change of a pixel, as the "
+        "network is given it: the mean |derivative| over events of a class. What stays dark is "
+        "not looked at.",
+        displays.by_channel(planes, sample.classes, grid.names, grid.shape[:2], sample.text),
+    )  # fmt: skip

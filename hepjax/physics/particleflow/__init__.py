@@ -1,0 +1,1 @@
+"""Particle-flow events: scores of candidates against the truth, figures, inspector."""

@@ -1,0 +1,67 @@
+"""What the figures of the MLPF report share: colours, points with errors, distributions, heads."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from hepjax.formats.particleflow.columns import CHARGED_HADRON, NEUTRAL_HADRON, PHOTON
+from hepjax.report import layout
+from hepjax.report.layout import EDGE, LINE, WIDTH, Axes, Figure
+
+COLOURS = {"truth": "0.2", "rule-based": EDGE, "MLPF": LINE}
+FOUND = ("rule-based", "MLPF")
+SHOWN = (CHARGED_HADRON, NEUTRAL_HADRON, PHOTON)
+"""Electrons and muons are in the tables: Delphes identifies them from the truth."""
+
+
+def symmetric_range(values: Iterable[np.ndarray]) -> tuple[float, float]:
+    """What holds nearly all values, symmetric around 0."""
+    joined = np.concatenate(list(values))
+    joined = joined[np.isfinite(joined)]
+    reach = float(np.quantile(np.abs(joined), 0.98)) if len(joined) else 0.0
+    return -max(reach, 0.01), max(reach, 0.01)
+
+
+def distributions(axis: Axes, values: dict[str, np.ndarray], limits: tuple[float, float]) -> None:
+    most = max(map(len, values.values()))
+    edges = np.linspace(*limits, 1 + int(np.clip(2 * np.sqrt(most), 8, 40)))
+    for name, numbers in values.items():
+        inside = np.clip(numbers[np.isfinite(numbers)], *limits)
+        share = np.histogram(inside, edges)[0] / max(len(inside), 1)
+        axis.stairs(share, edges, color=COLOURS[name], lw=1.6)
+    axis.set_xlim(*limits)
+
+
+def points(
+    axis: Axes, edges: np.ndarray, values: np.ndarray, errors: np.ndarray | None, name: str
+) -> None:
+    """Values with errors over the width of their bins; bins that are NaN stay blank."""
+    known = np.isfinite(values)
+    if not known.any():
+        return
+    low, high = edges[:-1][known], edges[1:][known]
+    centre = np.sqrt(low * high)
+    axis.errorbar(
+        centre, values[known], None if errors is None else errors[known],
+        (centre - low, high - centre), fmt="o", ms=4, lw=1.3, color=COLOURS[name],
+    )  # fmt: skip
+
+
+def prune(axes: Sequence[Axes]) -> None:
+    """No numbers where two axes meet."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes[0].yaxis.set_major_locator(MaxNLocator(5, prune="lower"))
+    axes[1].yaxis.set_major_locator(MaxNLocator(5, prune="upper"))
+
+
+def finish(figure: Figure, text: str, names: Iterable[str]) -> None:
+    """The head of the figure, and whose colours these are."""
+    from matplotlib.lines import Line2D
+
+    layout.head(figure, text)
+    handles = [Line2D([], [], color=COLOURS[name], lw=2, label=name) for name in names]
+    figure.legend(
+        handles=handles, loc="center right", ncols=3, frameon=False, borderaxespad=0,
+        bbox_to_anchor=(1 - 0.15 / WIDTH, 1 - 0.3 / figure.get_figheight()),
+    )  # fmt: skip

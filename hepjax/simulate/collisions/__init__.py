@@ -1,0 +1,1 @@
+"""Proton collisions with pile-up in a CMS-like detector, for particle flow."""

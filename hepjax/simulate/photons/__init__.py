@@ -1,0 +1,1 @@
+"""Electrons and photons behind a tracker, as images of crystals."""

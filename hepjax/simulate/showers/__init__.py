@@ -1,0 +1,1 @@
+"""Electromagnetic showers in a sampling calorimeter."""

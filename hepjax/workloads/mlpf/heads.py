@@ -1,0 +1,89 @@
+"""From what the graph layers know of each element to its candidate: class, charge and momentum.
+
+Every output is (n, i) float32, ``logits`` (n, i, 6); energies and momenta in GeV.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from hepjax.workloads.mlpf.config import ModelConfig
+from hepjax.workloads.mlpf.layers import CLASSES, LAYER_NORM_EPSILON, Network
+
+Outputs = dict[str, jax.Array]
+PT, ETA, SIN_PHI, COS_PHI, ENERGY = range(1, 6)
+"""Columns of the elements; that of the energy is the momentum of a track."""
+SHARPNESS = 100.0
+"""Of the softmax that picks the energy of the most probable class (published)."""
+ETA_LIMIT = 8.0
+"""Largest |eta| at which an energy is turned into a transverse momentum (published)."""
+LOG_LIMIT = 10.0
+"""Largest |logarithm| of the factor on a measured energy: no overflow from an untrained head."""
+
+
+def scaled(measured: jax.Array, correction: jax.Array) -> jax.Array:
+    """The measured momentum or energy (n, i) times exp(correction)."""
+    return measured * jnp.exp(jnp.clip(correction, -LOG_LIMIT, LOG_LIMIT))
+
+
+class Heads(nn.Module):
+    """The six networks of the dense models."""
+
+    cfg: ModelConfig
+    dtype: jnp.dtype = jnp.float32
+
+    def head(self, name: str, hidden: int, outputs: int, *parts: jax.Array) -> jax.Array:
+        """Hidden layers that halve in width, then the outputs in float32."""
+        widths = tuple(self.cfg.head_width // 2**k for k in range(hidden))
+        return Network(widths, outputs, self.dtype, name=name)(*parts).astype(jnp.float32)
+
+    @nn.compact
+    def __call__(
+        self, X: jax.Array, common: tuple[jax.Array, ...], energy: tuple[jax.Array, ...]
+    ) -> Outputs:
+        """``common`` and ``energy``: what the two stacks know of each element, side by side."""
+        slips, concat = self.cfg.published_slips, self.cfg.variant == "concat"
+        known = nn.LayerNorm(epsilon=LAYER_NORM_EPSILON, dtype=jnp.float32, name="norm")(
+            jnp.concatenate(common, axis=-1).astype(jnp.float32)
+        ).astype(self.dtype)
+        logits = self.head("class", 4, CLASSES, known)
+        charge = self.head("charge", 2, 1, known)[..., 0]
+
+        fixed = jax.lax.stop_gradient(logits).astype(self.dtype)
+        both = (known, fixed, *energy)
+        if slips:
+            both = (known, fixed, *(e for e in energy for _ in range(1 + concat)), fixed)
+        gates = slips and concat
+        eta = self.head("eta", 3, 1 + gates, known, fixed)
+        phi = self.head("phi", 3, 2 * (1 + gates), known, fixed)
+        eta, sin, cos = eta[..., -1], phi[..., phi.shape[-1] // 2 - 1], phi[..., -1]
+        eta = X[..., ETA] + eta
+        decode = self.per_class if concat else self.corrected
+        pt, e = decode(X, logits, eta, both)
+        return {
+            "logits": logits, "charge": charge, "pt": pt, "eta": eta,
+            "sin_phi": X[..., SIN_PHI] + sin, "cos_phi": X[..., COS_PHI] + cos, "energy": e,
+        }  # fmt: skip
+
+    def per_class(
+        self, X: jax.Array, logits: jax.Array, eta: jax.Array, parts: tuple[jax.Array, ...]
+    ) -> tuple[jax.Array, jax.Array]:
+        """pt and energy of the concat model: an energy for each class; pt by eta, corrected."""
+        chosen = jax.lax.stop_gradient(jax.nn.softmax(SHARPNESS * logits))
+        energy = (chosen * self.head("energy", 3, CLASSES, *parts)).sum(-1)
+        gate, correction = jnp.moveaxis(self.head("pt", 3, 2, *parts), -1, 0)
+        if self.cfg.inputs == "log":
+            energy = scaled(X[..., ENERGY], energy)
+            return scaled(X[..., PT], jax.nn.sigmoid(gate) * correction), energy
+        massless = energy / jnp.cosh(jnp.clip(eta, -ETA_LIMIT, ETA_LIMIT))
+        return jax.lax.stop_gradient(massless) + jax.nn.sigmoid(gate) * correction, energy
+
+    def corrected(
+        self, X: jax.Array, logits: jax.Array, eta: jax.Array, parts: tuple[jax.Array, ...]
+    ) -> tuple[jax.Array, jax.Array]:
+        """pt and energy of the additive model: a correction of the measured energy, pt as it is."""
+        energy = self.head("energy", 3, 1, *parts)[..., 0]
+        pt = self.head("pt", 3, 1 + self.cfg.published_slips, *parts)[..., 0]
+        if self.cfg.inputs == "log":
+            return scaled(X[..., PT], pt), scaled(X[..., ENERGY], energy)
+        return jnp.abs(pt), jnp.abs(X[..., ENERGY] + energy)

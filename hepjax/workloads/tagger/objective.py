@@ -1,0 +1,159 @@
+"""Loss, schedule and the update of a tagger, as pure functions of state, batch and key."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from hepjax.engine.config import require
+from hepjax.engine.gradient import mean_gradient
+from hepjax.engine.mesh import split_events
+from hepjax.ops import densify
+from hepjax.ops.layerwise import LAYERWISE
+from hepjax.workloads.tagger.config import DataConfig, OptimizerConfig, TaggerConfig
+from hepjax.workloads.tagger.model import ResNet15, Vgg, network
+
+Batch = dict[str, jax.Array]
+Metrics = dict[str, jax.Array]
+
+ODD_IN_PHI, ODD_IN_ETA = "d0", "dz"
+"""Channels that change sign when an image is mirrored: d0 goes round the beam, dz along it."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class State:
+    """Everything that an update changes."""
+
+    params: Any
+    optimizer: Any
+
+
+def module(cfg: TaggerConfig) -> ResNet15 | Vgg:
+    """The network of a configuration."""
+    return network(cfg.model, jnp.dtype(cfg.train.precision))
+
+
+def _transform(cfg: OptimizerConfig) -> optax.GradientTransformation:
+    if cfg.name in LAYERWISE:
+        return LAYERWISE[cfg.name]()
+    if cfg.name == "novograd":
+        # The moments of TensorFlow Addons, which the published runs took it from.
+        return optax.scale_by_novograd(b1=0.9, b2=0.999, eps=cfg.epsilon)
+    return optax.scale_by_adam(eps=cfg.epsilon)
+
+
+def init(cfg: TaggerConfig, key: jax.Array) -> State:
+    """The state before the first update."""
+    image = jnp.zeros((1, *cfg.data.shape, len(cfg.data.names)))
+    params = module(cfg).init(key, image, train=False)["params"]
+    return State(params, _transform(cfg.optimizer).init(params))
+
+
+def learning_rate(cfg: TaggerConfig, epoch: jax.Array) -> jax.Array:
+    """Linear scaling with the batch reached over the warm-up, then the published halvings.
+
+    The rate is halved at ``first_halving`` and every ``halve_every`` epochs after it.
+    """
+    optimizer = cfg.optimizer
+    factor = cfg.train.batch_size / (optimizer.reference_batch or cfg.train.batch_size)
+    climbed = jnp.clip(epoch / max(optimizer.warmup_epochs, 1e-9), 0.0, 1.0)
+    rate = optimizer.learning_rate * (1.0 + (factor - 1.0) * climbed)
+    if not optimizer.halve_every:
+        return rate
+    halvings = 1 + jnp.floor((epoch - optimizer.first_halving) / optimizer.halve_every)
+    return rate * 0.5 ** jnp.maximum(halvings, 0)
+
+
+def prepare(cfg: TaggerConfig, raw: Batch) -> Batch:
+    """Sparse events as the network wants them.
+
+    Args:
+      raw: ``cell`` and ``value`` (n, K) on the channels of the configuration, whose coarsening is
+        the shape of ``coarsening`` (n, ...); ``label``, ``weight`` and ``mask`` (n,) where there
+        are any.
+    Returns:
+      ``image`` (n, eta, phi, channels), and the last three as they are.
+    """
+    coarsenings = raw["coarsening"].shape[1:]
+    image = densify(raw["cell"], raw["value"], cfg.data.shape, coarsenings)
+    image = normalise(cfg.data, image)
+    kept = {name: raw[name] for name in ("label", "weight", "mask") if name in raw}
+    return kept | {"image": split_events(cfg.mesh, image)}
+
+
+def normalise(cfg: DataConfig, image: jax.Array) -> jax.Array:
+    """Suppress, scale, raise to a power and clip the pixels of (n, eta, phi, channels)."""
+    suppress, scale = dict(cfg.suppress), dict(cfg.scale)
+    if suppress:
+        least = jnp.array([suppress.get(name, 0.0) for name in cfg.names])
+        image = jnp.where(jnp.abs(image) < least, 0.0, image)
+    if scale:
+        image *= jnp.array([scale.get(name, 1.0) for name in cfg.names])
+    if cfg.power != 1:
+        image = jnp.sign(image) * jnp.abs(image) ** cfg.power
+    return jnp.clip(image, -cfg.clip, cfg.clip) if cfg.clip else image
+
+
+def mirror(names: tuple[str, ...], image: jax.Array, key: jax.Array) -> jax.Array:
+    """Each event of (n, eta, phi, channels) mirrored in eta, in phi, in both or not at all."""
+    flips = jax.random.bernoulli(key, 0.5, (2, len(image), 1, 1, 1))
+    for axis, odd, flip in zip((1, 2), (ODD_IN_ETA, ODD_IN_PHI), flips, strict=True):
+        sign = jnp.array([-1.0 if name == odd else 1.0 for name in names])
+        image = jnp.where(flip, jnp.flip(image, axis) * sign, image)
+    return image
+
+
+def losses(logits: jax.Array, label: jax.Array) -> jax.Array:
+    """Binary cross-entropy of each event, (n,).
+
+    Two logits are the two sigmoids of the Keras head, against the one-hot label, as published; one
+    logit is that of the signal.
+    """
+    target = jax.nn.one_hot(label, 2)[:, 2 - logits.shape[1] :]
+    return optax.sigmoid_binary_cross_entropy(logits, target).mean(1)
+
+
+def train_step(
+    cfg: TaggerConfig, state: State, batch: Batch, key: jax.Array, epoch: jax.Array
+) -> tuple[State, Metrics]:
+    """One update. ``spread`` of the metrics is the range of the scores within a part of the batch.
+
+    Raises:
+      InputError: parts of one event, in which scores have no range.
+    """
+    parts = cfg.train.accumulate
+    require(
+        parts == 1 or len(batch["image"]) >= 2 * parts,
+        "train.accumulate", "parts of two or more events", parts,
+    )  # fmt: skip
+    k_mirror, k_dropout = jax.random.split(key)
+    image = batch["image"]
+    if cfg.data.flip:
+        image = split_events(cfg.mesh, mirror(cfg.data.names, image, k_mirror))
+    weight = batch.get("weight", jnp.ones(len(image)))
+
+    def loss(params: Any, events: Any, key: jax.Array) -> tuple[jax.Array, Metrics]:
+        image, label, weight = events
+        logits = module(cfg).apply({"params": params}, image, train=True, rngs={"dropout": key})
+        value, logit = (weight * losses(logits, label)).mean(), logits[:, -1]
+        return value, {
+            "loss": value,
+            "accuracy": ((logit > 0) == (label == 1)).mean(),
+            "spread": logit.max() - logit.min(),
+        }
+
+    (_, metrics), gradients = mean_gradient(
+        cfg, loss, state.params, (image, batch["label"], weight), k_dropout
+    )
+    steps, optimizer = _transform(cfg.optimizer).update(gradients, state.optimizer, state.params)
+    rate = learning_rate(cfg, epoch)
+    params = jax.tree.map(lambda p, s: p - rate * s, state.params, steps)
+    return State(params, optimizer), metrics | {"learning_rate": rate}
+
+
+def logits(cfg: TaggerConfig, state: State, image: jax.Array) -> jax.Array:
+    """Log-odds of the signal, (n,), of images as ``prepare`` makes them."""
+    return module(cfg).apply({"params": state.params}, image, train=False)[:, -1]

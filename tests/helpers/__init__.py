@@ -1,0 +1,1 @@
+"""What several tests begin with: tiny configurations, events, files."""

@@ -1,0 +1,99 @@
+"""The 3DGAN report end to end on small toy samples: files, numbers, words, and bad input."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+pytest.importorskip("mplhep")
+
+from hepjax import InputError
+from hepjax.physics.calorimeter.report import build_report
+
+
+def toy_showers(seed: int, n: int = 120, scale: float = 1.0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    energy = rng.uniform(97, 103, n).astype(np.float32)
+    depth = np.exp(-0.5 * ((np.arange(25) - 10) / 4) ** 2)
+    cells = rng.gamma(0.5, size=(n, 6, 6, 25)) * depth
+    cells *= (scale * 0.02 * energy / cells.sum((1, 2, 3)))[:, None, None, None]
+    return {"ecal": cells.astype(np.float32), "energy": energy}
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    out = tmp_path_factory.mktemp("run") / "report"
+    history = [{"event": "train", "step": 1}] + [
+        {"event": "validation", "epoch": float(k), "sampling_fraction_mre": 1 / k, "gen_loss": 2.0}
+        for k in (1, 2, 3)
+    ]
+    rng = np.random.default_rng(0)
+    scores = build_report(
+        toy_showers(0), toy_showers(1, scale=1.2), out, run_config="workload: gan3d <small>",
+        provenance={"seed": 7}, history=history,
+        discriminator={"reference": rng.uniform(size=120), "generated": rng.uniform(size=120)},
+    )  # fmt: skip
+    return out, scores
+
+
+def test_files_of_a_report(report):
+    out, scores = report
+    assert sorted(path.name for path in out.iterdir()) == ["figures", "index.html", "scores.json"]
+    assert [path.name for path in out.parent.iterdir()] == ["report"]
+    assert json.loads((out / "scores.json").read_text()) == scores
+    figures = {path.stem for path in (out / "figures").iterdir()}
+    wanted = {"sampling_fraction", "ecal_sum", "profile_z", "moments", "hits", "cell_spectrum"}
+    wanted |= {"sparsity", "max_position", "ratios", "correlations", "projections", "real_fake"}
+    assert wanted | {"single_showers", "training"} <= figures
+
+
+def test_page_embeds_every_figure_and_nothing_else(report):
+    out, _ = report
+    html = (out / "index.html").read_text(encoding="utf-8")
+    assert html.count("<figure>") == len(list((out / "figures").iterdir()))
+    assert set(re.findall(r'src="([^,"]+),', html)) == {"data:image/png;base64"}
+    assert "workload: gan3d &lt;small&gt;" in html
+    assert (out / "index.html").stat().st_size < 4e6
+
+
+def test_scores_find_the_20_per_cent(report):
+    _, scores = report
+    assert scores["sampling_fraction_mre"] == pytest.approx(0.2, rel=1e-3)
+    assert scores["families"]["sampling_fraction"] == scores["sampling_fraction_mre"]
+    assert scores["noise_floor"]["sampling_fraction"] < 1e-6
+    assert scores["energy_range"] == [97, 103]
+    assert "off by 20.0%" in scores["verdict"]
+    assert "furthest at 100 GeV" in scores["verdict"]
+    assert scores["provenance"] == {"seed": 7}
+    counts = [record["events_reference"] for record in scores["bins"]]
+    assert counts[0] == 120
+
+
+def test_few_showers_of_a_dead_generator_still_give_a_page(tmp_path):
+    few = toy_showers(2, n=3)
+    dead = few | {"ecal": np.zeros_like(few["ecal"])}
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("kept")
+    scores = build_report(few, dead, tmp_path / "out", labels=("A", "B"))
+    assert scores["sampling_fraction_mre"] is None
+    assert "too few" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert (tmp_path / "out" / "mine.txt").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ecal": np.zeros((0, 6, 6, 25)), "energy": np.zeros(0)}, "B: expected showers"),
+        ({"energy": np.ones(3)}, "B: expected showers"),
+        ({"ecal": np.ones((120, 5, 6, 25))}, "B: expected the grid of A"),
+        ({"ecal": np.full((120, 6, 6, 25), np.nan)}, "B: expected finite cells"),
+        ({"energy": np.zeros(120)}, "B: expected finite cells"),
+    ],
+)
+def test_bad_samples_are_named_and_nothing_is_written(tmp_path, change, message):
+    with pytest.raises(InputError, match=message):
+        build_report(
+            toy_showers(0), toy_showers(0) | change, tmp_path / "out", labels=("A", "B")
+        )  # fmt: skip
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,108 @@
+"""The networks have the published sizes and the semantics of Keras."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers.gan3d import TINY
+
+from hepjax.workloads.gan3d import objective
+from hepjax.workloads.gan3d.config import Gan3DConfig, ModelConfig
+from hepjax.workloads.gan3d.model import Conv3D, Discriminator, Dropout, Generator
+
+
+def count(tree):
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+@pytest.mark.parametrize(
+    ("filters", "generator", "discriminator"),
+    [
+        (((64, 6, 6), (32, 8, 8, 8)), (872_948, 872_808), (73_450, 73_402)),
+        (((64, 16, 16), (32, 16, 16, 16)), (1_042_528, None), (174_866, None)),
+    ],
+)
+def test_published_number_of_parameters(filters, generator, discriminator):
+    model = ModelConfig(generator_filters=filters[0], discriminator_filters=filters[1])
+    state = jax.eval_shape(lambda: objective.init(Gan3DConfig(model), jax.random.key(0)))
+    for network, (total, trainable) in (
+        (state.generator, generator), (state.discriminator, discriminator),
+    ):  # fmt: skip
+        assert count(network.params) + count(network.stats) == total
+        assert trainable in (None, count(network.params))
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_shapes_through_the_networks(kernel):
+    cfg = ModelConfig(discriminator_kernel=kernel)
+    shower = jax.eval_shape(
+        lambda: Generator(cfg).init_with_output(jax.random.key(0), jnp.zeros((2, 200)), False)[0]
+    )
+    assert shower.shape == (2, 25, 25, 25, 1)
+    outputs = jax.eval_shape(
+        lambda: Discriminator(cfg).init_with_output(
+            jax.random.key(0), jnp.zeros((2, 25, 25, 25, 1)), False
+        )[0]
+    )
+    assert [o.shape for o in outputs] == [(2,)] * 3
+    # 25 -> 23 cells before pooling to 11: the last convolution pads one cell less than 'same'.
+    variables = jax.eval_shape(
+        lambda: Discriminator(cfg).init(jax.random.key(0), jnp.zeros((2, 25, 25, 25, 1)), False)
+    )
+    assert variables["params"]["generation"]["kernel"].shape == (10_648, 1)
+
+
+def test_even_kernel_with_same_padding_pads_more_at_the_end():
+    # Keras: a kernel of 2 over two cells with 'same' sees (0, 1) and then (1, nothing).
+    conv = Conv3D(1, (1, 1, 2), ((0, 0), (0, 0), (0, 1)), use_bias=False)
+    x = jnp.array([1.0, 10.0]).reshape(1, 1, 1, 2, 1)
+    params = {"params": {"kernel": jnp.ones((1, 1, 2, 1, 1))}}
+    np.testing.assert_array_equal(conv.apply(params, x).ravel(), [11.0, 10.0])
+
+
+def test_upsampling_repeats_the_nearest_cell():
+    conv = Conv3D(1, (1, 1, 1), ((0, 0),) * 3, scale=(1, 1, 3), use_bias=False)
+    x = jnp.array([1.0, 2.0]).reshape(1, 1, 1, 2, 1)
+    params = {"params": {"kernel": jnp.ones((1, 1, 1, 1, 1))}}
+    np.testing.assert_array_equal(conv.apply(params, x).ravel(), [1, 1, 1, 2, 2, 2])
+
+
+def test_batch_norm_and_leaky_relu_are_those_of_keras():
+    model = Discriminator(TINY.model)
+    shower = jax.random.uniform(jax.random.key(1), (4, 25, 25, 25, 1))
+    variables = model.init(jax.random.key(0), shower, False)
+    _, state = model.apply(
+        variables, shower, True, rngs={"dropout": jax.random.key(2)},
+        mutable=["batch_stats", "intermediates"], capture_intermediates=True,
+    )  # fmt: skip
+    out = state["intermediates"]
+    before = np.asarray(out["Conv3D_1"]["__call__"][0], np.float64)
+    active = np.where(before > 0, before, 0.3 * before)
+    mean, variance = active.mean((0, 1, 2, 3)), active.var((0, 1, 2, 3))
+    moved = state["batch_stats"]["BatchNorm_0"]
+    np.testing.assert_allclose(moved["mean"], 0.01 * mean, rtol=1e-4)
+    np.testing.assert_allclose(moved["var"], 0.99 + 0.01 * variance, rtol=1e-4)
+    after = (active - mean) / np.sqrt(variance + 1e-3)
+    np.testing.assert_allclose(out["BatchNorm_0"]["__call__"][0], after, rtol=2e-3, atol=2e-4)
+
+
+def test_bfloat16_keeps_parameters_and_outputs_in_float32():
+    model = Generator(TINY.model, jnp.bfloat16)
+    latent = jax.random.normal(jax.random.key(1), (2, 4))
+    shower, variables = model.init_with_output(jax.random.key(0), latent, False)
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
+    assert shower.dtype == jnp.float32
+    reference = Generator(TINY.model).apply(variables, latent, False)
+    scale = np.abs(reference).max()
+    assert 0 < np.abs(shower - reference).max() < 0.05 * scale
+
+
+def test_dropout_keeps_the_share_and_the_mean():
+    x = jnp.ones((64, 5, 5, 5, 3))
+    y = Dropout(0.2).apply({}, x, True, rngs={"dropout": jax.random.key(0)})
+    kept = 205 / 256
+    spread = np.sqrt(kept * (1 - kept) / y.size)
+    assert float((y > 0).mean()) == pytest.approx(kept, abs=4 * spread)
+    np.testing.assert_allclose(np.unique(y), [0, 256 / 205], rtol=1e-6)
+    assert np.ptp(np.asarray((y > 0).mean((1, 2, 3, 4)))) > 0  # events differ
+    np.testing.assert_array_equal(Dropout(0.2).apply({}, x, False), x)

@@ -1,0 +1,113 @@
+"""Validation sums, the candidates that a trained network gives, and settings that cannot be."""
+
+from dataclasses import replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers.mlpf import CONCAT, config, raw_events
+
+from hepjax import InputError
+from hepjax.workloads.mlpf import objective, prediction, validation
+from hepjax.workloads.mlpf.config import DataConfig, ModelConfig, OptimizerConfig
+
+CFG = config(CONCAT)
+
+
+@pytest.fixture(scope="module")
+def state():
+    return objective.init(CFG, jax.random.key(0))
+
+
+def sums(state, raw, mask):
+    batch = objective.prepare(CFG, {k: jnp.asarray(v) for k, v in raw.items()})
+    step = jax.jit(partial(validation.eval_step, CFG))
+    return jax.device_get(step(state, batch | {"mask": jnp.asarray(mask)}, jax.random.key(0)))
+
+
+def test_sums_add_up_over_batches_and_leave_out_what_fills_the_last(state):
+    raw = raw_events([15, 9, 12], 16)
+    whole = sums(state, raw, np.ones(3, np.float32))
+    halves = [
+        sums(state, {k: v[rows] for k, v in raw.items()}, np.float32(mask))
+        for rows, mask in (([0, 1], [1, 1]), ([2, 2], [1, 0]))
+    ]
+    both = jax.tree.map(np.add, *halves)
+    assert jax.tree.all(jax.tree.map(partial(np.allclose, rtol=1e-4), whole, both))
+    assert whole["confusion"].sum() == 15 + 9 + 12
+    assert whole["padding"] == 3 * 16 - 36
+
+
+def test_scores_of_a_known_confusion_matrix():
+    confusion = np.zeros((6, 6))
+    confusion[1, 1], confusion[2, 2], confusion[2, 0], confusion[0, 2] = 50, 30, 10, 20
+    moments = np.array([10.0, 1.0, 0.5])
+    given = {"confusion": confusion, "padding": 90.0}
+    given |= {f"{n}_{q}": moments for n, q in validation.RESOLUTIONS.items()}
+    given |= {f"{n}_{k}": 1.0 for n in objective.TARGETS for k in ("loss", "count")}
+    scores = validation.summarise(CFG, given)
+    expected = {
+        "loss": 502.0, "accuracy": 80 / 110, "accuracy_padded": 170 / 200,
+        "charged_hadron_efficiency": 1.0, "charged_hadron_fake_rate": 0.0,
+        "neutral_hadron_efficiency": 0.75, "neutral_hadron_fake_rate": 0.4,
+        "photon_efficiency": 0.0, "neutral_hadron_energy_bias": 0.1,
+        "neutral_hadron_energy_resolution": 0.2,
+    }  # fmt: skip
+    for name, value in expected.items():
+        np.testing.assert_allclose(scores[name], value, atol=1e-9, err_msg=name)
+
+
+def test_candidates_are_rows_like_the_truth(state):
+    raw = raw_events([15, 9], 16)
+    made = jax.jit(partial(prediction.candidates, CFG))(state, {k: raw[k] for k in ("X", "n")})
+    rows, probability = (np.asarray(made[k]) for k in ("candidates", "probability"))
+    assert rows.shape == (2, 16, 7)
+    inside = np.arange(16) < raw["n"][:, None]
+    np.testing.assert_allclose(probability.sum(-1), inside, rtol=1e-5)
+    label = rows[..., 0].astype(int)
+    assert not rows[label == 0].any()
+    np.testing.assert_array_equal(label[inside], probability[inside].argmax(-1))
+    some = label != 0
+    assert some.any()
+    np.testing.assert_allclose(np.hypot(rows[some][:, 4], rows[some][:, 5]), 1.0, rtol=1e-5)
+    charged = np.isin(label, prediction.CHARGED)
+    np.testing.assert_array_equal(np.abs(rows[..., 1]), charged)
+    assert (rows[..., [2, 6]] >= 0).all()
+
+
+def test_prediction_gives_every_event_once_in_order(state):
+    raw = raw_events([15, 9, 12, 5, 16], 16)
+
+    class Events:
+        blocks = np.array([0, 5])
+
+        def __len__(self):
+            return 5
+
+        def __getitem__(self, rows):
+            return {k: v[rows] for k, v in raw.items()}
+
+    batches = list(prediction.predict(CFG, state, Events(), 3))
+    rows = np.concatenate([b["candidates"] for b in batches])
+    whole = jax.jit(partial(prediction.candidates, CFG))(state, {k: raw[k] for k in ("X", "n")})
+    np.testing.assert_allclose(rows, whole["candidates"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(np.concatenate([b["n"] for b in batches]), raw["n"])
+
+
+@pytest.mark.parametrize(
+    ("make", "key"),
+    [
+        (lambda: ModelConfig(dropout=0.1), "model.dropout"),
+        (lambda: ModelConfig(inputs="log", published_slips=True), "model.inputs"),
+        (lambda: ModelConfig(head_width=4), "model.head_width"),
+        (lambda: ModelConfig(bin_size=0), "model.bin_size"),
+        (lambda: OptimizerConfig(decay_rate=1.5), "optimizer.decay_rate"),
+        (lambda: DataConfig(buckets=(512, 256)), "data.buckets"),
+        (lambda: replace(CFG.objective, delta_angle=0.0), "objective.delta_angle"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(make, key):
+    with pytest.raises(InputError, match=rf"^{key}: expected"):
+        make()

@@ -1,0 +1,101 @@
+"""A tiny e/gamma run from training to its report and to a table of scores."""
+
+import argparse
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+pytest.importorskip("mplhep")
+pytest.importorskip("sklearn")
+
+from hepjax import InputError
+from hepjax.cli import main, predict
+from hepjax.formats.images import Channel, Grid, SparseImages
+from hepjax.formats.packed.writer import write_packed
+from hepjax.run import load
+
+GRID = Grid((16, 16), (Channel("ECAL", "GeV"),))
+EVENTS = 240
+
+
+def write_toys(folder, n: int, seed: int):
+    """Photons fill one cell, electrons spread over three rows."""
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, 2, n).astype(np.int32)
+    cells = [[7 * 16 + 8, 8 * 16 + 8, 9 * 16 + 8] if k else [8 * 16 + 8] for k in label]
+    first = np.concatenate([[0], np.cumsum([len(c) for c in cells])])
+    images = SparseImages(
+        first, np.concatenate(cells).astype(np.uint32),
+        rng.uniform(0.5, 1.5, first[-1]).astype(np.float32),
+    )  # fmt: skip
+    columns = {
+        "label": label, "pt": rng.uniform(40, 60, n).astype(np.float32), "event": np.arange(n),
+    }  # fmt: skip
+    return write_packed(folder, [(images, columns)], GRID, {0: "photon", 1: "electron"})
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tagger")
+    settings = {
+        "workload": "tagger",
+        "data": {
+            "files": [str(write_toys(folder / "data", EVENTS, 0))], "shape": [16, 16],
+            "channels": ["ECAL"], "labels": ["photon", "electron"], "fractions": [0.5, 0.1, 0.4],
+        },
+        "optimizer": {"learning_rate": 1e-3},
+        "train": {"batch_size": 16, "epochs": 2}, "mesh": {"devices": 1},
+    }  # fmt: skip
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(settings))
+    run = folder / "run"
+    assert main(["train", str(folder / "tiny.yaml"), "--run", str(run), "--quiet"]) == 0
+    return run
+
+
+def test_the_report_is_on_the_test_part(run_dir, capsys):
+    assert main(["evaluate", str(run_dir), "--json", "--quiet"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores == json.loads((run_dir / "report" / "scores.json").read_text())
+    assert scores["provenance"]["data"] == "test events of the run"
+    assert 0.3 * EVENTS < scores["signal"] + scores["background"] < 0.5 * EVENTS
+    assert scores["classes"] == ["photon", "electron"]
+    # The width along the rows tells all of them apart.
+    assert scores["baselines"]["ECAL width, rows"]["auc"] == 1
+    figures = {path.stem for path in (run_dir / "report" / "figures").iterdir()}
+    assert figures == {"roc", "scores", "pt", "images", "saliency", "training"}
+
+
+def test_a_table_of_scores_in_the_order_of_the_files(run_dir, tmp_path, capsys):
+    data, out = write_toys(tmp_path / "new", 37, 1), tmp_path / "scores.parquet"
+    parser = argparse.ArgumentParser()
+    predict.add_arguments(parser)
+    words = [str(run_dir), "--data", str(data), "--out", str(out), "--batch-size", "16"]
+    assert predict.run(parser.parse_args([*words, "--json", "--quiet"])) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 37
+    table = pq.read_table(out)
+    assert table.column_names[:2] == ["score", "index"]
+    assert {"label", "pt", "event"} <= set(table.column_names)
+    np.testing.assert_array_equal(table["event"], np.arange(37))
+    assert np.all((table["score"].to_numpy() >= 0) & (table["score"].to_numpy() <= 1))
+    # Neither the size of the batches nor what is beside an event in one changes its score.
+    (whole,) = load(run_dir).predict([data], batch_size=64)
+    np.testing.assert_allclose(whole["score"], table["score"], rtol=1e-5)
+
+
+def test_scores_that_are_not_finite_are_not_written(run_dir, tmp_path, monkeypatch):
+    from hepjax.workloads.tagger import prediction
+
+    monkeypatch.setattr(prediction, "predict", lambda *a, **k: np.array([0.5, np.nan]))
+    data = write_toys(tmp_path / "new", 2, 1)
+    with pytest.raises(InputError, match="1 of 2 that are not"):
+        list(load(run_dir).predict([data]))
+
+
+def test_a_simulation_run_judges_no_events(run_dir, tmp_path, monkeypatch):
+    run = load(run_dir)
+    object.__setattr__(run, "workload", argparse.Namespace(name="gan3d"))
+    with pytest.raises(InputError, match="expected a run that judges events"):
+        run.predict([tmp_path])
