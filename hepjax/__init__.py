@@ -1,7 +1,8 @@
 """hepjax: reference deep-learning workloads of high-energy physics, from one JAX code.
 
-``hepjax.load(run_dir)`` opens a trained run; the pure functions are in ``hepjax.physics`` and
-``hepjax.ops``. Importing this module starts neither jax nor any file.
+``hepjax.train(config, run_dir)`` makes a run directory and ``hepjax.load(run_dir)`` opens one. The
+pure functions are in ``hepjax.physics`` and ``hepjax.ops``. Importing this module starts neither
+jax nor any file.
 
 The errors are defined here. Every other exception that reaches a user is a bug. The command line
 turns each into one line on standard error and its exit code; the text reads
@@ -9,7 +10,7 @@ turns each into one line on standard error and its exit code; the text reads
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hepjax.run import Run
@@ -22,6 +23,7 @@ __all__ = [
     "TrainingError",
     "__version__",
     "load",
+    "train",
 ]
 
 
@@ -50,12 +52,36 @@ class TrainingError(HepjaxError):
     exit_code = 3
 
 
-def load(run_dir: str | Path, step: int | None = None) -> "Run":
+def load(run_dir: str | Path, step: int | None = None, member: int | None = None) -> "Run":
     """Open a run directory: the verified state of its best epoch, or of ``step``.
 
+    Args:
+      member: of a population; by default all members together.
     Raises:
       InputError: no run directory, no such checkpoint, or it does not verify.
     """
     from hepjax.run import load
 
-    return load(run_dir, step)
+    return load(run_dir, step, member)
+
+
+def train(
+    config: str | Path | dict[str, Any],
+    run_dir: str | Path,
+    *,
+    quiet: bool = True,
+    **overrides: Any,
+) -> "Run":
+    """Train, or go on training, in a run directory, as ``hepjax train`` does; open the result.
+
+    Args:
+      config: packaged name (``gan3d/small``), YAML file, or nested settings with ``workload``.
+      overrides: settings by their path: ``**{"data.files": ["data/train"], "train.epochs": 3}``.
+    Raises:
+      InputError: settings, data, devices or disk do not allow it.
+      TrainingError: non-finite updates, or a failure that the workload sees.
+    """
+    from hepjax import run
+
+    run.train(*run.configured(config, overrides), Path(run_dir), quiet=quiet)
+    return run.load(run_dir)

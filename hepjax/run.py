@@ -1,7 +1,8 @@
-"""A run directory opened for use: the verified state of its best epoch."""
+"""Run directories: made by ``train``, opened for use by ``load``."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import yaml
 from numpy.typing import ArrayLike
 
 from hepjax import InputError
-from hepjax.engine import records, rundir
+from hepjax.engine import compilation, records, rundir
+from hepjax.engine import train as training
 from hepjax.engine.checkpoint import (
     best_first,
     complete_steps,
@@ -19,11 +21,19 @@ from hepjax.engine.checkpoint import (
     restore,
     restore_first,
 )
-from hepjax.engine.config import to_settings
-from hepjax.engine.mesh import make_mesh, replicated
-from hepjax.engine.train import init_state
-from hepjax.engine.workload import Generative, Predictive, State, Workload
+from hepjax.engine.config import find_config, put, read_settings, to_settings
+from hepjax.engine.group import processes
+from hepjax.engine.inference import HostBatch, Placed, mesh_config, place
+from hepjax.engine.mesh import request_devices
+from hepjax.engine.progress import progress
+from hepjax.engine.step import init_state
+from hepjax.engine.train import Outcome
+from hepjax.engine.workload import About, Model, Workload
+from hepjax.formats.source import Source
 from hepjax.workloads import table
+
+BATCH = 256
+"""Events at a time where nobody says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -31,44 +41,54 @@ class Run:
     """A trained model and where it came from. Made by :func:`load`."""
 
     directory: Path
-    workload: Workload
+    workload: Workload[Any, Any]
     cfg: Any
     step: int
     """The update whose checkpoint this is."""
     epoch: float
-    state: State
+    model: Model[Any, Any]
 
-    def generate(self, energy: ArrayLike, seed: int = 0, batch_size: int = 64) -> np.ndarray:
-        """Showers at incident energies (n,) in GeV.
+    @property
+    def state(self) -> Any:
+        """What was trained."""
+        return self.model.placed.state
 
-        The same seed gives the same showers, to rounding, whatever the batch size and the number of
+    def generate(self, seed: int = 0, batch_size: int = 64, **conditions: ArrayLike) -> np.ndarray:
+        """Events at given conditions, for example ``energy`` (n,) in GeV.
+
+        The same seed gives the same events, to rounding, whatever the batch size and the number of
         devices.
 
         Returns:
-          (n, 25, 25, 25) float32, cell energies in GeV, axes x, y, z (depth).
+          (n, ...) as the workload's ``outputs`` say; for gan3d (n, 25, 25, 25) float32, cell
+          energies in GeV, axes x, y, z (depth).
         Raises:
-          InputError: energies that are not positive finite numbers.
+          InputError: conditions that the workload does not have, or values out of range.
         """
-        energies = np.atleast_1d(np.asarray(energy, np.float32))
-        return np.concatenate(list(self.generated_batches(energies, seed, batch_size)))
+        asked = {name: np.atleast_1d(np.asarray(a)) for name, a in conditions.items()}
+        return np.concatenate(list(self.generated_batches(asked, seed, batch_size)))
 
     def generated_batches(
-        self, energy: np.ndarray, seed: int, batch_size: int
+        self, conditions: dict[str, np.ndarray], seed: int, batch_size: int
     ) -> Iterator[np.ndarray]:
-        """The showers of ``generate``, ``batch_size`` at a time, for more than memory holds.
+        """The events of ``generate``, ``batch_size`` at a time, for more than memory holds.
 
         Raises:
           InputError: a workload that does not simulate events.
         """
-        if not isinstance(self.workload, Generative):
+        answer = self.workload.outputs(self.cfg)
+        if self.workload.conditions is None or answer.kind == "table":
             raise InputError(
                 f"{self.directory}: expected a run that simulates events, "
                 f"found one of {self.workload.name}"
             )
-        return self.workload.generate(self.cfg, self.state, energy, seed, batch_size)
+        inputs = self.workload.conditions(self.cfg, conditions)
+        (name,) = answer.spec.names
+        answers = replace(self.model, seed=seed).given(inputs, batch_size)
+        return (made[name] for made in answers)
 
     def predict(
-        self, paths: list[Path], batch_size: int = 256, *, quiet: bool = True
+        self, paths: list[Path], batch_size: int = BATCH, *, quiet: bool = True
     ) -> Iterator[dict[str, np.ndarray]]:
         """What the model says of the events of ``paths``, as rows of a table, piece by piece.
 
@@ -77,69 +97,163 @@ class Run:
         Raises:
           InputError: unusable files, or a workload that judges no events.
         """
-        if not isinstance(self.workload, Predictive):
+        answer = self.workload.outputs(self.cfg)
+        if answer.kind != "table":
             raise InputError(
                 f"{self.directory}: expected a run that judges events, "
                 f"found one of {self.workload.name}; use hepjax generate"
             )
         source = self.workload.open(self.cfg, paths)
-        return self.workload.predict_table(
-            self.cfg, self.state, source, batch_size, quiet=quiet
-        )  # fmt: skip
+        return self._rows(source, min(batch_size, answer.at_once), quiet)
+
+    def _rows(
+        self, source: Source, batch_size: int, quiet: bool
+    ) -> Iterator[dict[str, np.ndarray]]:
+        first, rows = 0, self.workload.rows or _one_an_event
+        with progress("predict", len(source), "events", quiet=quiet) as advance:
+            for events, answers in self.model.over(source, batch_size, advance=advance):
+                yield rows(self.cfg, events, answers, first)
+                first += len(next(iter(answers.values())))
 
     def evaluate(
         self, paths: list[Path], out: Path, *, seed: int = 0, quiet: bool = True
     ) -> dict[str, Any]:
         """Write the report page on the events of ``paths`` into ``out``; return its scores.
 
-        Without paths the test events of the run are used, or those of its validation if it has
-        no others.
+        Without paths the test events of the run are used, or its validation events if it has no
+        others.
         """
-        cfg, part = self.cfg, "files"
-        if paths:
-            source = self.workload.open(cfg, paths)
-        else:
-            sources = self.workload.sources(cfg)
-            part = "validation" if sources.test is None else "test"
-            source = sources.validation if sources.test is None else sources.test
-        about = {
-            "run_config": yaml.safe_dump(to_settings(self.cfg), sort_keys=False),
-            "provenance": {
+        source, part = self._judged(paths)
+        about = About(
+            yaml.safe_dump(to_settings(self.cfg), sort_keys=False),
+            {
                 "run": str(self.directory), "step": self.step, "epoch": self.epoch, "seed": seed,
                 "data": [str(p) for p in paths] or f"{part} events of the run",
             } | rundir.provenance(),
-            "history": records.read(self.directory / "metrics.jsonl"),
-        }  # fmt: skip
-        return self.workload.evaluate(
-            cfg, self.state, source, out, seed=seed, about=about, quiet=quiet
-        )
+            records.read(self.directory / "metrics.jsonl"),
+        )  # fmt: skip
+        model = replace(self.model, seed=seed, quiet=quiet)
+        if self.workload.evaluate is not None:
+            return self.workload.evaluate(self.cfg, model, source, out, about)
+        return _validated(model, source, out, about)
+
+    def _judged(self, paths: list[Path]) -> tuple[Source, str]:
+        """The events of an evaluation, and what they are."""
+        if paths:
+            return self.workload.open(self.cfg, paths), "files"
+        sources = self.workload.sources(self.cfg)
+        if sources.test is None:
+            return sources.validation, "validation"
+        return sources.test, "test"
 
 
-def load(run_dir: str | Path, step: int | None = None) -> Run:
+def load(run_dir: str | Path, step: int | None = None, member: int | None = None) -> Run:
     """Open a run directory: verified restore on the devices that are here, however many.
 
     Args:
       step: the checkpoint wanted; by default the best of the last epochs (by the score that the
         workload names), as published, or the next best with a warning if that one is damaged.
+      member: of a population, whose best epoch is wanted.
     Raises:
       InputError: no run directory, no such checkpoint, or none that verifies.
     """
+    compilation.use_cache()
     directory = Path(run_dir)
-    settings = rundir.read_settings(directory)
-    workload, cfg = table.configure(settings)
+    workload, cfg = table.configure(rundir.read_settings(directory))
     folder = directory / "checkpoints"
     known = complete_steps(folder)
     if not known or step not in (None, *known):
         wanted = "checkpoints" if step is None else f"a checkpoint of step {step}"
         raise InputError(f"{folder}: expected {wanted}, found {known or 'none; train first'}")
-    mesh = make_mesh(type(cfg.mesh)(), len(jax.devices()))
-    abstract = jax.tree.map(
-        lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=replicated(mesh)),
-        jax.eval_shape(lambda: init_state(workload, cfg)),
-    )
+    members = workload.members(cfg)
+    if member is not None and not 0 <= member < members:
+        raise InputError(f"member: expected 0 to {members - 1}, found {member}")
+    serving = replace(cfg, mesh=mesh_config(cfg.mesh, len(jax.devices())))
+    mesh, abstract = place(serving, jax.eval_shape(lambda: init_state(workload, cfg)))
     if step is not None:
         chosen, state = step, restore(folder, step, abstract)
     else:
-        chosen, state = restore_first(folder, best_first(folder), abstract) or (0, None)
+        chosen, state = restore_first(folder, best_first(folder, member), abstract) or (0, None)
+    trained = state.model
+    if member is not None:
+        trained = jax.tree.map(lambda x: x[member], trained)
     epoch = float(read_manifest(folder, chosen)["epoch"])
-    return Run(directory, workload, cfg, chosen, epoch, state.model)
+    model = Model(workload, serving, Placed(mesh, trained))
+    return Run(directory, workload, cfg, chosen, epoch, model)
+
+
+def configured(
+    config: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | list[str]
+) -> tuple[Workload[Any, Any], Any]:
+    """The workload and the checked configuration of a name, a YAML file, or nested settings.
+
+    Args:
+      overrides: ``key.path=value`` texts, or a mapping of ``key.path`` to values.
+    Raises:
+      InputError: unknown names, wrong types, bad values.
+    """
+    texts = overrides if isinstance(overrides, list) else []
+    if isinstance(config, Mapping):
+        settings = {k: dict(v) if isinstance(v, Mapping) else v for k, v in config.items()}
+    else:
+        settings = read_settings(find_config(str(config)), texts)
+    for key, value in overrides.items() if isinstance(overrides, Mapping) else ():
+        put(settings, key, value)
+    return table.configure(settings)
+
+
+def train(
+    workload: Workload[Any, Any],
+    cfg: Any,
+    run_dir: Path,
+    *,
+    quiet: bool = True,
+    group: int = 1,
+    received: list[int] | None = None,
+) -> Outcome:
+    """Make or resume a run directory; what ``hepjax train`` and ``hepjax.train`` do.
+
+    Args:
+      group: number of processes of the group that this process has joined.
+      received: signals of this process; the first one ends training after a checkpoint.
+    Raises:
+      InputError, TrainingError: see ``engine.train.train``; or the directory cannot be used.
+    """
+    request_devices(-(-cfg.mesh.devices // group))
+    compilation.use_cache(cfg.train.keep_compiled)
+    with contextlib.ExitStack() as stack:
+        with processes.together():
+            if jax.process_index() == 0:
+                stack.enter_context(rundir.locked(run_dir))
+                settings = {"workload": workload.name} | to_settings(cfg)
+                rundir.open_for_training(run_dir, settings)
+        with processes.together():
+            rundir.require_shared(run_dir)
+        return training.train(
+            workload, cfg, run_dir, quiet=quiet,
+            interrupted=processes.interruption([] if received is None else received),
+        )  # fmt: skip
+
+
+def _one_an_event(
+    cfg: Any, events: HostBatch, answers: HostBatch, first: int
+) -> dict[str, np.ndarray]:
+    """``index`` and the answers (n,), the rows of a workload that says nothing else."""
+    count = len(next(iter(answers.values())))
+    columns = {name: values for name, values in answers.items() if values.ndim == 1}
+    return {"index": first + np.arange(count)} | columns
+
+
+def _validated(model: Model[Any, Any], source: Source, out: Path, about: About) -> dict[str, Any]:
+    """The report of a workload without pages of its own: its validation metrics in a table."""
+    from hepjax.report import document, page
+
+    scores = training.validated(model, source)
+    rows = [(name, f"{value:.6g}") for name, value in scores.items() if np.ndim(value) == 0]
+    sections = [
+        ("Scores", [page.table((f"on {len(source):,} events", ""), rows)]),
+        ("Configuration", [document.provenance(about.run_config, about.provenance)]),
+    ]
+    found = scores | {"provenance": about.provenance}
+    document.write_document(out, model.workload.name, f"{len(source):,} events", sections, found)
+    return found

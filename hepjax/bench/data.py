@@ -10,23 +10,23 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hepjax import InputError, __version__
+from hepjax.bench import definition
 from hepjax.bench.definition import SEED
 from hepjax.engine.progress import progress
 from hepjax.engine.records import write_json
+from hepjax.engine.workload import Advance, Simulation
+from hepjax.workloads import table
 
 FILE = "data.json"
 SHOWERS_AT_A_TIME = 500
 PILEUP = 200.0
 """Mean number of further collisions in an event, as published: about 5,000 elements."""
-
-Advance = Callable[[int], None]
 
 
 def prepare(workload: str, events: int, root: Path, *, quiet: bool = False) -> Path:
@@ -45,8 +45,9 @@ def prepare(workload: str, events: int, root: Path, *, quiet: bool = False) -> P
     try:
         partial.mkdir(parents=True)
         with progress("simulate", sum(counts.values()), "events", quiet=quiet) as advance:
+            make = maker(workload)
             for number, (part, count) in enumerate(counts.items()):
-                MAKERS[workload](partial / part, count, SEED + number, advance)
+                make(partial / part, count, SEED + number, advance)
         about = {"workload": workload, "events": counts, "seed": SEED, "hepjax": __version__}
         write_json(partial / FILE, about | {"sha256": checksum([partial])})
         partial.replace(folder)
@@ -152,13 +153,21 @@ def _collisions(out: Path, events: int, seed: int, advance: Advance) -> None:
     write_events(out, ntuples(), stem=None, dataset=dataset, provenance=about)
 
 
-MAKERS = {"mlpf": _collisions, "gan3d": _showers, "tagger": _jets}
+MAKERS = {"events": _collisions, "showers": _showers, "jets": _jets}
+
+
+def maker(workload: str) -> Simulation:
+    """What simulates the events of the benchmark of a workload."""
+    name = definition.benchmark(workload).data
+    made: Simulation | None = MAKERS.get(name) or table.simulation(name)
+    assert made is not None, name
+    return made
 
 
 def main() -> None:
     """``python -m hepjax.bench.data WORKLOAD EVENTS DIR``: a set ahead of time, for an image."""
     parser = argparse.ArgumentParser(description="Make the events of a benchmark ahead of time.")
-    parser.add_argument("workload", choices=sorted(MAKERS))
+    parser.add_argument("workload", choices=table.names())
     parser.add_argument("events", type=int)
     parser.add_argument("root", type=Path)
     args = parser.parse_args()

@@ -1,11 +1,10 @@
 """What is fixed in each benchmark: the configuration that trains, and how many events."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from hepjax import InputError
 from hepjax.engine.config import find_config, read_settings
-from hepjax.engine.workload import Workload
+from hepjax.engine.workload import Benchmark, Workload
 from hepjax.workloads import table
 
 SEED = 1234
@@ -13,35 +12,22 @@ SEED = 1234
 PRECISIONS = {"f32": "float32", "bf16": "bfloat16"}
 
 
-@dataclass(frozen=True)
-class Benchmark:
-    """One workload of the suite."""
+def benchmark(name: str) -> Benchmark:
+    """The fixed work of a workload.
 
-    name: str
-    config: str
-    """Packaged configuration, that of the published model."""
-    events: int
-    """Training events unless said otherwise: a few minutes on a few cores."""
-    complete: int
-    """Training events of the complete benchmark."""
-    overrides: tuple[str, ...] = ()
-    """Settings that differ from those of ``config``."""
-
-
-BENCHMARKS = {
-    # 1,100 events are those of the GPU benchmark of HEPiX, 0.8 GB when padded.
-    "mlpf": Benchmark("mlpf", "mlpf/benchmark", events=20, complete=1100),
-    # 16,000 showers of 25 x 25 x 25 cells in float32 are 1 GB.
-    "gan3d": Benchmark("gan3d", "gan3d/published", events=256, complete=16_000),
-    # A hundredth of the published 2,560,000 jets.
-    "tagger": Benchmark("tagger", "tagger/top", events=512, complete=25_600),
-}
+    Raises:
+      InputError: no such workload, or one without a benchmark.
+    """
+    found = table.get(name).benchmark
+    if found is None:
+        raise InputError(f"{name}: expected a workload with a benchmark, found none for it")
+    return found
 
 
 def settings(
-    benchmark: Benchmark, files: list[str], validation_files: list[str], *, batch_size: int | None,
+    fixed: Benchmark, files: list[str], validation_files: list[str], *, batch_size: int | None,
     epochs: int, devices: int, precision: str, seed: int,
-) -> tuple[Workload, Any]:  # fmt: skip
+) -> tuple[Workload[Any, Any], Any]:  # fmt: skip
     """The workload of a benchmark and its configuration.
 
     Args:
@@ -53,7 +39,8 @@ def settings(
     Raises:
       InputError: a value out of range.
     """
-    given = read_settings(find_config(benchmark.config), list(benchmark.overrides))
+    overrides = [*fixed.overrides, *(fixed.validated if validation_files else ())]
+    given = read_settings(find_config(fixed.config), overrides)
     train, data = given.setdefault("train", {}), given.setdefault("data", {})
     train |= {
         "seed": seed,
@@ -66,8 +53,6 @@ def settings(
     data |= {"files": files}
     if validation_files:
         data |= {"validation_files": validation_files}
-        if benchmark.name == "tagger":
-            data["fractions"] = [1.0, 0.0, 0.0]  # no test events
     given |= {"mesh": {"devices": devices}, "checkpoint": {"keep": 2}}
     return table.configure(given)
 

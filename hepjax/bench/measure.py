@@ -15,11 +15,13 @@ import numpy as np
 
 from hepjax import InputError
 from hepjax.engine import records
-from hepjax.engine.train import train
 from hepjax.engine.workload import Workload
+from hepjax.run import train
 
 
-def measure(workload: Workload, cfg: Any, scratch: Path, *, quiet: bool) -> dict[str, Any]:
+def measure(
+    workload: Workload[Any, Any], cfg: Any, scratch: Path, *, quiet: bool
+) -> dict[str, Any]:
     """Train for ``cfg.train.epochs`` epochs, 2 or more, and time them.
 
     Args:

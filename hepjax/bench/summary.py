@@ -14,7 +14,7 @@ import jax
 
 import hepjax
 from hepjax.bench.data import checksum
-from hepjax.bench.definition import Benchmark
+from hepjax.engine.workload import Benchmark
 
 Summary = dict[str, Any]
 

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hepjax.bench.definition import Benchmark
+    from hepjax.engine.workload import Benchmark
 
 LARGEST = 2**31 - 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``bench``."""
-    parser.add_argument("workload", choices=("gan3d", "mlpf", "tagger"))
+    from hepjax.workloads.table import names
+
+    parser.add_argument("workload", choices=names())
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     events = parser.add_mutually_exclusive_group()
     events.add_argument("--events", type=int, metavar="N", help="training events; default: a few")
@@ -43,11 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prepare the events, train, and write ``<workload>_summary.json``."""
     from hepjax import InputError
-    from hepjax.bench.definition import BENCHMARKS
+    from hepjax.bench import definition
     from hepjax.engine.host_memory import keep_memory
     from hepjax.engine.mesh import request_devices
 
-    benchmark = BENCHMARKS[args.workload]
+    benchmark = definition.benchmark(args.workload)
     events = benchmark.complete if args.complete else args.events or benchmark.events
     _check(args, events)
     keep_memory()

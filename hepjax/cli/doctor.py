@@ -5,13 +5,11 @@ import importlib.util
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hepjax.formats.source import Source
 
-LONGEST_EVENT = 2**15
-"""Elements that events are padded to while their rate is measured."""
 EXTRAS = {
     "plot": (("hist", "matplotlib", "mplhep", "sklearn"), "report pages and pictures"),
     "hep": (("pythia8mc", "fastjet"), "jets and events from Pythia, jet clustering"),
@@ -81,20 +79,14 @@ def _open(paths: list[Path]) -> "Source":
       InputError: another one, which has to be packed first.
     """
     from hepjax import InputError
-    from hepjax.formats.packed.manifest import is_packed
-    from hepjax.formats.packed.reader import open_packed
-    from hepjax.formats.particleflow.reader import open_events
-    from hepjax.formats.recognise import recognise
-    from hepjax.formats.showers.reader import open_showers
+    from hepjax.workloads.families import family_of
 
-    if is_packed(paths[0]):
-        return open_packed(paths)
-    family: Any = recognise(paths[0])
-    if family == "clic":
-        return open_showers(paths)
-    if family == "mlpf":
-        return open_events(paths, buckets=[LONGEST_EVENT])
-    raise InputError(f"{paths[0]}: expected showers, events or a packed set; hepjax pack makes one")
+    read = family_of(paths[0]).read
+    if read is None:
+        raise InputError(
+            f"{paths[0]}: expected showers, events or a packed set; hepjax pack makes one"
+        )
+    return read(paths)
 
 
 def _missing() -> dict[str, str]:

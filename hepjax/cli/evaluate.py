@@ -33,13 +33,12 @@ def run(args: argparse.Namespace) -> int:
     if files == (args.run_dir is not None) or (files and not (args.reference and args.generated)):
         raise InputError("evaluate: expected RUN, or --reference with --generated")
     if files:
-        from hepjax.engine.workload import Generative
         from hepjax.workloads import table
 
         out = args.out or Path("report")
-        workload = table.get("gan3d")
-        assert isinstance(workload, Generative)
-        scores = workload.compare(args.reference, args.generated, out, quiet=args.quiet)
+        compare = table.get("gan3d").compare
+        assert compare is not None
+        scores = compare(args.reference, args.generated, out, args.quiet)
     else:
         from hepjax.run import load
 

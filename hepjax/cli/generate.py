@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         energy = np.random.default_rng(args.seed).uniform(low, high, args.events)
     energy = energy.astype(np.float32)
 
-    batches = opened.generated_batches(energy, args.seed, args.batch_size)
+    batches = opened.generated_batches({"energy": energy}, args.seed, args.batch_size)
     done, first = 0, 0.0
     with (
         ShowerWriter(args.out, "fixed", len(energy)) as writer,

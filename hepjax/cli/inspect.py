@@ -21,24 +21,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the report; 2 if there are numbers that no training accepts."""
     from hepjax import InputError
-    from hepjax.formats.particleflow.reader import holds_events
-    from hepjax.formats.recognise import container, recognise
-    from hepjax.workloads import table
+    from hepjax.workloads.families import family_of
 
     first = args.paths[0]
-    if holds_events(first):  # also a split of a TFDS data set, which is not the name of a file
-        family = "mlpf"
-    elif not first.exists():
-        raise InputError(f"{first}: expected a file or folder, found none of this name")
-    else:
-        family = "packed" if container(first) == "packed" else recognise(first)
+    family = family_of(first)
     meaning = parse_meaning(args)
-    if meaning and family != "jets":
+    if meaning and family.name != "jets":
         raise InputError(
             f"{first}: expected jet images with {', '.join(f'--{key}' for key in meaning)}, "
             "found files that say what they hold; leave it out"
         )
-    module = table.inspector(family)
+    module = family.module
     report = module.inspect(args.paths, args.plot, quiet=args.quiet, **meaning)
     if args.json:
         print(json.dumps(report))

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from hepjax.formats.packed.manifest import Manifest
     from hepjax.formats.packed.pack import ImageFile
 
-JET_UNITS = {"pt": "GeV", "mass": "GeV", "phi": "rad"}
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``pack``."""
@@ -49,27 +47,20 @@ def run(args: argparse.Namespace) -> int:
 
 def _open(args: argparse.Namespace) -> "tuple[Sequence[ImageFile], dict[str, str]]":
     from hepjax import InputError
-    from hepjax.formats.jets.reader import open_jets
     from hepjax.formats.packed.manifest import is_packed
-    from hepjax.formats.packed.showers import UNITS, shower_files
-    from hepjax.formats.recognise import recognise
+    from hepjax.workloads.families import family_of
 
     for path in args.paths:
         if not path.exists():
             raise InputError(f"{path}: expected a file or folder, found none of this name")
         if is_packed(path):
             raise InputError(f"{path}: expected files to pack, found a packed set")
-    family = recognise(args.paths[0])
-    if family not in ("clic", "jets"):
+    family = family_of(args.paths[0])
+    if family.pack is None:
         raise InputError(
-            f"{args.paths[0]}: expected jet or e/gamma images or CLIC showers, found {family}"
+            f"{args.paths[0]}: expected jet or e/gamma images or CLIC showers, found {family.name}"
         )
-    meaning = parse_meaning(args)
-    if family == "clic":
-        if meaning:
-            raise InputError(f"--{', --'.join(meaning)}: expected none for showers, found some")
-        return shower_files(args.paths), UNITS
-    return open_jets(args.paths, **meaning), JET_UNITS
+    return family.pack(args.paths, parse_meaning(args))
 
 
 def _report(out: Path, manifest: "Manifest", files: int, seconds: float) -> dict[str, object]:

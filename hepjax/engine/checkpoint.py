@@ -157,7 +157,7 @@ def _checksum(manifest: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
-def _score(folder: Path, step: int) -> float | None:
+def _score(folder: Path, step: int) -> Any:
     """The score of a checkpoint; None without one, or when restoring would say what is wrong."""
     try:
         return read_manifest(folder, step).get("score")
@@ -165,12 +165,23 @@ def _score(folder: Path, step: int) -> float | None:
         return None
 
 
-def best_first(folder: Path) -> list[int]:
+def best_first(folder: Path, member: int | None = None) -> list[int]:
     """The checkpoints, the epoch of lowest score first; those without a score last, newest first.
 
     The score is kept for the last epochs only, so this is the published choice of the best epoch.
+
+    Args:
+      member: of a population, whose score counts; by default the mean over the members.
     """
-    scores = {step: _score(folder, step) for step in complete_steps(folder)}
+
+    def score(step: int) -> float | None:
+        found = _score(folder, step)
+        if not isinstance(found, list):
+            return found
+        known = [x for x in (found if member is None else [found[member]]) if x is not None]
+        return sum(known) / len(known) if known else None
+
+    scores = {step: score(step) for step in complete_steps(folder)}
     return sorted(scores, key=lambda s: (scores[s] is None, scores[s] or 0.0, -s))
 
 

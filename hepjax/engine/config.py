@@ -1,7 +1,9 @@
-"""Typed, frozen configuration: dataclasses built from a YAML file and ``key.path=value`` overrides.
+"""Typed, frozen settings: dataclasses made from a YAML file and ``key.path=value`` overrides.
 
-A setting is checked when its dataclass is made, so a bad one never reaches a step. The settings
-that every workload shares are defined here; a workload adds its own groups beside them.
+A field may carry a bound in its annotation, ``Annotated[float, Bound(above=0)]``, and a group may
+have ``rules`` about several of its fields. Both are checked when the whole configuration is made,
+and the key in the error comes from the names of the fields. The groups that every workload shares
+are here, joined in ``RunConfig``; a workload adds its own.
 """
 
 import contextlib
@@ -9,9 +11,10 @@ import dataclasses
 import difflib
 import types
 import typing
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 
@@ -27,108 +30,197 @@ def require(condition: bool, key: str, expected: str, found: object) -> None:
 
 
 @dataclass(frozen=True)
+class Bound:
+    """Smallest and largest value of a number; ``above`` and ``below`` exclude the value itself."""
+
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    @property
+    def text(self) -> str:
+        """The bound in words: "at least 1", "above 0", "0 up to 1" (1 excluded), "0 to 5"."""
+        low, high = self.least, self.most
+        if low is not None and self.below is not None:
+            return f"{low:g} up to {self.below:g}"
+        if low is not None and high is not None:
+            return f"{low:.10g} to {high:.10g}"
+        if self.above is not None and self.below is not None:
+            return f"between {self.above:g} and {self.below:g}"
+        if self.above is not None:
+            return f"above {self.above:g}" + ("" if high is None else f", at most {high:g}")
+        if low is not None:
+            return "0 or more" if low == 0 else f"at least {low:g}"
+        return f"at most {high:g}" if high is not None else f"below {self.below:g}"
+
+    def holds(self, value: float) -> bool:
+        """Whether ``value`` lies inside; NaN does not."""
+        return (
+            (self.least is None or value >= self.least)
+            and (self.most is None or value <= self.most)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+            and value == value
+        )
+
+
+Count = Annotated[int, Bound(least=1)]
+CountOrNone = Annotated[int, Bound(least=0)]
+Positive = Annotated[float, Bound(above=0)]
+NotNegative = Annotated[float, Bound(least=0)]
+Seed = Annotated[int, Bound(least=0, most=2**31 - 1)]
+Rule = tuple[bool, str, str]
+"""Whether it holds, the field that is wrong if not, and what was expected of it."""
+
+
+@dataclass(frozen=True)
 class TrainConfig:
-    """How long and how to train; sizes are events, never batches."""
+    """How long and how to train. Sizes are numbers of events."""
 
-    seed: int = 0
-    batch_size: int = 128
-    """Events per update over all devices together."""
-    accumulate: int = 1
-    """Parts, one after the other, into which a device cuts its events of an update: less memory and
-    the same gradient, but for batch norm, whose statistics are those of a part."""
-    epochs: int = 25
-    steps: int = 0
-    """Stop after so many updates; 0 means after ``epochs``."""
-    record_every: int = 20
-    """Updates between two records, the only moments when the host waits for the device."""
+    seed: Seed = 0
+    """Seed of initial weights, order of events, and noise."""
+    batch_size: Count = 128
+    """Events in an update, over all devices together."""
+    accumulate: Count = 1
+    """Micro-batches of a device in an update (gradient accumulation). They need less memory and
+    give the same gradient, except with batch norm, whose statistics are those of a micro-batch."""
+    epochs: Count = 25
+    """Passes through the training events."""
+    steps: CountOrNone = 0
+    """Updates after which training stops; 0: after ``epochs``."""
+    record_every: Count = 20
+    """Updates between two records. The host waits for the device at records only."""
+    keep_compiled: bool = True
+    """Keep compiled programs in the user's cache folder, see engine/compilation.py."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Type of activations; parameters, batch statistics and losses stay float32."""
+    """Type of activations. Parameters, batch statistics and losses stay float32."""
     on_nonfinite: Literal["stop", "skip"] = "stop"
-    """A non-finite update is never applied; then stop, or skip it and go on."""
-    max_skipped: int = 20
-    """Stop after so many skipped updates in a row."""
+    """What follows a non-finite update, which is never applied: stop, or go on without it."""
+    max_skipped: Count = 20
+    """Skipped updates in a row after which training stops."""
     warm_start: str = ""
-    """Run directory whose best epoch a new run begins with, the optimizer included."""
-
-    def __post_init__(self) -> None:
-        for key in ("batch_size", "accumulate", "epochs", "record_every", "max_skipped"):
-            require(getattr(self, key) >= 1, f"train.{key}", "at least 1", getattr(self, key))
-        require(self.steps >= 0, "train.steps", "0 or more", self.steps)
-        require(0 <= self.seed < 2**31, "train.seed", "0 to 2147483647", self.seed)
+    """Run directory whose best epoch gives the initial state of a new run."""
+    warm_schedule: Literal["reset", "keep"] = "reset"
+    """Whether a warm start begins the learning-rate schedule and the optimizer's state anew, or
+    takes them from the earlier run."""
 
 
 @dataclass(frozen=True)
 class MeshConfig:
-    """Which devices take part and how state and batch lie on them (see engine/mesh.py)."""
+    """Which devices take part, and how state and batch lie on them (see engine/mesh.py)."""
 
     layout: Literal["replicated", "fsdp", "hybrid", "channel", "spatial"] = "replicated"
-    devices: int = 0
-    """Number of devices; 0 means all there are. On a CPU more than one are virtual devices."""
-    model_devices: int = 1
-    """Devices along the second axis of the mesh: among them one event is cut (spatial), one layer
-    (channel), or one copy of the parameters (hybrid)."""
+    """Sharding of parameters and events: the table in engine/mesh.py."""
+    devices: CountOrNone = 0
+    """Number of devices; 0: all. On a CPU more than one are virtual devices."""
+    model_devices: Count = 1
+    """Devices along the second axis of the mesh. They share an event (spatial), a layer (channel),
+    or a copy of the parameters (hybrid)."""
     program: Literal["partitioned", "explicit"] = "partitioned"
-    """One program for all devices that the compiler partitions, or one for each device with the
-    sums over devices written out (``shard_map``)."""
+    """One program that the compiler partitions over the devices, or one program a device with the
+    all-reduces written out (``shard_map``)."""
     batch_norm: Literal["global", "local"] = "global"
-    """Batch statistics of all events, or of those of each device, as Horovod has them."""
+    """Batch statistics of all events, or of the events of each device, as Horovod has them."""
     overlap: bool = False
-    """On TPUs: the sums of gradients go on beside the rest of the backward pass."""
+    """On TPUs: all-reduce gradients while the backward pass goes on."""
 
-    def __post_init__(self) -> None:
-        require(self.devices >= 0, "mesh.devices", "0 or more", self.devices)
-        require(
+    def rules(self) -> Iterator[Rule]:
+        """What must hold between the fields."""
+        yield (
             self.program == "partitioned" or self.layout == "replicated",
-            "mesh.layout", "replicated with mesh.program=explicit", self.layout,
+            "layout", "replicated with mesh.program=explicit",
         )  # fmt: skip
-        require(
+        yield (
             self.batch_norm == "global" or self.program == "explicit",
-            "mesh.batch_norm", "global with mesh.program=partitioned", self.batch_norm,
+            "batch_norm", "global with mesh.program=partitioned",
         )  # fmt: skip
-        require(self.model_devices >= 1, "mesh.model_devices", "at least 1", self.model_devices)
-        require(
+        yield (
             self.layout not in ("replicated", "fsdp") or self.model_devices == 1,
-            "mesh.model_devices",
+            "model_devices",
             f"1 with mesh.layout={self.layout} (hybrid, channel and spatial have a second axis)",
-            self.model_devices,
         )
 
 
 @dataclass(frozen=True)
 class InputConfig:
-    """How events reach the step; none of these changes which events form a batch but ``window``."""
+    """How events reach the update. Only ``window`` changes which events form a batch."""
 
-    window: int = 8192
-    """Events shuffled together: whole blocks in random order fill a window, shuffled inside."""
-    threads: int = 2
-    prefetch: int = 4
+    window: Count = 8192
+    """Events that are shuffled together: whole blocks in random order fill a window."""
+    threads: Count = 2
+    """Threads that read."""
+    prefetch: Count = 4
     """Batches read ahead."""
     resident: bool = False
-    """Keep all training events in the memory of each device: an epoch then costs no input."""
-
-    def __post_init__(self) -> None:
-        for key in ("window", "threads", "prefetch"):
-            require(getattr(self, key) >= 1, f"input.{key}", "at least 1", getattr(self, key))
+    """Keep all training events in the memory of each device; an epoch then costs no input."""
 
 
 @dataclass(frozen=True)
 class CheckpointConfig:
-    """When to save and how many to keep; every epoch ends with a checkpoint."""
+    """When to save and how many checkpoints to keep. Every epoch ends with one."""
 
-    every_steps: int = 0
-    """Save also every so many updates inside an epoch; 0 means never."""
-    keep: int = 10
-    """Epoch checkpoints kept; the best epoch is chosen among them."""
+    every_steps: CountOrNone = 0
+    """Updates between further checkpoints inside an epoch; 0: none."""
+    keep: Annotated[int, Bound(least=2)] = 10
+    """Epoch checkpoints kept (one is there to fall back to). The best epoch is one of them."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """The groups of settings that every workload has; a workload subclasses it with its own."""
+
+    train: TrainConfig = field(default_factory=TrainConfig)
+    mesh: MeshConfig = field(default_factory=MeshConfig)
+    input: InputConfig = field(default_factory=InputConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
 
     def __post_init__(self) -> None:
-        require(self.every_steps >= 0, "checkpoint.every_steps", "0 or more", self.every_steps)
-        require(self.keep >= 2, "checkpoint.keep", "at least 2 (one to fall back to)", self.keep)
+        check(self)
 
 
-# What may differ when a run is resumed: none of these changes the model or its data. Extending
-# train.epochs or train.steps is how a run is continued.
-RESUMABLE = ("mesh.", "input.threads", "input.prefetch", "input.resident", "checkpoint.",
-             "train.record_every", "train.epochs", "train.steps")  # fmt: skip
+def check(group: Any, prefix: str = "") -> None:
+    """Check the bounds and rules of a group of settings and of the groups in it.
+
+    Raises:
+      InputError: the first one that does not hold, with its key.
+    """
+    hints = typing.get_type_hints(type(group), include_extras=True)
+    for f in dataclasses.fields(group):
+        value = getattr(group, f.name)
+        if dataclasses.is_dataclass(value):
+            check(value, f"{prefix}{f.name}.")
+        else:
+            _check_bounds(hints[f.name], value, value, prefix + f.name)
+    for holds, name, expected in group.rules() if hasattr(group, "rules") else ():
+        require(holds, prefix + name, expected, _named(group, name))
+
+
+def _check_bounds(hint: Any, value: Any, whole: Any, key: str) -> None:
+    """Check a value, or each value of a tuple, against the bounds of its annotation."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        for bound in args[1:]:
+            require(bound.holds(value), key, bound.text, whole)
+    elif origin is tuple and isinstance(value, tuple):
+        hints = [args[0]] * len(value) if args[-1] is Ellipsis else args
+        for inner, item in zip(hints, value, strict=True):
+            _check_bounds(inner, item, whole, key)
+
+
+def _named(group: Any, path: str) -> Any:
+    for name in path.split("."):
+        group = getattr(group, name)
+    return group
+
+
+RESUMABLE = (
+    *("mesh.devices", "mesh.model_devices", "mesh.layout", "mesh.overlap"),
+    *("input.threads", "input.prefetch", "input.resident", "checkpoint."),
+    *("train.record_every", "train.epochs", "train.steps", "train.keep_compiled"),
+)
+"""Settings, or beginnings of their names, that may change when a run is resumed. They change
+neither the model nor its data nor its noise. A larger train.epochs or train.steps extends a run."""
 
 
 def find_config(name: str) -> Path:
@@ -166,39 +258,60 @@ def read_settings(path: Path, overrides: list[str]) -> dict[str, Any]:
     for override in overrides:
         key, equals, value = override.partition("=")
         require(bool(equals and key), override, "key.path=value", override)
-        group = settings
-        *parents, leaf = key.split(".")
-        for parent in parents:
-            group = group.setdefault(parent, {})
-            require(isinstance(group, dict), key, f"{parent} to be a group of settings", group)
         try:
-            group[leaf] = yaml.safe_load(value)
+            put(settings, key, yaml.safe_load(value))
         except yaml.YAMLError:
             raise InputError(f"{key}: expected a YAML value, found {value!r}") from None
     return settings
 
 
-def build(cls: type[C], settings: Any, prefix: str = "") -> C:
-    """Make the frozen dataclass ``cls`` from nested settings, checking names and types.
+def put(settings: dict[str, Any], key: str, value: Any) -> None:
+    """Set ``key.path`` in nested settings; paths of files may be ``Path``.
+
+    Raises:
+      InputError: a group is needed where a value is.
+    """
+    group = settings
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        group = group.setdefault(parent, {})
+        require(isinstance(group, dict), key, f"{parent} to be a group of settings", group)
+    group[leaf] = _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def build(cls: type[C], settings: Any) -> C:
+    """Make the frozen dataclass ``cls`` from nested settings; the others keep their defaults.
 
     Raises:
       InputError: unknown setting (with the nearest valid name), wrong type, bad value.
     """
+    return _changed(cls(), settings, "")
+
+
+def _changed(group: Any, settings: Any, prefix: str) -> Any:
+    """A group with some of its settings replaced. The other ones keep the value they have here."""
     require(isinstance(settings, dict), prefix.rstrip("."), "a group of settings", settings)
-    hints = typing.get_type_hints(cls)
-    for key in settings:
+    hints = typing.get_type_hints(type(group))
+    changes = {}
+    for key, value in settings.items():
         if key not in hints:
             near = difflib.get_close_matches(str(key), hints, n=1)
             hint = f"did you mean {prefix}{near[0]}?" if near else f"there are {', '.join(hints)}"
             raise InputError(f"{prefix}{key}: unknown setting; {hint}")
-    return cls(
-        **{key: _convert(hints[key], value, prefix + key) for key, value in settings.items()}
-    )
+        if dataclasses.is_dataclass(hints[key]):
+            changes[key] = _changed(getattr(group, key), value, f"{prefix}{key}.")
+        else:
+            changes[key] = _convert(hints[key], value, prefix + key)
+    return dataclasses.replace(group, **changes)
 
 
 def _convert(hint: Any, value: Any, key: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return build(typing.cast(type, hint), value, key + ".")
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         require(value in args, key, f"one of {', '.join(map(str, args))}", value)

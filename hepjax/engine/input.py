@@ -161,5 +161,11 @@ def to_mesh(batch: Batch, sharding: NamedSharding) -> dict[str, jax.Array]:
     """Put this process's rows of a global batch on the devices."""
     return {
         field: jax.make_array_from_process_local_data(sharding, rows)
-        for field, rows in batch.items()
+        for field, rows in for_devices(batch).items()
     }
+
+
+def for_devices(batch: Batch) -> Batch:
+    """The fields that devices compute with. What files have besides (texts, event numbers of 64
+    bits, columns in double precision) stays on the host."""
+    return {k: v for k, v in batch.items() if v.dtype.kind in "fiub" and v.dtype.itemsize <= 4}

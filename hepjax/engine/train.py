@@ -4,6 +4,7 @@ It reads top to bottom and knows no workload. The key of update N is ``fold_in(k
 its batch depends on N alone, so a restart needs the checkpoint and nothing else.
 """
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,33 +14,23 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import PartitionSpec as P
+import numpy as np
 
-from hepjax import InputError, TrainingError
+from hepjax import TrainingError
 from hepjax.engine import input as batches
 from hepjax.engine import records, resident
-from hepjax.engine.checkpoint import Checkpoints, best_first, complete_steps, restore_first
+from hepjax.engine.begin import begin_or_restore
+from hepjax.engine.checkpoint import Checkpoints
 from hepjax.engine.device_memory import enough_memory
-from hepjax.engine.mesh import DATA, OVERLAP, make_mesh, over_data, replicated, state_shardings
-from hepjax.engine.mesh_checks import require_equal_shares, require_fit
+from hepjax.engine.mesh import make_mesh, over_data, replicated
+from hepjax.engine.mesh_checks import require_equal_shares
 from hepjax.engine.progress import progress
 from hepjax.engine.rundir import Goodput, provenance
-from hepjax.engine.workload import Batch, Metrics, State, Workload
+from hepjax.engine.step import Metrics, compiled_step, validation_step
+from hepjax.engine.workload import Model, Workload
+from hepjax.formats.source import Source
 
 STEPS_IN_FLIGHT = 2
-VALIDATION_KEY = 2**31  # a fold that no update number reaches
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class TrainState:
-    """What a checkpoint holds."""
-
-    step: jax.Array
-    """int32, updates done, skipped ones included."""
-    skipped: jax.Array
-    """int32, updates thrown away as non-finite in a row until now."""
-    model: State
 
 
 @dataclass(frozen=True)
@@ -52,84 +43,8 @@ class Outcome:
     """Signal that ended it early, or None when it is complete."""
 
 
-def init_state(workload: Workload, cfg: Any) -> TrainState:
-    """The state of a new run, a pure function of the configuration."""
-    model = workload.init(cfg, jax.random.key(cfg.train.seed))
-    return TrainState(jnp.int32(0), jnp.int32(0), model)
-
-
-def guarded_step(
-    workload: Workload, cfg: Any, steps_per_epoch: int, state: TrainState, raw: Batch
-) -> tuple[TrainState, Metrics]:
-    """One update of the workload, left out if it would make the state non-finite."""
-    key = jax.random.fold_in(jax.random.key(cfg.train.seed), state.step)
-    epoch = state.step / jnp.float32(steps_per_epoch)
-    step = _on_each_device if cfg.mesh.program == "explicit" else _on_all_events
-    model, metrics = step(workload, cfg, state.model, raw, key, epoch)
-    leaves = [x for x in jax.tree.leaves((model, metrics)) if jnp.issubdtype(x.dtype, jnp.floating)]
-    flags = jnp.stack([jnp.isfinite(x).all() for x in leaves]).astype(jnp.float32)
-    # A product, not all(): XLA would fuse all() into the choice of every array below, as many
-    # copies of all flags as there are arrays, and compile MLPF for a CPU six times as long.
-    finite = flags @ jnp.ones_like(flags) == flags.size
-    model = jax.tree.map(lambda new, old: jnp.where(finite, new, old), model, state.model)
-    skipped = jnp.where(finite, 0, state.skipped + 1)
-    return TrainState(state.step + 1, skipped, model), metrics | {"skipped": skipped}
-
-
-def _on_all_events(
-    workload: Workload, cfg: Any, model: State, raw: Batch, key: jax.Array, epoch: jax.Array
-) -> tuple[State, Metrics]:
-    """The update as written; the compiler spreads it over the devices."""
-    return workload.train_step(cfg, model, workload.prepare(cfg, raw), key, epoch)
-
-
-def _on_each_device(
-    workload: Workload, cfg: Any, model: State, raw: Batch, key: jax.Array, epoch: jax.Array
-) -> tuple[State, Metrics]:
-    """The update on the events of each device, with noise of its own; ``average`` joins them."""
-
-    def local(model: State, raw: Batch, key: jax.Array, epoch: jax.Array) -> tuple[State, Metrics]:
-        key = jax.random.fold_in(key, jax.lax.axis_index(DATA))
-        return _on_all_events(workload, cfg, model, raw, key, epoch)
-
-    everywhere = P()
-    return jax.shard_map(
-        local,
-        in_specs=(everywhere, P(DATA), everywhere, everywhere),
-        out_specs=everywhere,
-        check_vma=False,
-    )(model, raw, key, epoch)
-
-
-def compiled_step(
-    workload: Workload,
-    cfg: Any,
-    steps_per_epoch: int,
-    shardings: Any,
-    mesh: jax.sharding.Mesh,
-    take: resident.Take | None = None,
-) -> Callable[..., tuple[TrainState, Metrics]]:
-    """``guarded_step`` over the mesh; the state that goes in is gone afterwards.
-
-    With ``take`` the events are resident: the batch names rows of the third argument, their arrays,
-    which is None otherwise.
-    """
-
-    def step(state: TrainState, raw: Batch, arrays: Any) -> tuple[TrainState, Metrics]:
-        raw = raw if take is None else take(arrays, raw["row"])
-        return guarded_step(workload, cfg, steps_per_epoch, state, raw)
-
-    return jax.jit(
-        step,
-        in_shardings=(shardings, over_data(mesh), replicated(mesh)),
-        out_shardings=(shardings, replicated(mesh)),
-        donate_argnums=0,
-        compiler_options=OVERLAP if cfg.mesh.overlap else None,
-    )
-
-
 def train(
-    workload: Workload,
+    workload: Workload[Any, Any],
     cfg: Any,
     run: Path,
     *,
@@ -162,7 +77,7 @@ def train(
     )
     saving = Checkpoints(run / "checkpoints", cfg.checkpoint.keep)
     with room, jax.set_mesh(mesh), saving as checkpoints:
-        start, state, shardings = _begin_or_restore(workload, cfg, mesh, checkpoints.folder)
+        start, state, shardings = begin_or_restore(workload, cfg, mesh, checkpoints.folder)
         if start:
             record({"event": "resume", "step": start})
         if start >= total:
@@ -171,12 +86,15 @@ def train(
         if cfg.input.resident:
             arrays, take = resident.place(source, replicated(mesh))
             source = resident.Rows(source)
-        update = compiled_step(workload, cfg, steps_per_epoch, shardings, mesh, take)
+        spec = workload.spec(cfg, sources.train)
+        update = compiled_step(workload, cfg, spec, steps_per_epoch, shardings, mesh, take)
         validate = _validator(workload, cfg, sources.validation, shardings.model, mesh)
         stream = batches.training_batches(source, cfg.input, size, cfg.train.seed, start, total)
         goodput = Goodput(run, provenance(), entered) if first else None
         began, compiling = time.monotonic(), 0.0
         quiet = quiet or not first
+        if not quiet:
+            print("hepjax: compiling the update", file=sys.stderr, flush=True)
         with progress("train", total * size, "events", quiet=quiet, start=start * size) as advance:
             for step in range(start + 1, total + 1):
                 batch = batches.to_mesh(next(stream), over_data(mesh))
@@ -184,6 +102,8 @@ def train(
                 state, metrics = update(state, batch, arrays)
                 if step == start + 1:
                     compiling = time.monotonic() - called  # a call returns at once afterwards
+                    if not quiet:
+                        print(f"hepjax: compiled in {compiling:.1f} s", file=sys.stderr, flush=True)
                 recent.append(metrics)
                 if len(recent) > STEPS_IN_FLIGHT:
                     # Not the newest: the device stays busy, and no queue of batches builds up.
@@ -200,7 +120,7 @@ def train(
                 about = {"step": step, "epoch": step / steps_per_epoch}
                 rate = {"events_per_second": len(recent) * size / seconds}
                 record({"event": "train"} | about | means | rate)
-                _check(workload, cfg, step, means, int(metrics["skipped"]))
+                _check(workload, cfg, step, means, jax.device_get(metrics["skipped"]))
                 if end_of_epoch:
                     scores = validate(state.model)
                     record({"event": "validation", "time": time.time()} | about | scores)
@@ -217,75 +137,67 @@ def train(
     return Outcome(step, step // steps_per_epoch, signal if step < total else None)
 
 
-def _begin_or_restore(
-    workload: Workload, cfg: Any, mesh: jax.sharding.Mesh, folder: Path
-) -> tuple[int, TrainState, Any]:
-    """The update number to go on from, the state after it, and the shardings of the state."""
-    begin = partial(init_state, workload, cfg)
-    abstract = jax.eval_shape(begin)
-    shardings = state_shardings(cfg.mesh, mesh, abstract)
-    require_fit(cfg.mesh, mesh, abstract, shardings)
-    placed = jax.tree.map(
-        lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), abstract, shardings
-    )
-    restored = restore_first(folder, complete_steps(folder)[::-1], placed)
-    if restored is not None:
-        return *restored, shardings
-    if cfg.train.warm_start:
-        earlier = Path(cfg.train.warm_start) / "checkpoints"
-        found = restore_first(earlier, best_first(earlier), placed)
-        if found is None:
-            raise InputError(f"train.warm_start: expected a trained run, found none in {earlier}")
-        return 0, replace(found[1], step=jnp.zeros_like(found[1].step)), shardings
-    # Born on its devices: no copy of the whole state on the host.
-    return 0, jax.jit(begin, out_shardings=shardings)(), shardings
-
-
-def _means(recent: list[Metrics]) -> dict[str, float]:
-    """Mean of each metric since the last record; waits for the device."""
+def _means(recent: list[Metrics]) -> dict[str, Any]:
+    """Mean of each metric since the last record, a list for a population; waits for the device."""
     fetched = jax.device_get(recent)
-    return {name: float(sum(m[name] for m in fetched)) / len(fetched) for name in fetched[0]}
+    sums = {name: sum(m[name] for m in fetched) for name in fetched[0]}
+    return {
+        name: float(total) / len(fetched) if total.ndim == 0 else (total / len(fetched)).tolist()
+        for name, total in sums.items()
+    }
 
 
-def _check(workload: Workload, cfg: Any, step: int, means: dict[str, float], skipped: int) -> None:
-    """End a run that went wrong; the state is as before the first non-finite update."""
-    if means["skipped"] and (cfg.train.on_nonfinite == "stop" or skipped > cfg.train.max_skipped):
+def _check(
+    workload: Workload[Any, Any], cfg: Any, step: int, means: dict[str, Any], skipped: np.ndarray
+) -> None:
+    """End a run that went wrong; the state is as before the first non-finite update.
+
+    A population goes on as long as one member does.
+    """
+    some = np.all(np.asarray(means["skipped"]) > 0)
+    if some and (cfg.train.on_nonfinite == "stop" or np.min(skipped) > cfg.train.max_skipped):
         raise TrainingError(
             f"train: expected finite losses, found a non-finite update before step {step} "
-            f"({skipped} in a row at the end); the last checkpoint is kept; lower "
+            f"({int(np.min(skipped))} in a row at the end); the last checkpoint is kept; lower "
             "optimizer.learning_rate or set train.on_nonfinite=skip"
         )
-    failure = None if means["skipped"] else workload.failure(cfg, step, means)
+    failure = None if some else workload.failure(cfg, step, means)
     if failure:
         raise TrainingError(f"train: {failure} at step {step}; the last checkpoint is kept")
 
 
-def _note(means: dict[str, float]) -> str:
-    losses = [k for k in means if k.endswith("loss")]
+def _note(means: dict[str, Any]) -> str:
+    losses = [k for k in means if k.endswith("loss") and isinstance(means[k], float)]
     return "  ".join(f"{k} {means[k]:.3g}" for k in losses[:3])
 
 
 def _validator(
-    workload: Workload, cfg: Any, source: Any, shardings: Any, mesh: jax.sharding.Mesh
-) -> Callable[[State], dict[str, float]]:
+    workload: Workload[Any, Any], cfg: Any, source: Source, shardings: Any, mesh: jax.sharding.Mesh
+) -> Callable[[Any], dict[str, Any]]:
     """A function from the model state to the validation metrics over all of ``source``."""
-
-    def sums_of(model: State, raw: Batch, index: jax.Array) -> Metrics:
-        key = jax.random.fold_in(jax.random.key(cfg.train.seed), VALIDATION_KEY)
-        batch = workload.prepare(cfg, raw)
-        return workload.eval_step(cfg, model, batch, jax.random.fold_in(key, index))
-
-    step = jax.jit(
-        sums_of,
+    compiled = jax.jit(
+        validation_step(workload, cfg, workload.spec(cfg, source)),
         in_shardings=(shardings, over_data(mesh), replicated(mesh)),
         out_shardings=replicated(mesh),
     )
 
-    def validate(model: State) -> dict[str, float]:
+    def validate(model: Any) -> dict[str, Any]:
         total = None
         for index, raw in enumerate(batches.evaluation_batches(source, cfg.train.batch_size)):
-            sums = step(model, batches.to_mesh(raw, over_data(mesh)), jnp.int32(index))
+            sums = compiled(model, batches.to_mesh(raw, over_data(mesh)), jnp.int32(index))
             total = sums if total is None else jax.tree.map(jnp.add, total, sums)
         return workload.summarise(cfg, jax.device_get(total))
 
     return validate
+
+
+def validated(model: Model[Any, Any], source: Source) -> dict[str, Any]:
+    """The validation metrics of a trained model over all of ``source``."""
+    mesh, state = model.placed.mesh, model.placed.state
+    shardings = jax.tree.map(lambda x: x.sharding, state)
+    size = model.cfg.train.batch_size
+    cfg = replace(
+        model.cfg, train=replace(model.cfg.train, batch_size=-(-size // mesh.size) * mesh.size)
+    )
+    with jax.set_mesh(mesh):
+        return _validator(model.workload, cfg, source, shardings, mesh)(state)

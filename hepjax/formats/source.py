@@ -4,6 +4,8 @@ from typing import Protocol
 
 import numpy as np
 
+from hepjax import InputError
+
 Batch = dict[str, np.ndarray]
 
 
@@ -73,3 +75,20 @@ class Part:
         return self.source.padded(  # type: ignore[attr-defined]
             np.asarray(indices) + self.start, bucket
         )
+
+
+def divided(source: Source, fraction: float, events: str) -> tuple[Part, Part]:
+    """A source cut in two: training events, and the last ``fraction`` for validation.
+
+    Args:
+      events: what the events are called in the error.
+    Raises:
+      InputError: one of the two would be empty.
+    """
+    cut = int(len(source) * (1.0 - fraction))
+    if not 0 < cut < len(source):
+        raise InputError(
+            f"data.validation_fraction: expected to leave training and validation {events} of "
+            f"{len(source)}, found {fraction}"
+        )
+    return Part(source, 0, cut), Part(source, cut, len(source))

@@ -1,39 +1,40 @@
-"""The table of workloads: a name to what the engine needs of it."""
+"""The only list of workloads: those of this package, and others that installed packages add.
 
+Another package adds one through an entry point of the group ``hepjax.workloads`` whose value is its
+``Workload``: ``[project.entry-points."hepjax.workloads"] name = "package.module:WORKLOAD"``.
+"""
+
+import functools
 import importlib
-from types import ModuleType
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from hepjax import InputError
 from hepjax.engine.config import build, require
-from hepjax.engine.workload import Workload
+from hepjax.engine.workload import Simulation, Workload
 
-NAMES = ("gan3d", "mlpf", "tagger")
-INSPECTORS = {
-    "clic": "calorimeter", "calochallenge": "calorimeter", "jets": "jets", "packed": "jets",
-    "mlpf": "particleflow",
-}  # fmt: skip
-"""Which workload looks into which family of files (``formats.recognise``)."""
+OWN = ("gan3d", "mlpf", "tagger")
+GROUP = "hepjax.workloads"
 
 
-def get(name: object) -> Workload:
+def names() -> tuple[str, ...]:
+    """Names of all workloads."""
+    return (*OWN, *sorted(_outside()))
+
+
+def get(name: object) -> Workload[Any, Any]:
     """The workload of that name.
 
     Raises:
-      InputError: there is none.
+      InputError: there is none, or the package that adds it cannot be used.
     """
-    require(name in NAMES, "workload", f"one of {', '.join(NAMES)}", name)
-    return importlib.import_module(f"hepjax.workloads.{name}.workload").WORKLOAD
+    require(name in names(), "workload", f"one of {', '.join(names())}", name)
+    if name in OWN:
+        return importlib.import_module(f"hepjax.workloads.{name}.workload").WORKLOAD
+    return _load(str(name))
 
 
-def inspector(family: str) -> ModuleType:
-    """The module behind ``hepjax inspect`` for a family of files.
-
-    It has ``inspect(paths, plot, *, quiet, ...) -> report`` and ``text(report)``, its lines.
-    """
-    return importlib.import_module(f"hepjax.physics.{INSPECTORS[family]}.inspect")
-
-
-def configure(settings: dict[str, Any]) -> tuple[Workload, Any]:
+def configure(settings: dict[str, Any]) -> tuple[Workload[Any, Any], Any]:
     """The workload that ``settings`` name and its checked configuration.
 
     Raises:
@@ -42,3 +43,43 @@ def configure(settings: dict[str, Any]) -> tuple[Workload, Any]:
     workload = get(settings.get("workload"))
     own = {key: value for key, value in settings.items() if key != "workload"}
     return workload, build(workload.Config, own)
+
+
+def outside() -> list[Workload[Any, Any]]:
+    """The workloads of other packages."""
+    return [_load(name) for name in sorted(_outside())]
+
+
+def simulation(name: str) -> Simulation | None:
+    """What writes the simulated events of that name for a workload from outside, if one has it."""
+    found = (w.simulations[name] for w in outside() if name in w.simulations)
+    return next(found, None)
+
+
+def _outside() -> dict[str, EntryPoint]:
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=GROUP):
+        if point.name in OWN or point.name in found:
+            raise InputError(
+                f"{point.value}: expected a workload with a name of its own, found {point.name!r} "
+                "a second time; uninstall one of the packages"
+            )
+        found[point.name] = point
+    return found
+
+
+@functools.cache
+def _load(name: str) -> Workload[Any, Any]:
+    point = _outside()[name]
+    try:
+        loaded = point.load()
+    except Exception as error:
+        raise InputError(
+            f"{point.value}: expected the workload {name!r}, found that it cannot be imported "
+            f"({type(error).__name__}: {error}); mend or uninstall its package"
+        ) from error
+    if not isinstance(loaded, Workload):
+        raise InputError(
+            f"{point.value}: expected a hepjax Workload, found a {type(loaded).__name__}"
+        )
+    return loaded

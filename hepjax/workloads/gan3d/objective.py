@@ -8,15 +8,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from hepjax.engine import optimizers
 from hepjax.engine.gradient import mean_gradient, over_parts
 from hepjax.engine.mesh import norm_axis, split_events, spread_events, whole
-from hepjax.ops.layerwise import LAYERWISE
+from hepjax.engine.optimizers import OptimizerConfig
+from hepjax.engine.workload import Batch, Clock, Metrics, Spec
 from hepjax.physics.calorimeter.observables import published_sampling_fraction
-from hepjax.workloads.gan3d.config import Gan3DConfig, OptimizerConfig
+from hepjax.workloads.gan3d.config import Gan3DConfig
 from hepjax.workloads.gan3d.model import GRID, Discriminator, Generator
 
-Batch = dict[str, jax.Array]
-Metrics = dict[str, jax.Array]
 REAL, FAKE = 1.0, 0.0
 ENERGY_UNIT = 100.0  # GeV; the networks see incident energies in this unit
 
@@ -49,13 +49,6 @@ def networks(cfg: Gan3DConfig) -> tuple[Generator, Discriminator]:
     )
 
 
-def _transform(cfg: OptimizerConfig) -> optax.GradientTransformation:
-    if cfg.name in LAYERWISE:
-        return LAYERWISE[cfg.name]()
-    # Keras adds epsilon after the root and starts the averages at 0.
-    return optax.scale_by_rms(cfg.decay, cfg.epsilon, initial_scale=0.0, eps_in_sqrt=False)
-
-
 def init(cfg: Gan3DConfig, key: jax.Array) -> State:
     """The state before the first update."""
     generator, discriminator = networks(cfg)
@@ -64,7 +57,7 @@ def init(cfg: Gan3DConfig, key: jax.Array) -> State:
 
     def network(variables: Any) -> Network:
         params = variables["params"]
-        return Network(params, variables["batch_stats"], _transform(cfg.optimizer).init(params))
+        return Network(params, variables["batch_stats"], optimizers.init(cfg.optimizer, params))
 
     return State(
         network(generator.init(k_gen, latent, train=False)),
@@ -72,27 +65,21 @@ def init(cfg: Gan3DConfig, key: jax.Array) -> State:
     )
 
 
-def learning_rate(cfg: Gan3DConfig, epoch: jax.Array) -> jax.Array:
-    """Linear scaling with the batch, reached over the warm-up (Goyal et al., 2017), then drops."""
-    factor = cfg.train.batch_size / cfg.optimizer.reference_batch
-    climbed = jnp.clip(epoch / max(cfg.optimizer.warmup_epochs, 1e-9), 0.0, 1.0)
-    rate = cfg.optimizer.learning_rate * (1.0 + (factor - 1.0) * climbed)
-    multiplier = jnp.float32(1.0)
-    for start, value in sorted(cfg.optimizer.drops):
-        multiplier = jnp.where(epoch >= start, value, multiplier)
-    return rate * multiplier
-
-
 def update(
     cfg: OptimizerConfig, network: Network, gradients: Any, stats: Any, rate: jax.Array
 ) -> Network:
     """One step of the optimizer at learning rate ``rate``."""
-    steps, optimizer = _transform(cfg).update(gradients, network.optimizer, network.params)
-    params = jax.tree.map(lambda p, s: p - rate * s, network.params, steps)
-    return Network(params, stats, optimizer)
+    params, state = optimizers.update(cfg, network.optimizer, network.params, gradients, rate)
+    return Network(params, stats, state)
 
 
-def prepare(cfg: Gan3DConfig, raw: Batch) -> Batch:
+def frozen(cfg: Gan3DConfig, network: Network) -> dict[str, Any]:
+    """The variables of a network that computes and does not learn, gathered from the devices."""
+    params = optimizers.trained(cfg.optimizer, network.optimizer, network.params)
+    return {"params": whole(cfg.mesh, params), "batch_stats": network.stats}
+
+
+def prepare(cfg: Gan3DConfig, spec: Spec, raw: Batch) -> Batch:
     """Showers in GeV (n, 25, 25, 25) and energies in GeV (n,) as the networks want them.
 
     Returns:
@@ -156,9 +143,8 @@ def latent(cfg: Gan3DConfig, energy: jax.Array, key: jax.Array) -> jax.Array:
     return spread_events(cfg.mesh, energy[:, None] * noise)
 
 
-def generate(cfg: Gan3DConfig, network: Network, inputs: jax.Array) -> jax.Array:
+def generate(cfg: Gan3DConfig, variables: dict[str, Any], inputs: jax.Array) -> jax.Array:
     """Showers (n, 25, 25, 25, 1) as the networks see them, with the moving batch statistics."""
-    variables = {"params": whole(cfg.mesh, network.params), "batch_stats": network.stats}
     shower = networks(cfg)[0].apply(variables, inputs, train=False)
     return split_events(cfg.mesh, shower)
 
@@ -239,17 +225,20 @@ def train_generator(
 
 
 def train_step(
-    cfg: Gan3DConfig, state: State, batch: Batch, key: jax.Array, epoch: jax.Array
+    cfg: Gan3DConfig, state: State, batch: Batch, key: jax.Array, clock: Clock
 ) -> tuple[State, Metrics]:
     """One published update: discriminator on real, on fake, then the generator twice.
 
     Source: svalleco/3Dgan, branch Energy-gan. Real and fake are separate updates, so each has its
     own batch statistics; the fakes of the discriminator come from the generator in inference mode.
     """
-    rate = learning_rate(cfg, epoch)
+    rate = optimizers.learning_rate(cfg.optimizer, cfg.train, *clock)
     k_energy, k_latent, k_real, k_fake, *k_rounds = jax.random.split(key, 6)
     energy, total = conditions(cfg, batch, k_energy)
-    fake = over_parts(cfg, partial(generate, cfg, state.generator), latent(cfg, energy, k_latent))
+    generator = {
+        "params": whole(cfg.mesh, state.generator.params), "batch_stats": state.generator.stats
+    }  # fmt: skip
+    fake = over_parts(cfg, partial(generate, cfg, generator), latent(cfg, energy, k_latent))
 
     discriminator, on_real = train_discriminator(
         cfg, state.discriminator, batch["shower"], REAL, batch["energy"], batch["sum"], rate, k_real

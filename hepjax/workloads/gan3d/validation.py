@@ -10,16 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hepjax.engine.workload import Batch, Metrics
 from hepjax.physics.calorimeter import metrics, observables
 from hepjax.workloads.gan3d.config import Gan3DConfig
 from hepjax.workloads.gan3d.objective import (
     ENERGY_UNIT,
     FAKE,
     REAL,
-    Batch,
-    Metrics,
     State,
     cells_in_gev,
+    frozen,
     generate,
     latent,
     losses,
@@ -37,11 +37,8 @@ def eval_step(cfg: Gan3DConfig, state: State, batch: Batch, key: jax.Array) -> M
     Each shower is generated at the energy of its real partner, both networks in inference mode.
     """
     mask, energy = batch["mask"], batch["energy"]
-    fake = generate(cfg, state.generator, latent(cfg, energy, key))
-    variables = {
-        "params": state.discriminator.params,
-        "batch_stats": state.discriminator.stats,
-    }
+    fake = generate(cfg, frozen(cfg, state.generator), latent(cfg, energy, key))
+    variables = frozen(cfg, state.discriminator)
     sums: Metrics = {"showers": mask.sum()}
     for name, shower, label in (("real", batch["shower"], REAL), ("fake", fake, FAKE)):
         outputs = networks(cfg)[1].apply(variables, shower, train=False)
@@ -71,7 +68,7 @@ def _bins(cfg: Gan3DConfig) -> metrics.Bins:
     return tuple((float(low), float(high)) for low, high in itertools.pairwise(edges))
 
 
-def summarise(sums: dict[str, Any]) -> dict[str, float]:
+def summarise(cfg: Gan3DConfig, sums: dict[str, Any]) -> dict[str, float]:
     """Mean losses, and the published distances of generated from real showers.
 
     ``sampling_fraction_mre`` is the criterion of the best epoch: the mean over energy bins of the

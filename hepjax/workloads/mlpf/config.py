@@ -1,9 +1,11 @@
 """Settings of MLPF; the defaults are those of the benchmark model (dense bins, concatenation)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
-from hepjax.engine.config import CheckpointConfig, InputConfig, MeshConfig, TrainConfig, require
+from hepjax.engine.config import Bound, Count, InputConfig, NotNegative, Positive, Rule, RunConfig
+from hepjax.engine.optimizers import Fraction, OptimizerConfig
 
 
 @dataclass(frozen=True)
@@ -15,51 +17,40 @@ class ModelConfig:
     """
 
     variant: Literal["concat", "additive", "sparse"] = "concat"
-    layers: int = 3
+    """The network."""
+    layers: Count = 3
     """Graph layers in each of the two stacks: classification and regression."""
-    width: int = 256
+    width: Count = 256
     """Features that a graph layer gives out."""
-    head_width: int = 256
+    head_width: Annotated[int, Bound(least=8)] = 256
     """First hidden layer of each head; concat and additive halve it from layer to layer."""
-    bin_size: int = 640
+    bin_size: Count = 640
     """Elements in a bin of the hash."""
-    max_bins: int = 100
-    """Bins that the random directions can tell apart, twice their number."""
-    distance_hidden: int = 128
+    max_bins: Annotated[int, Bound(least=2)] = 100
+    """Largest number of bins that the hash can tell apart, twice its random directions."""
+    distance_hidden: Count = 128
     """Hidden layer before the coordinates; sparse: hidden layers of the edge network."""
-    distance_dim: int = 128
+    distance_dim: Count = 128
     """Coordinates in which elements are hashed and compared."""
-    distance_scale: float = 0.1
+    distance_scale: Positive = 0.1
     """A pair of elements weighs exp(-distance_scale x distance)."""
-    neighbours: int = 16
+    neighbours: Count = 16
     """Edges of each element, sparse only."""
-    dropout: float = 0.0
-    """Share of activations dropped, sparse only."""
+    dropout: Fraction = 0.0
+    """Share of activations set to 0, sparse only."""
     inputs: Literal["raw", "log"] = "raw"
     """Momenta and energies in GeV as published; or ``log``: they enter as log(1 + GeV), the heads
-    give the logarithm of the factor on the measured pt and energy, and losses compare
+    give the logarithm of a factor on the measured pt and energy, and losses compare
     log(1 + GeV)."""
     published_slips: bool = False
     """Reproduce what is published to the last weight, with its slips (see mlpf/model.py)."""
 
-    def __post_init__(self) -> None:
-        sizes = ("layers", "width", "bin_size", "distance_hidden", "distance_dim", "neighbours")
-        for key in sizes:
-            require(getattr(self, key) >= 1, f"model.{key}", "at least 1", getattr(self, key))
-        require(self.head_width >= 8, "model.head_width", "at least 8", self.head_width)
-        require(self.max_bins >= 2, "model.max_bins", "at least 2", self.max_bins)
-        require(
-            self.distance_scale > 0, "model.distance_scale", "above 0", self.distance_scale
-        )  # fmt: skip
-        require(0 <= self.dropout < 1, "model.dropout", "0 up to 1", self.dropout)
-        require(
-            self.dropout == 0 or self.variant == "sparse",
-            "model.dropout", f"0 with model.variant={self.variant}", self.dropout,
-        )  # fmt: skip
-        require(
-            self.inputs == "raw" or not self.published_slips,
-            "model.inputs", "raw with model.published_slips", self.inputs,
-        )  # fmt: skip
+    def rules(self) -> Iterator[Rule]:
+        """What must hold between the fields."""
+        sparse = self.variant == "sparse"
+        yield sparse or self.dropout == 0, "dropout", f"0 with model.variant={self.variant}"
+        raw = self.inputs == "raw"
+        yield raw or not self.published_slips, "inputs", "raw with model.published_slips"
 
 
 @dataclass(frozen=True)
@@ -67,49 +58,21 @@ class ObjectiveConfig:
     """Weights of the losses; masked elements count nothing."""
 
     regression: Literal["huber", "mse"] = "huber"
-    delta_energy: float = 1.0
+    """Loss of momenta, angles and energies."""
+    delta_energy: Positive = 1.0
     """Where the Huber loss of pt and energy turns linear, GeV (or log(1 + GeV))."""
-    delta_angle: float = 0.1
-    """Where that of eta, sin phi and cos phi does."""
-    weight_class: float = 1.0
-    weight_charge: float = 1.0
-    weight_pt: float = 100.0
-    weight_energy: float = 100.0
-    weight_angle: float = 100.0
-    """Of each of eta, sin phi and cos phi."""
-
-    def __post_init__(self) -> None:
-        for key in ("delta_energy", "delta_angle"):
-            require(getattr(self, key) > 0, f"objective.{key}", "above 0", getattr(self, key))
-        for name in ("class", "charge", "pt", "energy", "angle"):
-            value = getattr(self, f"weight_{name}")
-            require(value >= 0, f"objective.weight_{name}", "0 or more", value)
-
-
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """Adam as Keras has it, with a rate that falls in steps."""
-
-    learning_rate: float = 1e-4
-    per_event: bool = False
-    """``learning_rate`` is that of one event in the batch: the rule of the paper, 1e-6 x batch."""
-    decay_rate: float = 0.99
-    decay_steps: int = 10_000
-    """After each so many updates the rate is multiplied by ``decay_rate``."""
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-7
-
-    def __post_init__(self) -> None:
-        require(self.learning_rate > 0, "optimizer.learning_rate", "above 0", self.learning_rate)
-        require(
-            0 < self.decay_rate <= 1, "optimizer.decay_rate", "above 0, at most 1", self.decay_rate
-        )
-        require(self.decay_steps >= 1, "optimizer.decay_steps", "at least 1", self.decay_steps)
-        for key in ("beta1", "beta2"):
-            require(
-                0 <= getattr(self, key) < 1, f"optimizer.{key}", "0 up to 1", getattr(self, key)
-            )
+    delta_angle: Positive = 0.1
+    """Where the Huber loss of eta, sin phi and cos phi turns linear."""
+    weight_class: NotNegative = 1.0
+    """Weight of the cross-entropy of the classes."""
+    weight_charge: NotNegative = 1.0
+    """Weight of the squared error of the charge."""
+    weight_pt: NotNegative = 100.0
+    """Weight of the loss of the transverse momentum."""
+    weight_energy: NotNegative = 100.0
+    """Weight of the loss of the energy."""
+    weight_angle: NotNegative = 100.0
+    """Weight of the losses of eta, sin phi and cos phi, each."""
 
 
 @dataclass(frozen=True)
@@ -117,39 +80,37 @@ class DataConfig:
     """Which events, and the lengths to which they are padded."""
 
     files: tuple[str, ...] = ("data/events",)
-    """Event files or folders of them; sorted, the last events are for validation."""
+    """Event files or folders of them. Sorted; the last events are for validation."""
     validation_files: tuple[str, ...] = ()
     """Validation events, if not the last part of ``files``."""
-    validation_fraction: float = 0.1
-    buckets: tuple[int, ...] = (256, 640, 1280, 1920, 2560, 3200, 4480, 5120, 5760, 6400)
+    validation_fraction: Annotated[float, Bound(above=0, below=1)] = 0.1
+    """Share of the events for validation."""
+    buckets: tuple[Count, ...] = (256, 640, 1280, 1920, 2560, 3200, 4480, 5120, 5760, 6400)
     """Lengths to which events are padded; each that occurs is compiled once."""
     too_long: Literal["error", "truncate"] = "error"
     """What to do with an event longer than the largest bucket; cut elements are counted."""
 
-    def __post_init__(self) -> None:
-        require(len(self.files) > 0, "data.files", "at least one file", self.files)
-        require(
-            0 < self.validation_fraction < 1,
-            "data.validation_fraction", "between 0 and 1", self.validation_fraction,
-        )  # fmt: skip
-        require(
-            len(self.buckets) > 0
-            and min(self.buckets) >= 1
-            and list(self.buckets) == sorted(set(self.buckets)),
-            "data.buckets", "increasing lengths of at least 1", self.buckets,
-        )  # fmt: skip
+    def rules(self) -> Iterator[Rule]:
+        """What must hold between the fields."""
+        yield len(self.files) > 0, "files", "at least one file"
+        rising = list(self.buckets) == sorted(set(self.buckets))
+        yield rising and len(self.buckets) > 0, "buckets", "increasing lengths of at least 1"
+
+
+def published_optimizer() -> OptimizerConfig:
+    """Adam as in Keras at 1e-4, which falls by 1 % every 10,000 updates."""
+    return OptimizerConfig(
+        "adam", 1e-4, decay=0.99, decay_every=10_000, decay_unit="updates", epsilon=1e-7
+    )
 
 
 @dataclass(frozen=True)
-class MLPFConfig:
+class MLPFConfig(RunConfig):
     """Everything that defines an MLPF run."""
 
-    model: ModelConfig = field(default_factory=ModelConfig)
-    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    data: DataConfig = field(default_factory=DataConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
-    mesh: MeshConfig = field(default_factory=MeshConfig)
     input: InputConfig = field(default_factory=lambda: InputConfig(window=1024))
     """A small window: 1,024 events with 200 pile-up collisions are 0.5 GB when decoded."""
-    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    optimizer: OptimizerConfig = field(default_factory=published_optimizer)
+    data: DataConfig = field(default_factory=DataConfig)

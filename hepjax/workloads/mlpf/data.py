@@ -9,23 +9,22 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hepjax import InputError
 from hepjax.engine.workload import Sources
 from hepjax.formats.particleflow import reader
 from hepjax.formats.particleflow.reader import EventSource
-from hepjax.formats.source import Part
-from hepjax.workloads.mlpf.config import DataConfig
+from hepjax.formats.source import divided
+from hepjax.workloads.mlpf.config import MLPFConfig
 
 
-def open_events(data: DataConfig, paths: Sequence[str | Path]) -> EventSource:
+def open_events(cfg: MLPFConfig, paths: Sequence[str | Path]) -> EventSource:
     """Events of these files, padded to the buckets of the configuration.
 
     Cut events (``data.too_long=truncate``) are counted on standard error.
 
     Raises:
-      InputError: see ``formats.mlpf.open_events``.
+      InputError: see ``formats.particleflow.reader.open_events``.
     """
-    source = reader.open_events(list(paths), buckets=data.buckets, too_long=data.too_long)
+    source = reader.open_events(list(paths), buckets=cfg.data.buckets, too_long=cfg.data.too_long)
     if source.cut_events:
         print(
             f"hepjax: {source.cut_events} of {len(source)} events are longer than "
@@ -35,19 +34,13 @@ def open_events(data: DataConfig, paths: Sequence[str | Path]) -> EventSource:
     return source
 
 
-def sources(data: DataConfig) -> Sources:
+def sources(cfg: MLPFConfig) -> Sources:
     """Training and validation events: separate files, or the last part of the sorted files.
 
     Raises:
       InputError: see ``open_events``; or the fraction leaves no events to one of the two.
     """
-    source = open_events(data, data.files)
-    if data.validation_files:
-        return Sources(source, open_events(data, data.validation_files))
-    cut = int(len(source) * (1.0 - data.validation_fraction))
-    if not 0 < cut < len(source):
-        raise InputError(
-            f"data.validation_fraction: expected to leave training and validation events of "
-            f"{len(source)}, found {data.validation_fraction}"
-        )
-    return Sources(Part(source, 0, cut), Part(source, cut, len(source)))
+    source = open_events(cfg, cfg.data.files)
+    if cfg.data.validation_files:
+        return Sources(source, open_events(cfg, cfg.data.validation_files))
+    return Sources(*divided(source, cfg.data.validation_fraction, "events"))

@@ -7,8 +7,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from hepjax.nn.dense import Network
+from hepjax.nn.keras import LAYER_NORM_EPSILON
 from hepjax.workloads.mlpf.config import ModelConfig
-from hepjax.workloads.mlpf.layers import CLASSES, LAYER_NORM_EPSILON, Network
+from hepjax.workloads.mlpf.layers import CLASSES
 
 Outputs = dict[str, jax.Array]
 PT, ETA, SIN_PHI, COS_PHI, ENERGY = range(1, 6)

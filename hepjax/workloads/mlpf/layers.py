@@ -3,14 +3,14 @@
 Axes: n events, i elements. Initial weights as in Keras, which the published code uses.
 """
 
-from collections.abc import Callable, Sequence
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from hepjax.engine.config import MeshConfig
 from hepjax.engine.mesh import split_events
+from hepjax.nn.dense import Activation, Network
+from hepjax.nn.keras import NORMAL
 from hepjax.ops import lsh
 from hepjax.ops.product import product
 from hepjax.workloads.mlpf.config import ModelConfig
@@ -18,10 +18,6 @@ from hepjax.workloads.mlpf.config import ModelConfig
 ELEMENT_TYPES = 3  # none, tower, track
 TOWER, TRACK = 1, 2
 CLASSES = 6
-NORMAL = nn.initializers.normal(0.05)  # "random_normal" of Keras
-GLOROT = nn.initializers.glorot_uniform()
-LAYER_NORM_EPSILON = 1e-3  # Keras
-Activation = Callable[[jax.Array], jax.Array]
 
 
 def encode(X: jax.Array, log: bool) -> jax.Array:
@@ -46,47 +42,6 @@ def rows_of(mesh: MeshConfig, x: jax.Array) -> jax.Array:
     Not where devices share an event: a row would no longer tell where it lies.
     """
     return x if mesh.layout == "spatial" else x.reshape(-1, *x.shape[2:])
-
-
-class Dense(nn.Module):
-    """Dense layer of several inputs side by side, without laying them side by side.
-
-    An input that is given twice is multiplied once, by the sum of its two blocks of the kernel.
-    """
-
-    features: int
-    activation: Activation | None = None
-    dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, *parts: jax.Array) -> jax.Array:
-        ends = [sum(p.shape[-1] for p in parts[: k + 1]) for k in range(len(parts))]
-        kernel = self.param("kernel", GLOROT, (ends[-1], self.features))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        blocks: dict[int, jax.Array] = {}
-        inputs = {id(part): part for part in parts}
-        for part, block in zip(parts, jnp.split(kernel, ends[:-1]), strict=True):
-            blocks[id(part)] = blocks.get(id(part), 0.0) + block
-        products = [
-            product(inputs[key].astype(self.dtype), block.astype(self.dtype))
-            for key, block in blocks.items()
-        ]
-        y = sum(products[1:], products[0]) + bias.astype(self.dtype)
-        return self.activation(y) if self.activation else y
-
-
-class Network(nn.Module):
-    """Dense layers with ELU and a last one without; dropout after each hidden layer."""
-
-    hidden: Sequence[int]
-    outputs: int
-    dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, *parts: jax.Array) -> jax.Array:
-        for width in self.hidden:
-            parts = (Dense(width, nn.elu, self.dtype)(*parts),)
-        return Dense(self.outputs, None, self.dtype)(*parts)
 
 
 class Binning(nn.Module):

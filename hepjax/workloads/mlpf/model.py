@@ -28,9 +28,11 @@ import jax.numpy as jnp
 
 from hepjax.engine.config import MeshConfig
 from hepjax.engine.mesh import split_events
+from hepjax.nn.dense import Dense
+from hepjax.nn.keras import exact_gelu
 from hepjax.workloads.mlpf.config import ModelConfig
 from hepjax.workloads.mlpf.heads import Heads, Outputs
-from hepjax.workloads.mlpf.layers import Dense, DenseGraphLayer, encode, rows_of
+from hepjax.workloads.mlpf.layers import DenseGraphLayer, encode, rows_of
 from hepjax.workloads.mlpf.sparse_model import SparseModel
 
 
@@ -94,8 +96,3 @@ class DenseModel(nn.Module):
         if concat:
             common = (encoded.astype(self.dtype), *common)
         return Heads(cfg, self.dtype, name="heads")(X, common, energy)
-
-
-def exact_gelu(x: jax.Array) -> jax.Array:
-    """GELU by the error function, as in Keras."""
-    return nn.gelu(x, approximate=False)

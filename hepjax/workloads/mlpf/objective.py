@@ -8,15 +8,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from hepjax.engine import optimizers
 from hepjax.engine.gradient import mean_gradient
-from hepjax.engine.mesh import average, split_events
-from hepjax.workloads.mlpf.config import MLPFConfig, OptimizerConfig
+from hepjax.engine.mesh import average, split_events, whole
+from hepjax.engine.workload import Batch, Clock, Metrics, Spec
+from hepjax.workloads.mlpf.config import MLPFConfig
 from hepjax.workloads.mlpf.heads import Outputs
 from hepjax.workloads.mlpf.layers import CLASSES
 from hepjax.workloads.mlpf.model import network
 
-Batch = dict[str, jax.Array]
-Metrics = dict[str, jax.Array]
 TARGETS = ("class", "charge", "pt", "eta", "sin_phi", "cos_phi", "energy")
 """Columns of the truth and of the rule-based candidates."""
 ANGLES = ("eta", "sin_phi", "cos_phi")
@@ -39,32 +39,20 @@ def module(cfg: MLPFConfig) -> nn.Module:
     return network(cfg.model, cfg.mesh, jnp.dtype(cfg.train.precision))
 
 
-def _adam(cfg: OptimizerConfig) -> optax.GradientTransformation:
-    return optax.scale_by_adam(cfg.beta1, cfg.beta2, cfg.epsilon)
-
-
 def init(cfg: MLPFConfig, key: jax.Array) -> State:
     """The state before the first update."""
     X, mask = jnp.zeros((1, 4, 12)), jnp.ones((1, 4), bool)
     variables = module(cfg).init({"params": key}, X, mask)
     params = variables["params"]
-    return State(params, variables["lsh"], _adam(cfg.optimizer).init(params))
+    return State(params, variables["lsh"], optimizers.init(cfg.optimizer, params))
 
 
-def learning_rate(cfg: MLPFConfig, updates: jax.Array) -> jax.Array:
-    """The rate after so many updates: falls by ``decay_rate`` each ``decay_steps``, in steps."""
-    rate = cfg.optimizer.learning_rate
-    if cfg.optimizer.per_event:
-        rate *= cfg.train.batch_size
-    return rate * cfg.optimizer.decay_rate ** jnp.floor(updates / cfg.optimizer.decay_steps)
-
-
-def prepare(cfg: MLPFConfig, raw: Batch) -> Batch:
+def prepare(cfg: MLPFConfig, spec: Spec, raw: Batch) -> Batch:
     """Padded events as the network wants them.
 
     Args:
-      raw: ``X`` (n, i, 12) elements, ``ygen`` (n, i, 7) truth of each, ``n`` (n,) elements of each
-        event.
+      raw: ``X`` (n, i, 12) elements, ``n`` (n,) elements of each event, and ``ygen`` (n, i, 7) the
+        truth of each, if it is known.
     Returns:
       ``X``, ``ygen`` with zeros behind the elements, and ``elements`` (n, i) bool.
     """
@@ -73,8 +61,8 @@ def prepare(cfg: MLPFConfig, raw: Batch) -> Batch:
     def clean(a: jax.Array) -> jax.Array:
         return split_events(cfg.mesh, jnp.where(elements[..., None], a, 0.0))
 
-    batch = {"X": clean(raw["X"]), "ygen": clean(raw["ygen"]), "elements": elements}
-    return batch | {k: raw[k] for k in ("mask",) if k in raw}
+    batch = {name: clean(raw[name]) for name in ("X", "ygen") if name in raw}
+    return batch | {"elements": elements} | {k: raw[k] for k in ("mask",) if k in raw}
 
 
 def truth(ygen: jax.Array) -> Outputs:
@@ -161,9 +149,9 @@ def apply(
 
 
 def train_step(
-    cfg: MLPFConfig, state: State, batch: Batch, key: jax.Array, epoch: jax.Array
+    cfg: MLPFConfig, state: State, batch: Batch, key: jax.Array, clock: Clock
 ) -> tuple[State, Metrics]:
-    """One update by Adam. ``epoch`` plays no part: the rate falls with the number of updates."""
+    """One update."""
     everyone = jnp.ones(len(batch["X"]))
     # Over the elements of all events: a device or part with few of them counts less than another.
     counts = {
@@ -179,8 +167,15 @@ def train_step(
 
     events = {name: batch[name] for name in ("X", "ygen", "elements")}
     (value, means), gradients = mean_gradient(cfg, loss, state.params, events, key)
-    rate = learning_rate(cfg, state.optimizer.count)
-    steps, optimizer = _adam(cfg.optimizer).update(gradients, state.optimizer)
-    params = jax.tree.map(lambda p, s: p - rate * s, state.params, steps)
+    rate = optimizers.learning_rate(cfg.optimizer, cfg.train, *clock)
+    params, optimizer = optimizers.update(
+        cfg.optimizer, state.optimizer, state.params, gradients, rate
+    )
     metrics = {"loss": value} | {f"{name}_loss": mean for name, mean in means.items()}
     return State(params, state.codebooks, optimizer), metrics | {"learning_rate": rate}
+
+
+def answer(cfg: MLPFConfig, state: State, batch: Batch) -> Outputs:
+    """Outputs (n, i) of a trained network, which learns no more."""
+    params = whole(cfg.mesh, optimizers.trained(cfg.optimizer, state.optimizer, state.params))
+    return apply(cfg, params, state.codebooks, batch)

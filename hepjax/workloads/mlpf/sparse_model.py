@@ -12,15 +12,14 @@ import jraph
 
 from hepjax.engine.config import MeshConfig
 from hepjax.engine.mesh import split_events
+from hepjax.nn.dense import Dense, Network
 from hepjax.ops import graphs, lsh
 from hepjax.workloads.mlpf.config import ModelConfig
 from hepjax.workloads.mlpf.heads import ENERGY, PT, Outputs, scaled
 from hepjax.workloads.mlpf.layers import (
     CLASSES,
     Binning,
-    Dense,
     GatedConvolution,
-    Network,
     encode,
     rows_of,
 )

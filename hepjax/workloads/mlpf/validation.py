@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hepjax.engine.workload import Batch, Metrics
 from hepjax.workloads.mlpf import objective
 from hepjax.workloads.mlpf.config import MLPFConfig
 from hepjax.workloads.mlpf.layers import CLASSES
-from hepjax.workloads.mlpf.objective import Batch, Metrics, State
+from hepjax.workloads.mlpf.objective import State
 
 SCORE = "loss"
 NAMES = ("none", "charged_hadron", "neutral_hadron", "photon", "electron", "muon")
@@ -25,7 +26,7 @@ CLIP = 10.0
 
 def eval_step(cfg: MLPFConfig, state: State, batch: Batch, key: jax.Array) -> Metrics:
     """Sums over a batch: loss terms, confusion matrix of the elements, resolutions, padding."""
-    outputs = objective.apply(cfg, state.params, state.codebooks, batch)
+    outputs = objective.answer(cfg, state, batch)
     events, elements = batch["mask"], batch["elements"]
     sums: Metrics = {}
     for name, (value, count) in objective.loss_sums(cfg, outputs, batch, events).items():

@@ -1,9 +1,11 @@
 """Settings of the taggers; networks, optimizer and data default to the published top benchmark."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
-from hepjax.engine.config import CheckpointConfig, InputConfig, MeshConfig, TrainConfig, require
+from hepjax.engine.config import Bound, Count, NotNegative, Rule, RunConfig
+from hepjax.engine.optimizers import Fraction, OptimizerConfig
 
 GROUPS = {
     "tracks": ("pT", "d0", "dz"),
@@ -19,50 +21,27 @@ PerChannel = tuple[tuple[str, float], ...]
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Which network; image size and number of channels come from ``data``."""
+    """Which network. Image size and number of channels come from ``data``."""
 
     network: Literal["resnet15", "vgg"] = "resnet15"
     """ResNet-15 of jets, or the e/gamma reference with its two dense layers."""
     head: Literal["flatten", "global"] = "flatten"
-    """Of the ResNet: local maximum, two sigmoids (Keras), or global maximum, one (PyTorch)."""
-    granularity: int = 1
+    """End of the ResNet: local maximum and two sigmoids (Keras), or global maximum and one
+    (PyTorch)."""
+    granularity: Count = 1
     """Kernel 7g and stride 2g of its first convolution; 3 for images with pixels of a third."""
-    dropout: float = 0.0
+    dropout: Fraction = 0.0
     """Share of the inputs of the last dense layers set to 0; published: 0.2 for vgg."""
 
-    def __post_init__(self) -> None:
-        require(self.granularity >= 1, "model.granularity", "at least 1", self.granularity)
-        require(0 <= self.dropout < 1, "model.dropout", "0 up to 1", self.dropout)
-        require(
-            self.network == "resnet15" or self.head == "flatten",
-            "model.head", "flatten with model.network=vgg", self.head,
-        )  # fmt: skip
+    def rules(self) -> Iterator[Rule]:
+        """What must hold between the fields."""
+        resnet = self.network == "resnet15"
+        yield resnet or self.head == "flatten", "head", "flatten with model.network=vgg"
 
 
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """Which optimizer, the published halvings, warm-up and linear scaling, all of which act."""
-
-    name: Literal["adam", "novograd", "lamb", "lars"] = "adam"
-    """Published: Adam and NovoGrad; LAMB and LARS as in ops/layerwise.py, with rates of their own.
-    """
-    learning_rate: float = 5e-4
-    reference_batch: int = 0
-    """Events an update at which the rate holds, it grows with the batch; 0: it does not."""
-    warmup_epochs: float = 0.0
-    """Epochs over which the rate climbs from ``learning_rate`` to its scaled value."""
-    first_halving: float = 9.0
-    """Epoch from which the rate is half; published: 9 (Keras), 10 (PyTorch)."""
-    halve_every: float = 10.0
-    """Epochs between halvings after that; 0 means no halving at all."""
-    epsilon: float = 1e-8
-    """Adam and NovoGrad: added to the root."""
-
-    def __post_init__(self) -> None:
-        for key in ("learning_rate", "epsilon"):
-            require(getattr(self, key) > 0, f"optimizer.{key}", "above 0", getattr(self, key))
-        for key in ("reference_batch", "warmup_epochs", "first_halving", "halve_every"):
-            require(getattr(self, key) >= 0, f"optimizer.{key}", "0 or more", getattr(self, key))
+def published_optimizer() -> OptimizerConfig:
+    """Adam at 5e-4, halved from epoch 9 on every ten epochs (Keras; PyTorch: from 10 on)."""
+    return OptimizerConfig("adam", 5e-4, decay=0.5, decay_first=9.0, decay_every=10.0)
 
 
 @dataclass(frozen=True)
@@ -74,9 +53,9 @@ class DataConfig:
     which are read into memory. Divided by ``fractions`` unless the next two are given."""
     validation_files: tuple[str, ...] = ()
     test_files: tuple[str, ...] = ()
-    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    fractions: tuple[NotNegative, NotNegative, NotNegative] = (0.8, 0.1, 0.1)
     """Training, validation, test; jets of one event and label stay together."""
-    rotate: float = 0.0
+    rotate: Fraction = 0.0
     """Turns the division, 0 up to 1: with the test share or a multiple of it others are tested."""
     shape: tuple[int, int] = (125, 125)
     """Pixels of an image, eta and phi."""
@@ -90,9 +69,9 @@ class DataConfig:
     """Pixels with a smaller absolute value are set to 0; so d0 and dz keep their sign."""
     scale: PerChannel = ()
     """Factors of the channels; 1 for those not named."""
-    power: float = 1.0
+    power: Annotated[float, Bound(above=0, most=1)] = 1.0
     """Absolute values are raised to this power after scaling, signs stay; 0.5 lifts soft pixels."""
-    clip: float = 0.0
+    clip: NotNegative = 0.0
     """Largest absolute value after that; 0 means no limit."""
     weights: Literal["none", "balanced", "pt_flat"] = "none"
     """Weight of an event in the training loss: 1, or so that both classes count the same, or so
@@ -100,25 +79,19 @@ class DataConfig:
     flip: bool = False
     """Mirror training images in eta and phi at random; d0 and dz change sign as they should."""
 
-    def __post_init__(self) -> None:
-        require(len(self.files) > 0, "data.files", "at least one file", self.files)
-        require(
-            self.fractions[0] > 0 and min(self.fractions) >= 0
-            and abs(sum(self.fractions) - 1) < 1e-6,
-            "data.fractions", "three numbers that sum to 1, the first above 0", self.fractions,
-        )  # fmt: skip
-        require(0 <= self.rotate < 1, "data.rotate", "0 up to 1", self.rotate)
+    def rules(self) -> Iterator[Rule]:
+        """What must hold between the fields."""
+        yield len(self.files) > 0, "files", "at least one file"
+        shares = self.fractions[0] > 0 and abs(sum(self.fractions) - 1) < 1e-6
+        yield shares, "fractions", "three numbers that sum to 1, the first above 0"
         names = self.names
-        require(len(set(names)) == len(names) > 0, "data.channels", "each channel once", names)
-        known = {*names, *GROUPS["all"]}
+        yield len(set(names)) == len(names) > 0, "channels", "each channel once"
+        known = sorted({*names, *GROUPS["all"]})
         for key in ("suppress", "scale"):
             pairs: PerChannel = getattr(self, key)
-            for name, number in pairs:
-                require(name in known, f"data.{key}", f"channels out of {sorted(known)}", name)
-                require(number > 0, f"data.{key}", "numbers above 0", number)
-        require(self.labels[0] != self.labels[1], "data.labels", "two names", self.labels)
-        require(0 < self.power <= 1, "data.power", "above 0, at most 1", self.power)
-        require(self.clip >= 0, "data.clip", "0 or more", self.clip)
+            yield {name for name, _ in pairs} <= {*known}, key, f"channels out of {known}"
+            yield all(number > 0 for _, number in pairs), key, "numbers above 0"
+        yield self.labels[0] != self.labels[1], "labels", "two names"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -127,20 +100,15 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
-class TaggerConfig:
+class TaggerConfig(RunConfig):
     """Everything that defines the training of a tagger."""
 
     model: ModelConfig = field(default_factory=ModelConfig)
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    optimizer: OptimizerConfig = field(default_factory=published_optimizer)
     data: DataConfig = field(default_factory=DataConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
-    mesh: MeshConfig = field(default_factory=MeshConfig)
-    input: InputConfig = field(default_factory=InputConfig)
-    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
 
-    def __post_init__(self) -> None:
+    def rules(self) -> Iterator[Rule]:
+        """What must hold between the groups."""
         least = 16 * self.model.granularity
-        require(
-            min(self.data.shape) >= least,
-            "data.shape", f"{least} or more pixels a side for this network", self.data.shape,
-        )  # fmt: skip
+        large = min(self.data.shape) >= least
+        yield large, "data.shape", f"{least} or more pixels a side for this network"

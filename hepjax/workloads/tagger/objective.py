@@ -7,16 +7,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from hepjax.engine import optimizers
 from hepjax.engine.config import require
 from hepjax.engine.gradient import mean_gradient
-from hepjax.engine.mesh import split_events
+from hepjax.engine.mesh import split_events, whole
+from hepjax.engine.workload import Batch, Clock, Metrics, Spec
 from hepjax.ops import densify
-from hepjax.ops.layerwise import LAYERWISE
-from hepjax.workloads.tagger.config import DataConfig, OptimizerConfig, TaggerConfig
+from hepjax.workloads.tagger.config import DataConfig, TaggerConfig
 from hepjax.workloads.tagger.model import ResNet15, Vgg, network
-
-Batch = dict[str, jax.Array]
-Metrics = dict[str, jax.Array]
 
 ODD_IN_PHI, ODD_IN_ETA = "d0", "dz"
 """Channels that change sign when an image is mirrored: d0 goes round the beam, dz along it."""
@@ -36,50 +34,24 @@ def module(cfg: TaggerConfig) -> ResNet15 | Vgg:
     return network(cfg.model, jnp.dtype(cfg.train.precision))
 
 
-def _transform(cfg: OptimizerConfig) -> optax.GradientTransformation:
-    if cfg.name in LAYERWISE:
-        return LAYERWISE[cfg.name]()
-    if cfg.name == "novograd":
-        # The moments of TensorFlow Addons, which the published runs took it from.
-        return optax.scale_by_novograd(b1=0.9, b2=0.999, eps=cfg.epsilon)
-    return optax.scale_by_adam(eps=cfg.epsilon)
-
-
 def init(cfg: TaggerConfig, key: jax.Array) -> State:
     """The state before the first update."""
     image = jnp.zeros((1, *cfg.data.shape, len(cfg.data.names)))
     params = module(cfg).init(key, image, train=False)["params"]
-    return State(params, _transform(cfg.optimizer).init(params))
+    return State(params, optimizers.init(cfg.optimizer, params))
 
 
-def learning_rate(cfg: TaggerConfig, epoch: jax.Array) -> jax.Array:
-    """Linear scaling with the batch reached over the warm-up, then the published halvings.
-
-    The rate is halved at ``first_halving`` and every ``halve_every`` epochs after it.
-    """
-    optimizer = cfg.optimizer
-    factor = cfg.train.batch_size / (optimizer.reference_batch or cfg.train.batch_size)
-    climbed = jnp.clip(epoch / max(optimizer.warmup_epochs, 1e-9), 0.0, 1.0)
-    rate = optimizer.learning_rate * (1.0 + (factor - 1.0) * climbed)
-    if not optimizer.halve_every:
-        return rate
-    halvings = 1 + jnp.floor((epoch - optimizer.first_halving) / optimizer.halve_every)
-    return rate * 0.5 ** jnp.maximum(halvings, 0)
-
-
-def prepare(cfg: TaggerConfig, raw: Batch) -> Batch:
-    """Sparse events as the network wants them.
+def prepare(cfg: TaggerConfig, spec: Spec, raw: Batch) -> Batch:
+    """Sparse events as dense images in the units of the files.
 
     Args:
-      raw: ``cell`` and ``value`` (n, K) on the channels of the configuration, whose coarsening is
-        the shape of ``coarsening`` (n, ...); ``label``, ``weight`` and ``mask`` (n,) where there
-        are any.
+      spec: with the fact ``coarsenings``, pixels along each axis that a cell of a channel fills.
+      raw: ``cell`` and ``value`` (n, K) on the channels of the configuration; ``label``, ``weight``
+        and ``mask`` (n,) where there are any.
     Returns:
       ``image`` (n, eta, phi, channels), and the last three as they are.
     """
-    coarsenings = raw["coarsening"].shape[1:]
-    image = densify(raw["cell"], raw["value"], cfg.data.shape, coarsenings)
-    image = normalise(cfg.data, image)
+    image = densify(raw["cell"], raw["value"], cfg.data.shape, spec.fact("coarsenings"))
     kept = {name: raw[name] for name in ("label", "weight", "mask") if name in raw}
     return kept | {"image": split_events(cfg.mesh, image)}
 
@@ -117,7 +89,7 @@ def losses(logits: jax.Array, label: jax.Array) -> jax.Array:
 
 
 def train_step(
-    cfg: TaggerConfig, state: State, batch: Batch, key: jax.Array, epoch: jax.Array
+    cfg: TaggerConfig, state: State, batch: Batch, key: jax.Array, clock: Clock
 ) -> tuple[State, Metrics]:
     """One update. ``spread`` of the metrics is the range of the scores within a part of the batch.
 
@@ -130,7 +102,7 @@ def train_step(
         "train.accumulate", "parts of two or more events", parts,
     )  # fmt: skip
     k_mirror, k_dropout = jax.random.split(key)
-    image = batch["image"]
+    image = normalise(cfg.data, batch["image"])
     if cfg.data.flip:
         image = split_events(cfg.mesh, mirror(cfg.data.names, image, k_mirror))
     weight = batch.get("weight", jnp.ones(len(image)))
@@ -148,12 +120,14 @@ def train_step(
     (_, metrics), gradients = mean_gradient(
         cfg, loss, state.params, (image, batch["label"], weight), k_dropout
     )
-    steps, optimizer = _transform(cfg.optimizer).update(gradients, state.optimizer, state.params)
-    rate = learning_rate(cfg, epoch)
-    params = jax.tree.map(lambda p, s: p - rate * s, state.params, steps)
+    rate = optimizers.learning_rate(cfg.optimizer, cfg.train, *clock)
+    params, optimizer = optimizers.update(
+        cfg.optimizer, state.optimizer, state.params, gradients, rate
+    )
     return State(params, optimizer), metrics | {"learning_rate": rate}
 
 
 def logits(cfg: TaggerConfig, state: State, image: jax.Array) -> jax.Array:
-    """Log-odds of the signal, (n,), of images as ``prepare`` makes them."""
-    return module(cfg).apply({"params": state.params}, image, train=False)[:, -1]
+    """Outputs of the network (n, outputs) on normalised images; the last one is the signal."""
+    params = whole(cfg.mesh, optimizers.trained(cfg.optimizer, state.optimizer, state.params))
+    return module(cfg).apply({"params": params}, image, train=False)

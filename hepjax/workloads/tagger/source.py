@@ -71,9 +71,8 @@ class ImagesInMemory:
 class JetSource:
     """Events ``rows`` of other images, in the channels of a configuration; a ``Source``.
 
-    A batch has ``cell``, ``value``, ``label`` and ``weight``; all columns besides, in 32 bits, if
-    ``with_columns``. Its ``coarsening`` (n, k, ...) has the coarsening of each channel as shape and
-    says nothing otherwise: the compiled step has to know them, and shapes are what it knows.
+    A batch has ``cell``, ``value``, ``label`` and ``weight``; with ``with_columns`` all columns of
+    the files besides.
     """
 
     def __init__(
@@ -86,7 +85,7 @@ class JetSource:
         self.columns = tuple(images.columns)
         self._fields = [
             name for name in self.columns
-            if name == "label" or (with_columns and name != "event")
+            if name == "label" or with_columns
         ]  # fmt: skip
         self._tables = {"class_of_label": classes(cfg, images)}
         if self.grid != images.grid:
@@ -114,15 +113,10 @@ class JetSource:
         cell = batch["cell"]
         if "cell_of_cell" in self._tables:
             cell = tables["cell_of_cell"][cell]
-        fields = {name: _in_32_bits(batch[name]) for name in self._fields}
+        fields = {name: batch[name] for name in self._fields}
         if "label" in fields:
             fields["label"] = tables["class_of_label"][fields["label"]]
-        coarsenings = (channel.coarsening for channel in self.grid.channels)
-        return {
-            "cell": cell,
-            "value": batch["value"],
-            "coarsening": np.zeros((len(cell), *coarsenings), np.uint8),
-        } | fields
+        return {"cell": cell, "value": batch["value"]} | fields
 
     def resident(self) -> tuple[dict[str, Any], Callable[..., Any]]:
         """Arrays of all events, and the pure function from them and events (n,) to a batch."""
@@ -169,8 +163,3 @@ def _cells(stored: Grid, wanted: Grid) -> np.ndarray:
         start, stop = stored.starts[stored.names.index(name) :][:2]
         table[start:stop] = wanted.starts[number] + np.arange(stop - start)
     return table
-
-
-def _in_32_bits(values: Any) -> Any:
-    kinds = {"f": np.float32, "i": np.int32, "u": np.int32, "b": np.int32}
-    return values.astype(kinds[values.dtype.kind])

@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hepjax.engine.workload import Batch, Metrics
 from hepjax.workloads.tagger.config import TaggerConfig
-from hepjax.workloads.tagger.objective import Batch, Metrics, State, losses, module
+from hepjax.workloads.tagger.objective import State, logits, losses, normalise
 
 SCORE = "misranking"
 """1 - AUC: how often a background event has a higher score than one of the signal."""
@@ -22,7 +23,7 @@ BINS, LARGEST = 4096, 16.0
 def eval_step(cfg: TaggerConfig, state: State, batch: Batch, key: jax.Array) -> Metrics:
     """Sums over the events whose ``mask`` is 1; nothing in it is random."""
     mask, label = batch["mask"], batch["label"]
-    outputs = module(cfg).apply({"params": state.params}, batch["image"], train=False)
+    outputs = logits(cfg, state, normalise(cfg.data, batch["image"]))
     logit = outputs[:, -1]
     position = (logit + LARGEST) * (BINS / (2 * LARGEST))
     index = jnp.clip(position.astype(jnp.int32), 0, BINS - 1)
@@ -34,7 +35,7 @@ def eval_step(cfg: TaggerConfig, state: State, batch: Batch, key: jax.Array) -> 
     }
 
 
-def summarise(sums: dict[str, Any]) -> dict[str, float]:
+def summarise(cfg: TaggerConfig, sums: dict[str, Any]) -> dict[str, float]:
     """The validation metrics; ``auc_error`` bounds what the bins may have changed."""
     area, error = auc(np.asarray(sums["scores"], float))
     events = float(sums["events"])

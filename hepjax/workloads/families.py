@@ -1,0 +1,102 @@
+"""Families of files: how a path is recognised, who looks into it, who reads and packs it.
+
+A workload from outside brings its own family (``Workload.files``); it is asked first.
+"""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hepjax import InputError
+from hepjax.formats.packed.manifest import is_packed
+from hepjax.formats.particleflow.reader import holds_events
+from hepjax.formats.recognise import recognise
+from hepjax.formats.source import Source
+from hepjax.workloads import table
+
+LONGEST_EVENT = 2**15
+"""Elements that particle-flow events are padded to by ``read``."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """What the verbs ``inspect``, ``doctor --data`` and ``pack`` need of a kind of files."""
+
+    name: str
+    inspector: str
+    """Module with ``inspect(paths, plot, ...) -> report`` and ``text(report)``, its lines."""
+    read: Callable[[list[Path]], Source] | None = None
+    """The events as trainings read them; None: such files have to be packed first."""
+    pack: "Callable[..., tuple[Any, dict[str, str]]] | None" = None
+    """(paths, meaning) -> files for ``formats.packed.pack`` and units of the columns."""
+    recognises: Callable[[Path], bool] | None = None
+    """For families from outside: whether a path is one of theirs."""
+
+    @property
+    def module(self) -> Any:
+        """The inspector."""
+        return importlib.import_module(self.inspector)
+
+
+def _showers(paths: list[Path]) -> Source:
+    from hepjax.formats.showers.reader import open_showers
+
+    return open_showers(paths)
+
+
+def _packed(paths: list[Path]) -> Source:
+    from hepjax.formats.packed.reader import open_packed
+
+    return open_packed(paths)
+
+
+def _events(paths: list[Path]) -> Source:
+    from hepjax.formats.particleflow.reader import open_events
+
+    return open_events(paths, buckets=[LONGEST_EVENT])
+
+
+def _pack_showers(paths: list[Path], meaning: dict[str, Any]) -> tuple[Any, dict[str, str]]:
+    from hepjax.formats.packed.showers import UNITS, shower_files
+
+    if meaning:
+        raise InputError(f"--{', --'.join(meaning)}: expected none for showers, found some")
+    return shower_files(paths), UNITS
+
+
+def _pack_jets(paths: list[Path], meaning: dict[str, Any]) -> tuple[Any, dict[str, str]]:
+    from hepjax.formats.jets.reader import open_jets
+
+    return open_jets(paths, **meaning), {"pt": "GeV", "mass": "GeV", "phi": "rad"}
+
+
+CALORIMETER = "hepjax.physics.calorimeter.inspect"
+JETS = "hepjax.physics.jets.inspect"
+FAMILIES = {
+    family.name: family
+    for family in (
+        Family("clic", CALORIMETER, _showers, _pack_showers),
+        Family("calochallenge", CALORIMETER),
+        Family("jets", JETS, pack=_pack_jets),
+        Family("packed", JETS, _packed),
+        Family("mlpf", "hepjax.physics.particleflow.inspect", _events),
+    )
+}
+
+
+def family_of(path: Path) -> Family:
+    """The family of a file, a folder or a split of a data set.
+
+    Raises:
+      InputError: nothing of this name, or of no known layout.
+    """
+    for workload in table.outside():
+        if workload.files is not None and workload.files.recognises(path):
+            return workload.files
+    if holds_events(path):  # also a split of a TFDS data set, which is not the name of a file
+        return FAMILIES["mlpf"]
+    if not path.exists():
+        raise InputError(f"{path}: expected a file or folder, found none of this name")
+    return FAMILIES["packed" if is_packed(path) else recognise(path)]
