@@ -6,6 +6,7 @@ Another package adds one through an entry point of the group ``hepjax.workloads`
 
 import functools
 import importlib
+import sys
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -46,8 +47,14 @@ def configure(settings: dict[str, Any]) -> tuple[Workload[Any, Any], Any]:
 
 
 def outside() -> list[Workload[Any, Any]]:
-    """The workloads of other packages."""
-    return [_load(name) for name in sorted(_outside())]
+    """The workloads of other packages; standard error names those that cannot be used."""
+    usable = []
+    for name in sorted(_outside()):
+        try:
+            usable.append(_load(name))
+        except InputError as error:
+            print(f"hepjax: warning: {error}", file=sys.stderr)
+    return usable
 
 
 def simulation(name: str) -> Simulation | None:
