@@ -152,7 +152,9 @@ def split_events(cfg: MeshConfig, x: jax.Array) -> jax.Array:
     Call it inside a compiled step, under the mesh that the engine sets. An axis that does not
     divide (25 cells over 2 devices) is cut unevenly.
     """
-    return jax.lax.with_sharding_constraint(x, P(DATA, MODEL)) if cfg.layout == "spatial" else x
+    if cfg.layout != "spatial" or jax.sharding.get_abstract_mesh().empty:
+        return x
+    return jax.lax.with_sharding_constraint(x, P(DATA, MODEL))
 
 
 def spread_events(cfg: MeshConfig, x: jax.Array) -> jax.Array:

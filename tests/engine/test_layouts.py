@@ -103,10 +103,13 @@ def test_equals_one_device(name, reference):
     found_state, found_metrics = trained(workload, cfg, raw, spec)
     noisy = workload.name == "gan3d" and name == "explicit"  # fakes of noise of each device's own
     for key, value in metrics.items():
-        if not noisy or key.startswith("real"):
+        if (not noisy or key.startswith("real")) and key != "spread":  # a range within a device
             close(found_metrics[key], value, 2e-4, 1e-5)
     if not noisy:
-        jax.tree.map(lambda a, b: close(a, b, 1e-3, 2e-4), found_state, state)
+        expected = moments(state)
+        largest = max(np.abs(b).max() for b in expected)
+        for a, b in zip(moments(found_state), expected, strict=True):
+            close(a, b, 1e-3, 1e-4 * largest)
     found_scores, found = answered(workload, cfg, raw, state)
     assert found_scores.keys() == scores.keys()
     for key, value in scores.items():
@@ -115,6 +118,15 @@ def test_equals_one_device(name, reference):
         assert len(found[key]) == 8
         close(found[key], value, 1e-3, 1e-4)
         assert np.isfinite(found[key]).all()
+
+
+def moments(state):
+    """What the optimizer has seen of the gradients; the first step of Adam itself is their sign."""
+    return [
+        leaf
+        for path, leaf in jax.tree_util.tree_leaves_with_path(state)
+        if any(getattr(key, "name", "") in ("mu", "nu") for key in path)
+    ]
 
 
 def close(found, expected, relative, absolute):
