@@ -47,7 +47,7 @@ def test_without_the_slips_the_unused_parameters_are_gone():
 
 
 def outputs(cfg, raw):
-    state = jax.jit(partial(objective.init, cfg))(jax.random.key(0))
+    state = objective.init(cfg, jax.random.key(0))
     batch = objective.prepare(cfg, {k: jnp.asarray(v) for k, v in raw.items()})
     return jax.jit(partial(objective.apply, cfg))(state.params, state.codebooks, batch)
 

@@ -92,10 +92,6 @@ def test_learning_rate_falls_in_steps_and_may_grow_with_the_batch():
     np.testing.assert_allclose(objective.learning_rate(cfg, jnp.int32(0)), 2.5e-5, rtol=1e-5)
 
 
-def initial(cfg):
-    return jax.jit(partial(objective.init, cfg))(jax.random.key(0))
-
-
 def batch_of(cfg):
     return objective.prepare(cfg, {k: jnp.asarray(v) for k, v in raw_events([14, 11], 16).items()})
 
@@ -103,7 +99,7 @@ def batch_of(cfg):
 @pytest.mark.parametrize("name", MODELS)
 def test_gradient_is_the_slope_of_the_loss(name):
     cfg = config(replace(MODELS[name], inputs="log"), objective=ObjectiveConfig(regression="mse"))
-    state, batch = initial(cfg), batch_of(cfg)
+    state, batch = objective.init(cfg, jax.random.key(0)), batch_of(cfg)
 
     @jax.jit
     def loss(params):
@@ -137,7 +133,7 @@ def test_two_events_are_learnt(name, precision):
         train=TrainConfig(batch_size=2, precision=precision),
         optimizer=OptimizerConfig(learning_rate=1e-2),
     )
-    state, batch = initial(cfg), batch_of(cfg)
+    state, batch = objective.init(cfg, jax.random.key(0)), batch_of(cfg)
     step = jax.jit(partial(objective.train_step, cfg))
     losses = []
     for k in range(120):
@@ -148,7 +144,7 @@ def test_two_events_are_learnt(name, precision):
 
 def test_dropout_depends_on_the_key_and_is_off_in_evaluation():
     cfg = config(replace(SPARSE, dropout=0.5))
-    state, batch = initial(cfg), batch_of(cfg)
+    state, batch = objective.init(cfg, jax.random.key(0)), batch_of(cfg)
     apply = jax.jit(partial(objective.apply, cfg))
     arguments = (state.params, state.codebooks, batch)
     a, b, again = (apply(*arguments, jax.random.key(k))["pt"] for k in (1, 2, 1))

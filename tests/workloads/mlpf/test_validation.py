@@ -18,7 +18,7 @@ CFG = config(CONCAT)
 
 @pytest.fixture(scope="module")
 def state():
-    return jax.jit(partial(objective.init, CFG))(jax.random.key(0))
+    return objective.init(CFG, jax.random.key(0))
 
 
 def sums(state, raw, mask):
