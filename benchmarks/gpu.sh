@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Everything that is to be measured on an accelerator, in one go: bash benchmarks/gpu.sh OUT [try]
+# Everything that is to be measured on an accelerator: bash benchmarks/gpu.sh OUT [try]
 #
 # Writes one JSON or text file per question into OUT. "try" takes sizes at which it all ends in
 # minutes on a CPU, to see that it works. A part that fails is named at the end, the others go on.
 set -uo pipefail
 out=${1:?"usage: gpu.sh OUT [try]"}
-here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$(dirname "$0")/.." && pwd)
+export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
 mkdir -p "$out"
 
 step_batches=(32 128 512 1024) generate_batches=(1 64 1024) jet_batches=(64 256 1024 4096)
@@ -27,18 +28,18 @@ part() { # NAME COMMAND...: standard output to OUT/NAME.txt as well
 
 part doctor hepjax doctor
 # The published update of the 3DGAN; 180,000 showers in 29 s are 6,207 events/s (256 Xeon nodes).
-part train_step python "$here/train_step.py" --no-torch --batch "${step_batches[@]}" \
+part train_step python -m benchmarks.speed.train_step --no-torch --batch "${step_batches[@]}" \
     --precision "${precisions[@]}" --rounds "$rounds" --json "$out/train_step.json"
-part generate python "$here/generate.py" --no-torch --batch "${generate_batches[@]}" \
+part generate python -m benchmarks.speed.generate --no-torch --batch "${generate_batches[@]}" \
     --precision "${precisions[@]}" --rounds "$rounds" --json "$out/generate.json"
 # Weak and strong scaling over the accelerators of this machine.
-part scaling python "$here/scaling_measured.py" "${scaling[@]}" \
+part scaling python -m benchmarks.scaling.measured "${scaling[@]}" \
     --rounds "$rounds" --json "$out/scaling.json"
 # Jets a second of the ResNet-15, densifying included; published: V100 2,246, TPUv3-8 3,048.
 for batch in "${jet_batches[@]}"; do
     for precision in "${precisions[@]}"; do
-        part "jets-$batch-$precision" python "$here/io.py" --resolution "${resolutions[@]}" \
-            --reader packed "packed, resident" --batch "$batch" --precision "$precision" \
+        part "jets-$batch-$precision" python -m benchmarks.speed.jet_input \
+            --resolution "${resolutions[@]}" --reader packed "packed, resident" --batch "$batch" --precision "$precision" \
             --jets $((jets > 2 * batch ? jets : 2 * batch)) --rounds "$rounds" \
             --out "$out/jets-$batch-$precision.json"
     done

@@ -1,12 +1,11 @@
 """Where faults happen: a folder with data, trainings that are started, watched and compared.
 
-What benchmarks/faults/campaign.py and the tests of faults share; the faults are in fault_rounds.py.
+What benchmarks/faults/campaign.py and the tests of faults share; the faults are in rounds.py.
 """
 
 import contextlib
 import io
 import json
-import os
 import random
 import shutil
 import signal
@@ -23,14 +22,16 @@ import jax
 import numpy as np
 import yaml
 
-from benchmarks.faults import workload as fault_workload
+from benchmarks import setting
+from benchmarks.faults import line
 from hepjax.engine import records
 from hepjax.engine.checkpoint import complete_steps, restore
 from hepjax.engine.config import to_settings
 from hepjax.engine.group.rollcall import COORDINATOR, PROCESS, PROCESSES
 from hepjax.engine.train import init_state
 
-SCRIPT = ("-m", "benchmarks.faults.workload")
+HEPJAX = (sys.executable, "-m", "benchmarks.faults.line")
+"""The command ``hepjax`` that knows the workload of these trainings."""
 TOTAL = 60
 """Updates of every training here."""
 HEARTBEAT = 10
@@ -122,10 +123,10 @@ class Ground:
     rounds: int = 0
 
     def __post_init__(self) -> None:
-        fault_workload.write_data(self.folder / "data")
+        line.write_data(self.folder / "data")
         self.config = self.folder / "line.yaml"
-        data = fault_workload.DataConfig((str(self.folder / "data"),))
-        settings = to_settings(fault_workload.LineConfig(data=data))
+        data = line.DataConfig((str(self.folder / "data"),))
+        settings = to_settings(line.LineConfig(data=data))
         self.config.write_text(yaml.safe_dump({"workload": "line"} | settings))
 
     def new_run(self) -> Path:
@@ -145,7 +146,7 @@ class Ground:
         wrap: Wrap = lambda process, command: command,
     ) -> Job:  # fmt: skip
         """Start the processes of a training; ``wrap`` puts words before the command of each."""
-        command = [sys.executable, *SCRIPT, *self.words(run, processes, steps)]
+        command = [*HEPJAX, *self.words(run, processes, steps)]
         commands = [wrap(process, command) for process in range(processes)]
         environments = [environment() for _ in commands]
         if processes > 1:
@@ -161,7 +162,7 @@ class Ground:
     def launch(self, run: Path, processes: int, restarts: int) -> Job:
         """The same with ``hepjax launch local``, the one process of this job."""
         words = ["launch", "local", "-n", str(processes), "--restarts", str(restarts), "--"]
-        command = [sys.executable, *SCRIPT, *words, *self.words(run, processes)]
+        command = [*HEPJAX, *words, *self.words(run, processes)]
         return self._job(run, [command], [environment()])
 
     def _job(self, run: Path, commands: list[list[str]], environments: list[dict]) -> Job:
@@ -232,7 +233,7 @@ class Ground:
         before = [(n, signal.getsignal(n)) for n in (signal.SIGINT, signal.SIGTERM)]
         out = io.StringIO()
         with contextlib.redirect_stderr(io.StringIO()) as err, contextlib.redirect_stdout(out):
-            code = fault_workload.main(self.words(run))
+            code = line.main(self.words(run))
         for number, handler in before:
             signal.signal(number, handler)
         return code, err.getvalue()
@@ -241,7 +242,7 @@ class Ground:
 def environment() -> dict[str, str]:
     """Variables of a process that trains: one CPU device, nothing of a cluster around us."""
     foreign = ("XLA_FLAGS", "JAX_NUM_CPU", "SLURM_", "HEPJAX_")
-    own = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
+    own = {k: v for k, v in setting.environment().items() if not k.startswith(foreign)}
     return own | {
         "JAX_PLATFORMS": "cpu", "HEPJAX_HEARTBEAT_SECONDS": str(HEARTBEAT),
         "HEPJAX_JOIN_SECONDS": str(PATIENCE), "TF_CPP_MIN_LOG_LEVEL": "2",
@@ -267,8 +268,6 @@ def productive(run: Path) -> float:
 def final_state(run: Path) -> list[np.ndarray]:
     """The arrays of the last checkpoint, verified."""
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    shapes = jax.eval_shape(
-        lambda: init_state(fault_workload.WORKLOAD, fault_workload.LineConfig())
-    )
+    shapes = jax.eval_shape(lambda: init_state(line.WORKLOAD, line.LineConfig()))
     abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=here), shapes)
     return jax.tree.leaves(jax.device_get(restore(run / "checkpoints", TOTAL, abstract)))

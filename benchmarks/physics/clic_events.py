@@ -10,7 +10,6 @@ simulation, on which a run may have been trained, stands beside both.
 """
 
 import argparse
-import os
 from pathlib import Path
 
 import jax
@@ -18,6 +17,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 import hepjax
+from benchmarks import setting
 from hepjax.formats.showers.reader import open_showers
 from hepjax.physics.calorimeter import observables
 from hepjax.simulate.showers.geometry import CLIC_FIXED
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--plot", type=Path)
     args = parser.parse_args()
-    path = Path(os.environ["HEPJAX_REFERENCE_DATA"]) / "clic_ele_angle_10events.h5"
+    path = setting.reference_data() / "clic_ele_angle_10events.h5"
     source = open_showers(path, crop=(13, 38))
     clic = source[np.arange(len(source))]["ecal"]
     energy = np.array([incident(visible) for visible in clic.sum(axis=(1, 2, 3))])

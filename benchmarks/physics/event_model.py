@@ -9,7 +9,6 @@ docs/events.md.
 
 import argparse
 import json
-import os
 import time
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,6 +21,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from benchmarks import setting
 from hepjax.simulate.collisions.events import simulate_events
 
 SAMPLES = (("ttbar", 0), ("ttbar", 50), ("ttbar", 200), ("qcd", 0))
@@ -197,9 +197,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks"))
     parser.add_argument("--figures", type=Path, default=Path("docs/figures"))
     args = parser.parse_args()
-    folder = os.environ.get("HEPJAX_REFERENCE_DATA")
-    if not folder:
-        parser.error("HEPJAX_REFERENCE_DATA: expected the folder of the reference data, not set")
+    folder = setting.reference_data()
     args.out.mkdir(parents=True, exist_ok=True)
     args.figures.mkdir(parents=True, exist_ok=True)
 

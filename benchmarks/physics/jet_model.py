@@ -11,7 +11,6 @@ jets of the toy; writes jet_model.json.
 
 import argparse
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from scipy.stats import rankdata
 
+from benchmarks import setting
 from hepjax.formats.images import SparseImages
 from hepjax.formats.packed.reader import open_packed
 from hepjax.simulate.jets.images import jet_grid
@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("sets", type=Path, help="folder with the packed sets top and quark-gluon")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    data = Path(os.environ["HEPJAX_REFERENCE_DATA"])
+    data = setting.reference_data()
     results = {}
     for task, file in FILES.items():
         ours = of_simulated(of_packed(args.sets / task))

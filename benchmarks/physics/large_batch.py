@@ -1,6 +1,6 @@
 """Large batches at a fixed number of epochs: the visible energy of low- and high-energy showers.
 
-    python -m benchmarks.physics.large_batch --runs runs/large_batch --figure docs/figures/large_batch.png
+    python -m benchmarks.physics.large_batch --runs runs/large --figure large_batch.png
 
 Trains ``gan3d/demo`` on simulated showers with one recipe after another, each in a run directory;
 what is there is not made again, so a call that was stopped goes on. Batches above ``PART`` events

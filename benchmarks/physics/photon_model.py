@@ -8,7 +8,6 @@ quantity, and writes photon_model.json.
 
 import argparse
 import json
-import os
 import time
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from scipy.stats import rankdata
 
+from benchmarks import setting
 from hepjax.simulate.photons.photons import SEED, TILT, crystal_images
 
 FILE = "egamma_ecal32.parquet"
@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=12_800, help="simulated")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    results = {"EGSnrc": reference(Path(os.environ["HEPJAX_REFERENCE_DATA"]) / FILE)}
+    results = {"EGSnrc": reference(setting.reference_data() / FILE)}
     began = time.process_time()
     results["hepjax"] = simulated(args.events)
     print(f"{(time.process_time() - began) / args.events * 1e3:.2f} ms of CPU an event")
@@ -103,10 +103,8 @@ def main() -> None:
         for who, result in results.items():
             electron, e_error, photon, p_error, auc = result[quantity]
             first = title if who == "EGSnrc" else ""
-            print(
-                f"| {first} | {who} | {electron:.4g} ± {e_error:.1g} | {photon:.4g} ± {p_error:.1g}"
-                f" | {auc:.3f} |"
-            )
+            means = f"{electron:.4g} ± {e_error:.1g} | {photon:.4g} ± {p_error:.1g}"
+            print(f"| {first} | {who} | {means} | {auc:.3f} |")
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
         (args.out / "photon_model.json").write_text(json.dumps(results, indent=1) + "\n")

@@ -9,7 +9,6 @@ draws the figures of docs/showers.md.
 
 import argparse
 import json
-import os
 import time
 from pathlib import Path
 
@@ -21,6 +20,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from benchmarks import setting
 from hepjax.formats.showers.angle import measured_angle
 from hepjax.simulate.showers.geometry import CLIC_ANGLE, CLIC_FIXED, Calorimeter
 from hepjax.simulate.showers.model import PUBLISHED, TUNED
@@ -203,9 +203,7 @@ def main() -> None:
     parser.add_argument("--figures", type=Path, default=Path("docs/figures"))
     parser.add_argument("--angle-showers", type=int, default=1000)
     args = parser.parse_args()
-    folder = os.environ.get("HEPJAX_REFERENCE_DATA")
-    if not folder:
-        parser.error("HEPJAX_REFERENCE_DATA: expected the folder of the reference data, not set")
+    folder = setting.reference_data()
     args.out.mkdir(parents=True, exist_ok=True)
     args.figures.mkdir(parents=True, exist_ok=True)
 

@@ -1,6 +1,6 @@
 """Median and spread over seeds of the test metrics of a tagger, each training in a run directory.
 
-    python -m benchmarks.physics.tagger_seeds tagger/delphes_top 'data.files=[jets.parquet]' --seeds 5
+    python -m benchmarks.physics.tagger_seeds tagger/top 'data.files=[jets]' --seeds 5
 
 All trainings see the same events and are judged on the same test part; only the seed differs. A run
 that is there already is not trained again. The spread is the standard deviation over the seeds; the
@@ -83,15 +83,12 @@ def judge(run: Path, paths: list[Path] | None, quiet: bool) -> tuple[np.ndarray,
 
 def one_line(score: np.ndarray, label: np.ndarray) -> str:
     """AUC, accuracy and rejections with their statistical errors."""
-    (area, area_error), (share, share_error) = (
-        metrics.auc(score, label),
-        metrics.accuracy(score, label),
-    )
+    area, area_error = metrics.auc(score, label)
+    share, share_error = metrics.accuracy(score, label)
     points = metrics.rejections(score, label, metrics.SIGNAL_EFFICIENCIES)
     rejections = ", ".join(f"1/eps_B {p} at {p.efficiency:.0%}" for p in points)
-    return (
-        f"AUC {area:.4f} ± {area_error:.4f}, accuracy {share:.4f} ± {share_error:.4f}, {rejections}"
-    )
+    accuracy = f"accuracy {share:.4f} ± {share_error:.4f}"
+    return f"AUC {area:.4f} ± {area_error:.4f}, {accuracy}, {rejections}"
 
 
 if __name__ == "__main__":

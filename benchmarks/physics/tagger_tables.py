@@ -2,7 +2,7 @@
 
     python -m benchmarks.physics.tagger_tables --data jets --table layers --epochs 20
     python -m benchmarks.physics.tagger_tables --data jets --table batch
-    python -m benchmarks.physics.tagger_tables --data jets --table devices --max-jets 8192 --epochs 2
+    python -m benchmarks.physics.tagger_tables --data jets --table devices --epochs 2
 
 Every row is a ``hepjax train`` of its own, in a process of its own, and is not repeated if its run
 directory is complete. The AUC is that of its best epoch on the test part, with DeLong's error. The
@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import setting
 from benchmarks.physics.tagger_seeds import judge
 from hepjax.engine import records, rundir
 from hepjax.engine.config import find_config, read_settings
@@ -118,7 +119,7 @@ def train_and_judge(config: str, overrides: list[str], run: Path) -> dict[str, A
     """One row: the test AUC of the run, and its speed after the first record."""
     cfg = configure_tagger(config, overrides)
     command = [sys.executable, "-m", "hepjax", "train", config, *overrides, "--run", str(run)]
-    subprocess.run([*command, "--quiet"], check=True, stdout=sys.stderr)
+    subprocess.run([*command, "--quiet"], check=True, stdout=sys.stderr, env=setting.environment())
     score, label = judge(run, None, quiet=True)
     area, error = metrics.auc(score, label)
     history = [r for r in records.read(run / "metrics.jsonl") if r["event"] == "train"]

@@ -2,7 +2,7 @@
 
     python -m benchmarks.scaling.ahead --target cpu:256 --config gan3d/published
     python -m benchmarks.scaling.ahead --target v3:4x4 --config gan3d/published --layout fsdp
-    python -m benchmarks.scaling.ahead --target v5e:16x16 --config mlpf/benchmark --events 1 --json a.json
+    python -m benchmarks.scaling.ahead --target v5e:16x16 --config mlpf/benchmark --events 1
 
 Nothing is run and no data is read: shapes alone go in. TPU targets need the extra ``tpu`` (libtpu),
 no TPU. Printed: memory of a device, arithmetic, and the collectives of a step with the bytes that

@@ -23,6 +23,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks import setting
+
 WARM_UP = 2
 
 
@@ -89,11 +91,12 @@ def measure(
     """Seconds of an update of ``events``, in one process or in one for each of as many cores."""
     from hepjax.engine.group.launcher import run_group
 
-    environment = os.environ | ({"JAX_PLATFORMS": "cpu"} if kind == "cpu" else {})
+    environment = setting.environment() | ({"JAX_PLATFORMS": "cpu"} if kind == "cpu" else {})
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "seconds.json"
         command = [
-            sys.executable, "-m", "benchmarks.scaling.measured", "--config", args.config, "--updates", str(args.updates),
+            sys.executable, "-m", "benchmarks.scaling.measured",
+            "--config", args.config, "--updates", str(args.updates),
             "--worker", str(devices), str(events), "core" if cores else "all", str(out),
         ]  # fmt: skip
         if code := run_group(command, devices if cores else 1, environment):

@@ -1,7 +1,7 @@
 """Speed of each convolution of the 3DGAN (and of a tagger) in hepjax, plain XLA and PyTorch.
 
     python -m benchmarks.speed.conv3d --batch 8 --json conv3d.json
-    taskset -c 1 python -m benchmarks.speed.conv3d --batch 4 --clock cpu      on a machine that others use
+    taskset -c 1 python -m benchmarks.speed.conv3d --batch 4 --clock cpu     where others work too
 
 Every form runs in this process, in turn, round after round; the table gives medians. "fwd" is the
 output, "step" the output and both gradients, all three returned. GFLOP are those of the direct
@@ -131,7 +131,8 @@ def measure(
                 start = clock()
                 run()
                 taken.append(clock() - start)
-    return {form: tuple(map(statistics.median, pair)) for form, pair in times.items()}  # type: ignore[misc]
+    median = statistics.median
+    return {form: (median(value), median(step)) for form, (value, step) in times.items()}
 
 
 def jax_runs(form: str, layer: Layer, x: Any, w: Any) -> tuple[Callable[[], Any], ...]:

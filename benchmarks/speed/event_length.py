@@ -1,8 +1,8 @@
 """Time and memory of MLPF against the length of an event, paired with PyTorch in one process.
 
     python -m benchmarks.speed.event_length --elements 1280 6400 12800 --batch 1 4 --json mlpf.json
-    python -m benchmarks.speed.event_length --config mlpf/sparse --what inference --plot a.png   published curve
-    taskset -c 1 python -m benchmarks.speed.event_length --clock cpu                      where others work too
+    python -m benchmarks.speed.event_length --config mlpf/sparse --what inference --plot a.png
+    taskset -c 1 python -m benchmarks.speed.event_length --clock cpu        where others work too
 
 Events are random, full to the last slot; both sides start from the same weights and do the same
 work (benchmarks/speed/torch_mlpf.py). Memory is what XLA plans for the compiled program: arguments,

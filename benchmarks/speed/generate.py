@@ -1,6 +1,6 @@
 """Milliseconds a generated shower takes in hepjax, PyTorch and ONNX Runtime, paired in one process.
 
-    python -m benchmarks.speed.generate --batch 1 64 256 --precision float32 bfloat16 --json generate.json
+    python -m benchmarks.speed.generate --batch 1 64 256 --precision float32 --json generate.json
 
 From energies to cells in GeV after the threshold, noise included, with the same (untrained)
 weights; writing files is not in it. Start-up is making and first calling the function, imports

@@ -1,7 +1,7 @@
 """What reading jet images costs beside the update of the ResNet-15, for each format and reader.
 
-    python -m benchmarks.speed.jet_input --resolution 1 3 --out io.json
-    python -m benchmarks.speed.jet_input --reader packed 'packed, resident'          on an accelerator
+    python -m benchmarks.speed.jet_input --resolution 1 3 --out jet_input.json
+    python -m benchmarks.speed.jet_input --reader packed 'packed, resident'     on an accelerator
 
 Makes toy jets with the sparsity of the published images, writes them in every layout and measures
 in turn: reading and copying to the device alone, densifying alone, the update of the network alone

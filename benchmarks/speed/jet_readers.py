@@ -1,4 +1,4 @@
-"""The ways of reading jet images that benchmarks/speed/jet_input.py compares, and the files they read.
+"""The ways of reading jet images that jet_input.py compares, and the files they read.
 
 Legacy readers give dense images in the order of the file, as the published loaders do, and check
 nothing. Packed sets go through the engine's own input: checksums, shuffling, sparse batches.

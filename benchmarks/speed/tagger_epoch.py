@@ -20,15 +20,21 @@ from typing import Any
 
 import jax
 import numpy as np
-import torch
 
-from benchmarks.speed import jet_readers, timing, torch_tagger
+from benchmarks.speed import jet_readers, timing
 from benchmarks.speed.tagger_loop import DenseTagger, Loop
 from hepjax.engine.config import find_config, read_settings
 from hepjax.workloads.table import configure
 from hepjax.workloads.tagger import objective
 from hepjax.workloads.tagger.config import TaggerConfig
 from hepjax.workloads.tagger.workload import WORKLOAD
+
+try:
+    import torch
+
+    from benchmarks.speed import torch_tagger
+except ModuleNotFoundError:
+    torch = None
 
 CONFIGS = {1: "tagger/top", 3: "tagger/top_x3"}
 Seconds = dict[str, float]
@@ -45,6 +51,8 @@ def main() -> None:
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--out", type=Path, metavar="FILE", help="also write the figures as JSON")
     args = parser.parse_args()
+    if torch is None:
+        parser.error("needs PyTorch: pip install 'hepjax[torch-bench]'")
 
     about = timing.machine()
     print(about)

@@ -1,11 +1,11 @@
 """Speed of the whole 3DGAN update in hepjax and in PyTorch, paired in one process.
 
-    python -m benchmarks.speed.train_step --batch 8 32 128 --precision float32 bfloat16 --json step.json
-    taskset -c 1 python -m benchmarks.speed.train_step --batch 4 --clock cpu      where others work too
+    python -m benchmarks.speed.train_step --batch 8 32 128 --precision float32 --json step.json
+    taskset -c 1 python -m benchmarks.speed.train_step --batch 4 --clock cpu   where others work too
 
 One update is the published one: discriminator on real and on fake showers, generator twice. Both
-sides start from the same weights and do the same work (benchmarks/speed/torch_gan3d.py); reading showers
-is not in it. PyTorch runs with channels_last_3d, eager and, with --compile, compiled as well.
+sides start from the same weights and do the same work (benchmarks/speed/torch_gan3d.py); reading
+showers is not in it. PyTorch runs with channels_last_3d, eager and, with --compile, compiled too.
 GFLOP an event is the analytic count of ``timing.step_gflop``.
 """
 

@@ -2,11 +2,9 @@
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -14,12 +12,11 @@ import pytest
 from helpers.gan3d import TINY
 from helpers.toy import Toy, ToyConfig
 
+from benchmarks import setting
 from benchmarks.scaling import ahead
 from benchmarks.scaling.collectives import collectives
 from hepjax.engine.config import MeshConfig, TrainConfig
 from hepjax.workloads.gan3d.workload import WORKLOAD
-
-SCRIPT = Path(ahead.__file__)
 
 
 def toy_step(mesh: MeshConfig):
@@ -94,8 +91,8 @@ def test_other_failures_stay_what_they_are():
 
 def run(tmp_path, *arguments):
     out = tmp_path / "rows.json"
-    command = [sys.executable, str(SCRIPT), *arguments, "--json", str(out)]
-    subprocess.run(command, check=True)
+    command = [sys.executable, "-m", "benchmarks.scaling.ahead", *arguments, "--json", str(out)]
+    subprocess.run(command, check=True, env=setting.environment(), cwd=tmp_path)
     return json.loads(out.read_text())
 
 
@@ -127,7 +124,7 @@ def test_sums_go_on_beside_the_backward_pass_of_a_tpu(tmp_path):
     program.write_text(LAYERS)
     done = subprocess.run(
         [sys.executable, program], check=True, capture_output=True, text=True,
-        env=os.environ | {"PYTHONPATH": f"{SCRIPT.parent}:{SCRIPT.parents[1]}"},
+        env=setting.environment(),
     )  # fmt: skip
     without, with_overlap = map(float, done.stdout.split())
     assert without == 0.0
@@ -135,15 +132,15 @@ def test_sums_go_on_beside_the_backward_pass_of_a_tpu(tmp_path):
 
 
 LAYERS = """
-import ahead
+from benchmarks.scaling import ahead
 
 ahead.prepare_jax("v5e:2x2")
 import jax
 import jax.numpy as jnp
 import numpy as np
-from collectives import collectives, overlap
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from benchmarks.scaling.collectives import collectives, overlap
 from hepjax.engine.mesh import OVERLAP
 
 

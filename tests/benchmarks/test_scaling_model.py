@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.scaling import measured as scaling_measured
-from benchmarks.scaling import published as scaling
+from benchmarks.scaling import measured, published
 from benchmarks.scaling.model import (
     TRAINING_SHOWERS,
     V100,
@@ -60,11 +59,11 @@ def test_fit_returns_rate_and_latency():
 
 
 def test_published_curves_are_reproduced():
-    machines = scaling.published_machines()
+    machines = published.published_machines()
     nodes = machines["2S Xeon node, 256 nodes"]
     assert epoch_seconds(nodes, 256, TRAINING_SHOWERS) == pytest.approx(29, rel=1e-3)
     assert efficiency(nodes, 256) == pytest.approx(0.98, abs=1e-3)
-    for row in scaling.reproduced(machines):
+    for row in published.reproduced(machines):
         if row["n"] in V100 and row["run"].startswith("V100"):
             assert row["ratio"] == pytest.approx(1, abs=0.03)
 
@@ -72,12 +71,12 @@ def test_published_curves_are_reproduced():
 def test_measured_efficiencies_of_known_times():
     """Two devices: weak as fast as one, strong 1.6 times; virtual ones a quarter more work."""
     wall = {(1, 16): [1.0, 2.0], (2, 32): [1.0, 2.5], (1, 32): [2.0, 4.0]}
-    weak = scaling_measured.efficiencies(wall, "weak", [(1, 16), (2, 32)])
+    weak = measured.efficiencies(wall, "weak", [(1, 16), (2, 32)])
     assert [row["efficiency"] for row in weak] == pytest.approx([1.0, 0.9])
     assert (weak[1]["least"], weak[1]["most"]) == pytest.approx((0.8, 1.0))
     strong = {**wall, (2, 32): [1.25, 2.5]}
-    strong = scaling_measured.efficiencies(strong, "strong", [(1, 32), (2, 32)])
+    strong = measured.efficiencies(strong, "strong", [(1, 32), (2, 32)])
     assert strong[1]["efficiency"] == pytest.approx(0.8)
     work = {(1, 32): [4.0], (8, 32): [5.0]}
-    virtual = scaling_measured.efficiencies(work, "virtual", [(1, 32), (8, 32)])
+    virtual = measured.efficiencies(work, "virtual", [(1, 32), (8, 32)])
     assert virtual[1]["efficiency"] == pytest.approx(0.8)

@@ -26,10 +26,13 @@ def test_every_command_shown_exists():
     shown = re.findall(r"^\$ hepjax (\w+)", README, re.MULTILINE)
     assert set(shown) == set(VERBS)
     makefile = (Path(__file__).parents[2] / "Makefile").read_text()
-    for target in re.findall(r"^\$ make (\w+)", README, re.MULTILINE):
+    targets = re.findall(r"^\$ make (\w+)", README, re.MULTILINE)
+    assert targets
+    for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
 
 
 def test_every_linked_page_exists():
-    for path in re.findall(r"\]\(([\w./-]+)\)", README):
-        assert (Path(__file__).parents[2] / path).is_file(), path
+    paths = re.findall(r"\]\(([\w./-]+)\)", README)
+    assert paths
+    assert [path for path in paths if not (Path(__file__).parents[2] / path).is_file()] == []

@@ -88,6 +88,7 @@ def test_without_fastjet_jets_are_zero_and_the_settings_say_so(tmp_path, monkeyp
 
 def test_pythia_writes_under_the_published_names(tmp_path, capsys):
     pytest.importorskip("pythia8mc")
+    pytest.importorskip("awkward")
     options = ["--format", "pkl", "--process", "qcd", "--seed", "10", "--pileup", "0"]
     assert simulate(tmp_path / "a", *options) == 0
     assert [f.name for f in (tmp_path / "a").glob("*.bz2")] == ["tev14_pythia8_qcd_10_0.pkl.bz2"]

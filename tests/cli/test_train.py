@@ -111,9 +111,9 @@ def long_run(tiny_config, tmp_path):
         assert child.poll() is None, child.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    yield child, tmp_path / "run"
-    child.kill()
-    child.wait()
+    with child:
+        yield child, tmp_path / "run"
+        child.kill()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

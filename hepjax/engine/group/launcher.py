@@ -105,6 +105,7 @@ def _kill(child: subprocess.Popen[bytes], number: int) -> None:
 
 def _echo(pipe: IO[bytes] | None, out: IO[str], process: int) -> None:
     assert pipe is not None
-    for line in iter(pipe.readline, b""):
-        text = line.decode(errors="replace").rstrip("\n")
-        print(f"[{process}] {text}", file=out, flush=True)
+    with pipe:
+        for line in iter(pipe.readline, b""):
+            text = line.decode(errors="replace").rstrip("\n")
+            print(f"[{process}] {text}", file=out, flush=True)

@@ -46,9 +46,7 @@ def _gather(address: tuple[str, int], processes: int, deadline: float) -> str:
         while not verdict and len(heard) < processes - 1:
             listener.settimeout(max(deadline - time.monotonic(), 0.01))
             try:
-                peer, _ = listener.accept()
-                peer.settimeout(5)
-                process, count = json.loads(peer.recv(64))
+                peer, process, count = _hear(listener)
             except (OSError, ValueError, TypeError):
                 # Nobody came, or a port scanner, or a peer that has died.
                 if time.monotonic() < deadline:
@@ -69,6 +67,18 @@ def _gather(address: tuple[str, int], processes: int, deadline: float) -> str:
             with peer:
                 peer.sendall(verdict.encode() or b"\n")
     return verdict
+
+
+def _hear(listener: socket.socket) -> tuple[socket.socket, int, int]:
+    """The next peer, and what it says: which process it is, of how many."""
+    peer, _ = listener.accept()
+    try:
+        peer.settimeout(5)
+        process, count = json.loads(peer.recv(64))
+    except BaseException:
+        peer.close()
+        raise
+    return peer, process, count
 
 
 def _report(address: tuple[str, int], who: list[int], deadline: float) -> str:

@@ -240,10 +240,13 @@ def test_an_interrupted_launcher_ends_with_the_code_of_its_signal(number):
 
 
 def test_a_failed_command_ends_the_group_with_its_code(tmp_path):
-    program = "import os, sys, time; os.environ['HEPJAX_PROCESS'] == '1' and sys.exit(3)"
-    began = time.monotonic()
-    assert run_group([sys.executable, "-c", program + "; time.sleep(60)"], 2, os.environ) == 3
-    assert time.monotonic() - began < 30
+    program = (
+        "import os, sys, time; os.environ['HEPJAX_PROCESS'] == '1' and sys.exit(3); "
+        "time.sleep(60); open(sys.argv[1], 'w').close()"
+    )
+    whole = [sys.executable, "-c", program, str(tmp_path / "waited")]
+    assert run_group(whole, 2, os.environ) == 3
+    assert not (tmp_path / "waited").exists()
     killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     assert run_group([sys.executable, "-c", killed], 1, os.environ) == 128 + signal.SIGKILL
 

@@ -54,7 +54,9 @@ def test_electrons_are_wider_where_they_bend(sample):
 def test_means_are_those_of_full_monte_carlo(sample, reference_data):
     images, columns = sample
     ours = summary(images, columns["energy"], columns["label"] == 1)
-    for name, (electrons, _, photons, _, area) in reference(reference_data / FILE).items():
+    theirs = reference(reference_data / FILE)
+    assert ours.keys() == theirs.keys()
+    for name, (electrons, _, photons, _, area) in theirs.items():
         assert ours[name][0] == pytest.approx(electrons, rel=0.15)
         assert ours[name][2] == pytest.approx(photons, rel=0.15)
         assert ours[name][4] == pytest.approx(area, abs=0.08)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from benchmarks.physics import event_model
+
 pytest.importorskip("pythia8mc")
-event_model = pytest.importorskip(
-    "event_model"
-)  # benchmarks/physics/event_model.py, needs matplotlib
+pytest.importorskip("awkward")
 
 CHECKED = sorted(set(event_model.NAMES) - {"electrons", "muons"})
 

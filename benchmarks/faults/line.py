@@ -1,7 +1,7 @@
 """The smallest training on real shower files; as a script the ``hepjax`` command that knows it.
 
-A linear fit of the energy from the sums of the layers, to be killed by benchmarks/faults/campaign.py: the
-command, the engine and the readers are those of any training, the compilation takes a second.
+A linear fit of the energy from the sums of the layers, to be killed by campaign.py:
+the command, the engine and the readers are those of any training, the compilation takes a second.
 """
 
 import sys
@@ -103,7 +103,7 @@ def main(argv: list[str]) -> int:
     """The command line of hepjax, for which this workload is one more in the table."""
     table.NAMES = (*table.NAMES, "line")
     sys.modules["hepjax.workloads.line.workload"] = sys.modules[__name__]
-    launch.HEPJAX = [sys.executable, "-m", "benchmarks.faults.workload"]
+    launch.HEPJAX = [sys.executable, "-m", "benchmarks.faults.line"]
     return cli.main(argv)
 
 
