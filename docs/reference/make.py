@@ -41,14 +41,14 @@ Exit codes are in [records.md](records.md#exit-codes).
 
 def settings_page() -> str:
     """Every setting of every workload: those of the engine once, then what each workload adds."""
-    names = table.names() if hasattr(table, "names") else table.NAMES
-    configs = {name: table.get(name).Config for name in sorted(names)}
-    shared: dict[str, type] = {}
-    for config in configs.values():
-        shared |= {key: cls for key, cls in _groups(config) if _is_shared(cls)}
+    names = sorted(table.names() if hasattr(table, "names") else table.NAMES)
+    configs = {name: table.get(name).Config for name in names}
+    # Without workloads that another package adds.
+    configs = {name: c for name, c in configs.items() if c.__module__.startswith("hepjax.")}
+    every = [group for config in configs.values() for group in _groups(config)]
+    shared = {key: cls for key, cls in every if _is_shared(cls)}
     lines = [HEADER.format(COMMAND, "Settings"), SETTINGS]
-    for key, cls in sorted(shared.items()):
-        lines += _group(key, cls, cls())
+    lines += [line for key, cls in sorted(shared.items()) for line in _group(key, cls, cls())]
     for name, config in configs.items():
         lines += [f"## {name}\n", _prose(inspect.getdoc(config) or "") + "\n"]
         defaults = config()
@@ -84,9 +84,8 @@ def _group(key: str, cls: type, defaults: Any) -> list[str]:
 
 
 def _table(prefix: str, cls: type, fields: Iterable[Any], defaults: Any) -> list[str]:
-    hints = typing.get_type_hints(cls, include_extras=True)
-    meanings = attribute_docstrings(cls)
-    rows = ["| setting | type | default | bounds | meaning |", "|---|---|---|---|---|"]
+    hints, meanings = typing.get_type_hints(cls, include_extras=True), attribute_docstrings(cls)
+    rows = ["| setting | type | default | bounds | meaning |\n|---|---|---|---|---|"]
     for f in fields:
         cells = [
             f"`{prefix}{f.name}`", type_in_words(hints[f.name]),
@@ -101,9 +100,8 @@ def attribute_docstrings(cls: type) -> dict[str, str]:
     """The string below each field, by field, those of base classes included."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
-        tree = ast.parse(inspect.getsource(base) if base is not object else "class object: ...")
-        body = typing.cast(ast.ClassDef, tree.body[0]).body
-        for pair in itertools.pairwise(body):
+        source = inspect.getsource(base) if base.__module__ != "builtins" else "class object: ..."
+        for pair in itertools.pairwise(typing.cast(ast.ClassDef, ast.parse(source).body[0]).body):
             match pair:
                 case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(ast.Constant(str(text))):
                     found[name] = inspect.cleandoc(text)
@@ -182,7 +180,9 @@ def _arguments(parser: argparse.ArgumentParser) -> list[str]:
         elif not isinstance(action, argparse._HelpAction) and action.help != argparse.SUPPRESS:
             choices = "{" + ",".join(map(str, action.choices)) + "}" if action.choices else None
             names = ", ".join(action.option_strings)
-            value = "" if action.nargs == 0 else str(choices or action.metavar or action.dest)
+            value = (
+                "" if action.nargs == 0 else str(choices or action.metavar or action.dest.upper())
+            )
             text = (action.help or "") % {**vars(action), "prog": parser.prog}
             note = [text]
             if names and (action.required or (action.default and "default" not in text)):
