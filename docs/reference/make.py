@@ -40,7 +40,7 @@ Exit codes are in [records.md](records.md#exit-codes).
 
 
 def settings_page() -> str:
-    """Every setting of every workload: those of the engine once, then what each workload adds."""
+    """Every setting: the shared ones once, then what each workload adds."""
     names = sorted(table.names() if hasattr(table, "names") else table.NAMES)
     configs = {name: table.get(name).Config for name in names}
     # Without workloads that another package adds.
@@ -97,7 +97,7 @@ def _table(prefix: str, cls: type, fields: Iterable[Any], defaults: Any) -> list
 
 
 def attribute_docstrings(cls: type) -> dict[str, str]:
-    """The string below each field, by field, those of base classes included."""
+    """The string below each field, by field, inherited fields included."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         source = inspect.getsource(base) if base.__module__ != "builtins" else "class object: ..."
@@ -135,7 +135,7 @@ def _plural(words: str) -> str:
 
 
 def bounds(hint: Any) -> str:
-    """The bounds of ``Annotated`` types, those of the members of a list as 'each ...'."""
+    """The bounds of ``Annotated`` types; 'each ...' for the members of a list."""
     if typing.get_origin(hint) is typing.Annotated:
         inner, *metadata = typing.get_args(hint)
         texts = [m.text for m in metadata if isinstance(getattr(m, "text", None), str)]
