@@ -1,6 +1,6 @@
 """Where faults happen: a folder with data, trainings that are started, watched and compared.
 
-What benchmarks/faults/campaign.py and the tests of faults share; the faults are in fault_rounds.py.
+What benchmarks/faults/campaign.py and the tests of faults share; the faults are in rounds.py.
 """
 
 import contextlib

@@ -21,7 +21,7 @@ from benchmarks.scaling.model import Machine
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ahead", type=Path, required=True, help="JSON of ahead.py, replicated")
-    parser.add_argument("--measured", type=Path, help="JSON of scaling_measured.py, to draw too")
+    parser.add_argument("--measured", type=Path, help="JSON of measured.py, to draw too")
     parser.add_argument("--figure", type=Path)
     parser.add_argument("--json", type=Path, help="also write all numbers to this file")
     args = parser.parse_args()

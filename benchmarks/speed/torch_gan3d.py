@@ -1,6 +1,6 @@
 """The fixed-angle 3DGAN and its published update in PyTorch, the other side of the benchmarks.
 
-The same networks, losses, frozen discriminator and RMSprop as ``hepjax.gan3d``, whose weights it
+The same networks, losses, frozen discriminator and RMSprop as ``hepjax.workloads.gan3d``, whose weights it
 takes; tests/benchmarks compares the two. Not a second implementation for users.
 """
 

@@ -1,6 +1,6 @@
 """The three MLPF networks and their update in PyTorch, the other side of the benchmark.
 
-The same formulas, losses and Adam as ``hepjax.mlpf``, whose weights it takes; tests/benchmarks
+The same formulas, losses and Adam as ``hepjax.workloads.mlpf``, whose weights it takes; tests/benchmarks
 compares the two. Written as one would: gathers by index, batched matrix products, inputs
 concatenated. Not a second implementation for users, and without the slips of the sparse model.
 """

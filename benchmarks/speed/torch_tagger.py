@@ -1,6 +1,6 @@
 """The ResNet-15 and its update in PyTorch, and the published Parquet loader: the other side.
 
-The same formulas, loss and Adam as ``hepjax.tagger``, whose weights it takes; tests/benchmarks
+The same formulas, loss and Adam as ``hepjax.workloads.tagger``, whose weights it takes; tests/benchmarks
 compares the two. Not a second implementation for users.
 """
 
