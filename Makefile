@@ -1,4 +1,4 @@
-# make demo   installs into .venv, then simulates, trains, evaluates and generates (docs/results.md)
+# make demo   installs into .venv, then simulates, trains, evaluates and generates (docs/studies/demonstration.md)
 # make test   installs into .venv, then runs the whole default test suite
 # make check  lint, format and types
 

@@ -4,7 +4,7 @@
 
 As many events as the reference has, from Pythia through our detector response, and from the toy.
 Prints one table per process and pile-up, writes them as event_model.json, and draws the figure of
-docs/events.md.
+docs/studies/collisions.md.
 """
 
 import argparse

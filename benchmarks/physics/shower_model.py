@@ -4,7 +4,7 @@
 
 Each reference shower is simulated once with its own energy and angle, with the published constants
 and with the tuned ones. Prints one table per reference file, writes them as shower_model.json, and
-draws the figures of docs/showers.md.
+draws the figures of docs/studies/showers.md.
 """
 
 import argparse

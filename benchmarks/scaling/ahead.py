@@ -142,7 +142,7 @@ def raw_batch(name: str, cfg: Any) -> dict[str, Any]:
     if name == "gan3d":
         return {"ecal": array(np.float32, 25, 25, 25), "energy": array(np.float32)}
     if name == "tagger":
-        cells = 1536  # a crowded jet of eight channels at x1 has some 1,250 (docs/jets.md)
+        cells = 1536  # a crowded jet of eight channels has some 1,250 (docs/studies/reading.md)
         coarsening = (1, 1, 1, 1, 5, 1, 1, 1)[: len(cfg.data.names)]  # HCAL towers of 5 x 5
         return {
             "cell": array(np.int32, cells), "value": array(np.float32, cells),

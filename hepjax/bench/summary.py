@@ -1,7 +1,7 @@
 """The report of a benchmark in the form of hep-score, of one copy or of several side by side.
 
-Keys as in docs/hepscore.md and hepscore_schema.json; ``mean_throughput`` is the score, as higher
-has to be better there.
+The keys are in docs/reference/records.md and hepscore_schema.json. The score is
+``mean_throughput``, because higher has to be better there.
 """
 
 import contextlib

@@ -59,7 +59,7 @@ OVERLAP = {
     # compute. Those of less than so many bytes still go together.
     "xla_jf_crs_combiner_threshold_in_bytes": 1_000_000,
 }
-"""What mesh.overlap asks of the compiler for TPUs (docs/scaling.md)."""
+"""What mesh.overlap asks of the compiler for TPUs (docs/studies/scaling.md)."""
 
 
 def make_mesh(cfg: MeshConfig, batch_size: int, parts: int = 1) -> Mesh:

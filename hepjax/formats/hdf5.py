@@ -1,6 +1,6 @@
 """HDF5 files as users have them: missing, cut short or damaged ones end in one clear line.
 
-What the datasets mean is said elsewhere (shower_file.py, calochallenge.py).
+What the datasets mean is said by each family, such as showers/file.py.
 """
 
 import zlib

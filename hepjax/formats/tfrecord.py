@@ -1,7 +1,7 @@
 """TFRecord files of ``tf.train.Example`` messages, plain or gzip, without TensorFlow.
 
 Framing and checksums first, then the few fields of the protocol buffer that an Example has. What
-the features mean is said in jets_tfrecord.py.
+the features mean is said in jets/tfrecord.py.
 """
 
 import gzip

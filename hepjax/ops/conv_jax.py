@@ -1,8 +1,8 @@
-"""Three-dimensional convolution for CPUs out of two-dimensional ones, in pure JAX.
+"""Three-dimensional convolution for CPUs in pure JAX, made of two-dimensional ones.
 
-XLA's own 3-D convolution runs on a CPU some fifteen times slower than its 2-D one. Arrays are
-(n, depth, height, width, channels) and (depth, height, width, in, out); ``pads`` are explicit.
-Nothing here chooses between platforms: see ``convolution``.
+On CPUs XLA's 3-D convolution is some fifteen times slower than its 2-D one. Inputs are
+(n, depth, height, width, channels), kernels (depth, height, width, in, out), and ``pads`` explicit.
+``conv_platform`` chooses between this and the other implementations.
 """
 
 import jax
@@ -16,12 +16,12 @@ BAND = 2  # output slices made by one 2-D convolution
 
 
 def output_size(size: int, kernel: int, stride: int, pad: tuple[int, int]) -> int:
-    """Cells along one axis after a convolution; not positive if the kernel does not fit."""
+    """Outputs of a convolution along one axis; zero or negative if the kernel does not fit."""
     return (size + sum(pad) - kernel) // stride + 1
 
 
 def conv_xla(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> jax.Array:
-    """The convolution of the library, of two dimensions for one slice."""
+    """The convolution of XLA, in two dimensions if there is one slice."""
     x, pads = _without_excess(x, w, pads)
     if x.shape[1] == w.shape[0] == 1:
         return _conv_plane(x[:, 0], w[0], strides, pads)[:, None]
@@ -31,7 +31,7 @@ def conv_xla(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> jax.Arr
 
 
 def conv_planes(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> jax.Array:
-    """The same convolution by the formulation that is fastest for these shapes on a CPU."""
+    """The same convolution, by the 2-D formulation that is fastest on CPUs for these shapes."""
     dtype = x.dtype
     x, w = x.astype(jnp.float32), w.astype(jnp.float32)
     x, pads = _without_excess(x, w, pads)
@@ -39,9 +39,9 @@ def conv_planes(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> jax.
 
 
 def _without_excess(x: jax.Array, w: jax.Array, pads: Pads) -> tuple[jax.Array, Pads]:
-    """Pads or cuts the input until at most kernel - 1 cells are left to the convolution.
+    """Pad or cut the input first, so that the convolution pads by at most kernel - 1 cells.
 
-    More would give its transpose a negative padding, which jaxlib 0.10.2 gets wrong on CPUs in 2-D.
+    With more, its transpose has a negative padding. jaxlib 0.10.2 gets that wrong on CPUs in 2-D.
     """
     kept = tuple(
         (min(max(low, 0), k - 1), min(max(high, 0), k - 1))
@@ -54,7 +54,7 @@ def _without_excess(x: jax.Array, w: jax.Array, pads: Pads) -> tuple[jax.Array, 
 
 
 def _formulation(kernel_shape: tuple[int, ...], strides: Triple):  # type: ignore[no-untyped-def]
-    """Measured rule: few products -> sum; wide outputs or strides -> stacked; else banded."""
+    """Rule from measurements: few products: sum; wide outputs or strides: stacked; else banded."""
     depth, _, _, c_in, c_out = kernel_shape
     if depth == 1 or c_in * c_out <= 8:
         return _conv_sum
@@ -72,7 +72,7 @@ def _padded_depth(x: jax.Array, pad: tuple[int, int]) -> jax.Array:
 
 
 def _shifted(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> list[jax.Array]:
-    """For each depth tap k the slices that it multiplies, (n, depth out, h, w, channels)."""
+    """The input shifted by each depth tap: a list of (n, depth out, h, w, channels)."""
     n_out = output_size(x.shape[1], w.shape[0], strides[0], pads[0])
     x = _padded_depth(x, pads[0])
     last = (n_out - 1) * strides[0] + 1
@@ -80,7 +80,7 @@ def _shifted(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> list[ja
 
 
 def _conv_sum(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> jax.Array:
-    """One 2-D convolution for each depth tap, added."""
+    """Sum over depth taps of one 2-D convolution each."""
 
     def one(planes: jax.Array, kernel: jax.Array) -> jax.Array:
         n, d = planes.shape[:2]
@@ -91,7 +91,7 @@ def _conv_sum(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> jax.Ar
 
 
 def _conv_stacked(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> jax.Array:
-    """One 2-D convolution whose input channels are (depth tap, channel)."""
+    """One 2-D convolution with the depth taps stacked as input channels."""
     kd, kh, kw, c_in, c_out = w.shape
     planes = jnp.concatenate(_shifted(x, w, strides, pads), axis=-1)
     n, d = planes.shape[:2]
@@ -101,10 +101,10 @@ def _conv_stacked(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> ja
 
 
 def _conv_banded(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> jax.Array:
-    """BAND output slices at once: their inputs and outputs are channels of one 2-D convolution.
+    """One 2-D convolution that makes BAND output slices at once, as channels.
 
-    The kernel is then a band matrix in (input slice, output slice), so (BAND - 1) / depth taps of
-    its products are with zeros, and the input is copied BAND times less often than when stacked.
+    Its kernel is a band matrix in (input slice, output slice). A share (BAND - 1) / (depth taps) of
+    the products is with zeros, but the input is copied BAND times less often than when stacked.
     """
     kd, kh, kw, c_in, c_out = w.shape
     n, size, height, width, _ = x.shape

@@ -1,19 +1,20 @@
 """Which implementation of the 3-D convolution runs where, and the derivatives that all share.
 
-Accelerators take the convolution of the library (cuDNN and the like); CPUs take hepjax's native
-kernels, or 2-D convolutions in pure JAX where the kernels cannot be built.
+Accelerators use the convolution of XLA (cuDNN and the like). CPUs use the native kernels of hepjax,
+or 2-D convolutions in pure JAX if the kernels cannot be built.
 
-Environment variable ``HEPJAX_CONV3D``, read when a function is traced:
+The environment variable ``HEPJAX_CONV3D`` is read when a function is traced:
 
 ====== =============================================================================
 auto   default: as above
-native as auto, but an error where the native kernels cannot be built
+native as auto, but an error if the native kernels cannot be built
 jax    2-D convolutions in pure JAX, on every platform
-xla    the convolution of the library, on every platform; on CPUs about 15 times slower
+xla    the convolution of XLA, on every platform; on CPUs about 15 times slower
 ====== =============================================================================
 
-The native kernels cut a batch over devices; an event cut over devices (spatial layout) is gathered
-first. ``jax`` and ``xla`` exchange halos instead, and only they have forward-mode derivatives.
+The native kernels accept a batch that is sharded over devices. They gather events that are sharded
+in space (spatial layout), where ``jax`` and ``xla`` exchange halos. Only ``jax`` and ``xla`` have
+forward-mode derivatives.
 """
 
 import functools
@@ -32,9 +33,9 @@ CHOICES = ("auto", "native", "jax", "xla")
 
 
 def active_conv3d() -> dict[str, str]:
-    """Path ("native", "jax" or "xla") of ``conv3d`` on CPUs here, and why; for ``hepjax doctor``.
+    """Which form ``conv3d`` takes on this CPU ("native", "jax" or "xla"), and why.
 
-    Builds the native kernels if that was not done yet.
+    For ``hepjax doctor``. Builds the native kernels if they are not there yet.
     """
     choice = _choice()
     if choice in ("jax", "xla"):
@@ -53,7 +54,7 @@ def convolve(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> jax.Arr
     if choice == "jax":
         return conv_planes(x, w, strides, pads)
     use_native = False
-    # The branches for all platforms are traced, so ask before building what could never run.
+    # Branches of all platforms are traced. Build the kernels only if the CPU branch can run.
     if jax.default_backend() == "cpu":
         kernels = native.kernels()
         use_native = kernels.path is not None
@@ -72,7 +73,7 @@ def _choice() -> str:
 
 
 class _Conv(NamedTuple):
-    """All about a convolution that is known when it is traced."""
+    """The static facts of a convolution, known when it is traced."""
 
     strides: Triple
     pads: Pads
@@ -82,7 +83,7 @@ class _Conv(NamedTuple):
 
 
 def _by_platform(native_form: Any, form: Any, conv: _Conv, *arrays: jax.Array) -> jax.Array:
-    """``form(convolution, *arrays)`` of the library, or the fastest for a CPU."""
+    """``form(convolution, *arrays)`` with the convolution of the platform it is lowered for."""
     planes = functools.partial(
         form, functools.partial(conv_planes, strides=conv.strides, pads=conv.pads)
     )
@@ -94,10 +95,10 @@ def _by_platform(native_form: Any, form: Any, conv: _Conv, *arrays: jax.Array) -
     )
 
 
-# The output y(x, w), the gradient to the input x'(w, dy) and that to the kernel w'(x, dy) are three
-# faces of one trilinear form, so each is the derivative of the others, to any order. The
-# derivatives are ours so that the platform is chosen inside each: differentiating the choice itself
-# would carry the residuals of every branch.
+# The output y(x, w), the input gradient x'(w, dy) and the kernel gradient w'(x, dy) come from one
+# trilinear form. Each is a derivative of the others, so derivatives of any order close among them.
+# They are written out so that the platform is chosen inside each: differentiating the choice would
+# carry the residuals of every branch.
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -1,7 +1,6 @@
-"""Three-dimensional convolution, alone or after upsampling: the same numbers on every platform.
+"""Three-dimensional convolution, alone or after upsampling, for every platform.
 
-Models call it and nothing else. Which implementation runs is decided in
-``conv_platform``.
+Models call these two functions. ``conv_platform`` chooses the implementation.
 """
 
 import math
@@ -28,8 +27,8 @@ def conv3d(
       x: float32 or bfloat16 (products are summed in float32).
       w: same dtype as ``x``.
       strides: cells between outputs along the three axes.
-      padding: zeros around, ``((low, high),) * 3``, or "SAME" (as many outputs as
-        inputs / stride, the odd cell at the end) or "VALID" (none).
+      padding: zeros around the input: ``((low, high),) * 3``, "VALID" (none), or "SAME"
+        (inputs / stride outputs; an odd zero goes to the end).
     Returns:
       (n, d', h', w', out), dtype of ``x``.
     Raises:
@@ -43,12 +42,12 @@ def conv3d(
 def upsample_conv3d(
     x: jax.Array, w: jax.Array, scale: Sequence[int], padding: Padding = "SAME"
 ) -> jax.Array:
-    """``conv3d`` of ``x`` with each cell repeated ``scale`` times along the three axes, stride 1.
+    """Nearest-neighbour upsampling by ``scale``, then ``conv3d`` with stride 1.
 
-    Where that takes fewer products it is computed on the cells before repetition ("sub-pixel"):
-    the outputs of one cell, ``scale`` of them along each axis, become channels of a convolution
-    whose kernel holds sums of the taps that meet the same cell. Arguments, result and errors as
-    for ``conv3d``; ``padding`` counts repeated cells.
+    If it takes fewer products, the sub-pixel form is used, a convolution of the cells before
+    upsampling. The ``scale`` outputs of a cell along each axis become output channels, and taps
+    that meet the same cell are summed. Arguments, result and errors are the ones of ``conv3d``;
+    ``padding`` counts cells after upsampling.
     """
     scale = _triple("scale", scale)
     size = tuple(s * r for s, r in zip(x.shape[1:4], scale, strict=False))
@@ -62,7 +61,7 @@ def upsample_conv3d(
         for axis, r in enumerate(scale):
             x = jnp.repeat(x, r, axis=axis + 1)
         return convolve(x, w, (1, 1, 1), pads)
-    # [cell, phase, tap] = 1 where an output of that phase sees that cell through that tap.
+    # [cell, phase, tap] is 1 if an output of this phase meets this cell through this tap.
     a, b, c = (
         _tap_sums(t, k, r, p[0]) for t, k, r, p in zip(taps, w.shape, scale, pads, strict=False)
     )
@@ -75,7 +74,7 @@ def upsample_conv3d(
 def _coarse_grid(
     size: Sequence[int], kernel: Sequence[int], scale: Triple, pads: Pads, n_out: Sequence[int]
 ) -> tuple[list[range], Pads]:
-    """Offsets of the cells that one coarse output sees, and the padding, along each axis."""
+    """For each axis the offsets of the cells that a coarse output meets, and the padding."""
     taps = [
         range((-p[0]) // r, (r + k - 2 - p[0]) // r + 1)
         for k, r, p in zip(kernel, scale, pads, strict=True)
@@ -110,7 +109,7 @@ def _triple(name: str, value: Sequence[int]) -> Triple:
 def _check(
     x: jax.Array, w: jax.Array, size: Sequence[int], strides: Triple, padding: Padding
 ) -> Pads:
-    """Explicit padding of a convolution over ``size`` cells, after checking the operands."""
+    """Check the operands; return the explicit padding of a convolution over ``size`` cells."""
     shapes = f"x {x.dtype}{list(x.shape)}, w {w.dtype}{list(w.shape)}"
     if x.ndim != 5 or w.ndim != 5:
         raise ValueError(

@@ -1,6 +1,6 @@
-"""Sparse detector images to dense ones on the device, inside the compiled step.
+"""Sparse to dense detector images, on the device and inside the compiled step.
 
-The inverse on the host, and what a cell is, are in formats/images.py.
+formats/images.py defines a cell and has the inverse for the host.
 """
 
 from math import prod
@@ -13,24 +13,24 @@ import numpy as np
 def densify(
     cell: jax.Array, value: jax.Array, shape: tuple[int, ...], coarsenings: tuple[int, ...]
 ) -> jax.Array:
-    """Images from their stored cells, bit for bit; differentiable in ``value``.
+    """Dense images from sparse cells, exact to the bit and differentiable in ``value``.
 
-    Channels last is the order in memory, so the cells of a fine channel go to their pixels in one
-    scatter. Coarse channels are laid out before it, each cell repeated over its block of pixels.
+    One scatter writes the cells of all fine channels. A coarse channel is scattered on its own grid
+    first and then upsampled by repetition.
 
     Args:
-      cell: (n, K) int32, channel by channel, row-major inside one; each at most once in an event.
-        Cells out of range are dropped, which is how rows are padded.
+      cell: (n, K) int32 flat index, channel by channel and row-major inside a channel. An index
+        occurs at most once in an event. Indices out of range are padding and are dropped.
       value: (n, K) float32.
       shape: pixels along each image axis.
-      coarsenings: for each channel the pixels along each axis that one cell fills.
+      coarsenings: for each channel, the pixels along each axis that one cell fills.
     Returns:
       (n, *shape, channels) float32.
     """
     planes = [tuple(pixels // k for pixels in shape) for k in coarsenings]
     starts = np.cumsum([0, *map(prod, planes)]).tolist()
     n, channels = len(cell), len(coarsenings)
-    # Indices out of range differ too: then the compiler may know that none comes twice.
+    # Padding gets distinct indices too, so that the scatter may assume unique indices.
     outside = jnp.arange(cell.shape[1], dtype=jnp.int32)
 
     image = jnp.zeros((n, *shape, channels), value.dtype)
@@ -51,7 +51,7 @@ def densify(
 
 
 def _put(flat: jax.Array, index: jax.Array, value: jax.Array) -> jax.Array:
-    """``value`` (n, K) at ``index`` (n, K) of the rows of ``flat``, each event on its own."""
+    """Scatter ``value`` (n, K) to ``index`` (n, K) of ``flat`` (n, cells), event by event."""
     return jax.vmap(lambda f, i, v: f.at[i].set(v, mode="drop", unique_indices=True))(
         flat, index, value
     )

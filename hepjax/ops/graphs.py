@@ -1,7 +1,7 @@
-"""What hepjax needs of graphs beside jraph: nearest neighbours as edges, sums over them, padding.
+"""Sparse graphs beside jraph: k-nearest-neighbour edges, graph convolution over them, padding.
 
-A graph is a ``jraph.GraphsTuple`` of one event; events are stacked along a leading axis, and a
-function of one graph is mapped over them, so that devices can share events.
+A graph is a ``jraph.GraphsTuple`` of one event. Events are stacked along a leading axis and
+``vmap`` maps over them, so a batch can be sharded over devices.
 """
 
 import jax
@@ -14,22 +14,22 @@ from hepjax.ops import lsh
 def nearest_neighbours(
     z: jax.Array, mask: jax.Array, neighbours: int
 ) -> tuple[jraph.GraphsTuple, jax.Array]:
-    """Edges from the nearest elements of each bin, the element itself among them.
+    """k-nearest-neighbour graph inside each bin; every element is its own neighbour too.
 
     Args:
       z: (bins, size, d) coordinates of one event, float32.
       mask: (bins, size) bool.
       neighbours: edges into each element, at most ``size``.
     Returns:
-      The graph with the distance (edges,) of each pair as its ``edges``, sorted by receiver, and
-      (edges,) bool, False where either end is masked.
+      the graph, whose ``edges`` (edges,) are distances sorted by receiver; and a mask (edges,)
+      bool, False if either end is masked.
     """
     bins, size = mask.shape
     nearest, index = jax.lax.top_k(-lsh.squared_distances(z, mask), neighbours)
     first = size * jnp.arange(bins, dtype=jnp.int32)[:, None, None]
     receivers = jnp.repeat(jnp.arange(bins * size, dtype=jnp.int32), neighbours)
     valid = jnp.isfinite(nearest).reshape(-1)
-    # The root of 1 where there is none, so that its gradient is not infinite.
+    # Masked edges take the root of 1: the gradient of a root at 0 or infinity is not finite.
     distance = jnp.sqrt(jnp.where(valid, -nearest.reshape(-1), 1.0))
     graph = jraph.GraphsTuple(
         nodes=None, edges=distance, globals=None,
@@ -42,10 +42,13 @@ def nearest_neighbours(
 def zero_out_padding(
     graph: jraph.GraphsTuple, nodes: jax.Array, edges: jax.Array
 ) -> jraph.GraphsTuple:
-    """The graph with zeros for the features of nodes and edges whose mask (nodes,), (edges,) is 0.
+    """Set the features of masked nodes and edges to zero.
 
-    In place of ``jraph.zero_out_padding``, which needs a function that jax no longer has and takes
-    all padding to be at the end.
+    ``jraph.zero_out_padding`` calls a function that jax has removed, and it assumes that all
+    padding is at the end.
+
+    Args:
+      nodes, edges: masks (nodes,) and (edges,), bool; False is padding.
     """
 
     def zeroed(mask: jax.Array, features: jax.Array) -> jax.Array:
@@ -58,11 +61,11 @@ def zero_out_padding(
 
 
 def propagate(graph: jraph.GraphsTuple, mask: jax.Array) -> jax.Array:
-    """Degree-normalised sum of the nodes' features over the edges into each node.
+    """Graph convolution with symmetric normalisation over the edges into each node.
 
     Args:
-      graph: nodes (nodes, features), edges (edges,) weights, sorted by receiver; the degree of a
-        node is the sum of the absolute weights into it.
+      graph: ``nodes`` (nodes, features) and ``edges`` (edges,) weights, sorted by receiver. The
+        degree of a node is the sum of the absolute weights into it.
       mask: (nodes,) bool.
     Returns:
       (nodes, features) float32.

@@ -1,7 +1,8 @@
-"""LAMB and LARS for large batches: the step of each array in proportion to the array's own size.
+"""LAMB and LARS, layer-wise adaptive optimizers for large batches.
 
-optax transformations without a learning rate, as both depend on the epoch outside of them. The
-constants are those published; arrays of one axis (biases, batch norm) take the plain step.
+Both scale the step of an array to its norm (the trust ratio). They are optax transformations
+without a learning rate, which the caller multiplies by its schedule. Constants are as published.
+Arrays of one axis (biases, batch norm) take the plain step. There is no weight decay.
 """
 
 from typing import Any
@@ -10,12 +11,12 @@ import jax
 import optax
 
 TRUST = 1e-3
-"""LARS: size of a step over that of the array, at rate 1."""
+"""Trust coefficient of LARS: norm of a step over the norm of the array, at rate 1."""
 MOMENTUM = 0.9
 
 
 def lamb() -> optax.GradientTransformation:
-    """Adam's step scaled to the norm of the array (You et al., arXiv:1904.00962), no weight decay.
+    """LAMB: Adam's step, scaled to the norm of the array (You et al., arXiv:1904.00962).
 
     At rate r an array moves by r times its norm.
     """
@@ -26,10 +27,9 @@ def lamb() -> optax.GradientTransformation:
 
 
 def lars() -> optax.GradientTransformation:
-    """The gradient scaled to the norm of the array, with momentum (You et al., arXiv:1708.03888).
+    """LARS: the gradient scaled to the norm of the array, then momentum (arXiv:1708.03888).
 
-    At rate r an array moves by ``TRUST`` times r times its norm, so rates are of the order of 1; no
-    weight decay.
+    At rate r an array moves by ``TRUST * r`` times its norm, so rates are of the order of 1.
     """
     return optax.chain(
         optax.masked(optax.scale_by_trust_ratio(trust_coefficient=TRUST), _matrices),
@@ -42,4 +42,4 @@ def _matrices(params: Any) -> Any:
 
 
 LAYERWISE = {"lamb": lamb, "lars": lars}
-"""By the name in a configuration."""
+"""By the value of ``optimizer.name``."""

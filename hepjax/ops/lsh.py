@@ -1,8 +1,9 @@
-"""Locality-sensitive hashing of elements into bins of equal size, and the dense graph of each bin.
+"""Locality-sensitive hashing (LSH) of elements into bins, and the dense graph inside each bin.
 
-Elements are sorted by their hash and cut into slices of ``size``; only elements of one slice are
-neighbours. Masked elements come last and touch nobody, so padding does not change the others.
-Distances and hashes are float32 whatever the type of the features.
+Elements are sorted by their hash and cut into bins of ``size`` elements. Two elements are
+neighbours if they share a bin. Masked elements (padding) are sorted to the end and have no
+neighbours, so padding does not change the others. Distances and hashes are float32 for any type of
+the features.
 """
 
 from functools import partial
@@ -11,21 +12,21 @@ import jax
 import jax.numpy as jnp
 
 FLOOR = 1e-6
-"""Smallest squared distance, and what is added to a degree before its root (published)."""
+"""Lower bound of a squared distance; also added to a degree before the square root (published)."""
 DEGREE_LIMIT = 1000.0
-"""Largest degree of an element (published)."""
+"""Upper bound of the degree of an element (published)."""
 
 
 def hash_codes(z: jax.Array, codebook: jax.Array, bins: jax.Array | int) -> jax.Array:
-    """Code of each element: the nearest of the random directions and their opposites.
+    """Random-projection hash: the index of the nearest random direction or its opposite.
 
     Args:
       z: (n, elements, d) coordinates, float32.
       codebook: (d, columns) random directions, float32.
-      bins: number of bins to tell apart, an int or (n,) one for each event; bins // 2 columns are
-        used, at least 1 and at most all.
+      bins: number of hash values, an int or (n,) one for each event. The hash uses bins // 2
+        columns, at least 1 and at most all.
     Returns:
-      (n, elements) int32, equal for elements in similar directions.
+      (n, elements) int32. Elements in similar directions have equal codes.
     """
     columns = codebook.shape[1]
     used = jnp.clip(jnp.asarray(bins) // 2, 1, columns).reshape(-1, 1, 1)
@@ -36,19 +37,28 @@ def hash_codes(z: jax.Array, codebook: jax.Array, bins: jax.Array | int) -> jax.
 
 
 def sort_by_code(codes: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The order (n, elements) that sorts by code, masked elements last, and its inverse, int32.
+    """Argsort by code with masked elements last, and the inverse permutation.
 
-    The sort is stable: equal codes keep the order of the event, whatever its padding.
+    The sort is stable, so elements of equal code keep their order and padding does not change it.
+
+    Returns:
+      order and inverse, (n, elements) int32 each.
     """
     last = jnp.iinfo(jnp.int32).max
     order = jnp.argsort(jnp.where(mask, codes, last), axis=-1, stable=True).astype(jnp.int32)
-    # Two sorts of integers are cheaper than scattering.
+    # A second sort inverts the permutation; it is cheaper than a scatter.
     return order, jnp.argsort(order, axis=-1).astype(jnp.int32)
 
 
 @jax.custom_vjp
 def permute(x: jax.Array, order: jax.Array, inverse: jax.Array) -> jax.Array:
-    """Rows ``order`` (n, elements) of ``x`` (n, elements, ...); ``inverse`` undoes it."""
+    """Permute the elements of each event: row i of the result is row ``order[i]`` of ``x``.
+
+    Args:
+      x: (n, elements, ...).
+      order: (n, elements) int32 permutation.
+      inverse: (n, elements) int32, its inverse, for the gradient.
+    """
     return _take(x, order)
 
 
@@ -62,7 +72,7 @@ def _permute_forward(x: jax.Array, order: jax.Array, inverse: jax.Array) -> tupl
 
 
 def _permute_backward(inverse: jax.Array, gradient: jax.Array) -> tuple:
-    # The gradient of a permutation is its inverse: a gather, where autodiff would scatter and add.
+    # The gradient permutes back, which is a gather. Autodiff would use a scatter-add.
     return _take(gradient, inverse), None, None
 
 
@@ -70,17 +80,17 @@ permute.defvjp(_permute_forward, _permute_backward)
 
 
 def to_bins(x: jax.Array, order: jax.Array, inverse: jax.Array, size: int) -> jax.Array:
-    """Elements (n, elements, ...) sorted into bins (n, bins, size, ...)."""
+    """Sort elements (n, elements, ...) into bins (n, bins, size, ...)."""
     return permute(x, order, inverse).reshape(x.shape[0], -1, size, *x.shape[2:])
 
 
 def from_bins(binned: jax.Array, order: jax.Array, inverse: jax.Array) -> jax.Array:
-    """The elements (n, elements, ...) of the bins (n, bins, size, ...) in their own order."""
+    """Undo ``to_bins``: bins (n, bins, size, ...) to elements (n, elements, ...) in input order."""
     return permute(binned.reshape(*order.shape, *binned.shape[3:]), inverse, order)
 
 
 def squared_distances(z: jax.Array, mask: jax.Array) -> jax.Array:
-    """Squared distance of each pair of elements in a bin, infinite where one is masked.
+    """Squared Euclidean distance of each pair in a bin; infinite if either element is masked.
 
     Args:
       z: (..., size, d) coordinates, float32.
@@ -96,20 +106,21 @@ def squared_distances(z: jax.Array, mask: jax.Array) -> jax.Array:
 
 
 def normalisation(degree: jax.Array, mask: jax.Array) -> jax.Array:
-    """Degree^(-1/2) of each element as published, 0 where masked."""
+    """Symmetric normalisation D^(-1/2) of each element as published; 0 where masked."""
     return jnp.where(mask, (jnp.clip(degree, 0.0, DEGREE_LIMIT) + FLOOR) ** -0.5, 0.0)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
 def propagate(z: jax.Array, x: jax.Array, mask: jax.Array, scale: float) -> jax.Array:
-    """Degree-normalised sum over neighbours, D^(-1/2) A D^(-1/2) x, in each bin.
+    """Graph convolution in each bin with symmetric normalisation: D^(-1/2) A D^(-1/2) x.
 
-    A_ij = exp(-scale x distance of z_i and z_j), D its row sums.
+    The adjacency is A_ij = exp(-scale * |z_i - z_j|), and D holds its row sums.
 
     Args:
       z: (..., size, d) coordinates, float32.
-      x: (..., size, features), whose type is that of the product; it sums in float32.
+      x: (..., size, features) float32 or bfloat16. Products use this type and sum in float32.
       mask: (..., size) bool.
+      scale: inverse length of the exponential.
     Returns:
       (..., size, features) float32.
     """
@@ -117,7 +128,7 @@ def propagate(z: jax.Array, x: jax.Array, mask: jax.Array, scale: float) -> jax.
 
 
 def _product(a: jax.Array, x: jax.Array) -> jax.Array:
-    """a x of square matrices in the type of ``x``, summed in float32."""
+    """Batched matrix product a x in the type of ``x``, summed in float32."""
     return jnp.einsum(
         "...ij,...jf->...if", a.astype(x.dtype), x, preferred_element_type=jnp.float32
     )
@@ -135,7 +146,7 @@ def _propagate_forward(
 
 
 def _propagate_backward(scale: float, kept: tuple, gradient: jax.Array) -> tuple:
-    """Gradients of z and x. By hand, as A is symmetric: half the products of autodiff."""
+    """Gradients of z and x. A is symmetric, so this needs half the products of autodiff."""
     z, x, square, degree, norm, sums = kept
     distance = jnp.sqrt(square)
     weights = jnp.exp(-scale * distance)
@@ -147,7 +158,7 @@ def _propagate_backward(scale: float, kept: tuple, gradient: jax.Array) -> tuple
     g_weights = g_degree + jnp.einsum(
         "...if,...jf->...ij", g_sums, scaled, preferred_element_type=jnp.float32
     )
-    # Of the squared distance; at the floor it does not move, and infinity divides to 0.
+    # Gradient of the squared distance: 0 at the floor, and 0 for masked pairs (division by inf).
     g_square = jnp.where(square > FLOOR, -0.5 * scale * g_weights * weights / distance, 0.0)
     pairs = g_square + jnp.swapaxes(g_square, -1, -2)
     g_z = 2 * (pairs.sum(-1, keepdims=True) * z - _product(pairs, z))

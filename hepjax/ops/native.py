@@ -1,7 +1,7 @@
-"""The native CPU kernels of the 3-D convolution as JAX functions: loaded, registered, batched, cut.
+"""The native CPU kernels of the 3-D convolution as JAX functions (XLA FFI custom calls).
 
-Each of the three functions works under jit and vmap and on a batch that is spread over devices;
-derivatives are in ``conv_platform``. Call them only if ``kernels().path`` is there.
+The three functions work under ``jit`` and ``vmap`` and with a batch sharded over devices.
+Derivatives are in ``conv_platform``. Call the functions only if ``kernels().path`` is not None.
 """
 
 import ctypes
@@ -26,7 +26,7 @@ KERNEL_GRADIENT = "hepjax_conv3d_kernel_gradient"
 
 
 class Kernels(NamedTuple):
-    """The loaded library, or None and the reason."""
+    """Path of the loaded library, or None; and in words which kernels, or why none."""
 
     path: Path | None
     note: str
@@ -34,7 +34,7 @@ class Kernels(NamedTuple):
 
 @functools.cache
 def kernels() -> Kernels:
-    """Build (the first time ever), load and register the kernels (once a process)."""
+    """Load and register the kernels, once a process; build them if no build is in the cache."""
     try:
         path = native_build.compiled()
         library = ctypes.cdll.LoadLibrary(str(path))
@@ -50,7 +50,7 @@ def kernels() -> Kernels:
 
 @functools.cache
 def warn_once(note: str) -> None:
-    """Say in one line that the slower path is taken."""
+    """Print one line that says why the slower path runs, once a process."""
     print(f"hepjax: 3-D convolutions run without native kernels, slower: {note}", file=sys.stderr)
 
 
@@ -64,8 +64,8 @@ def forward(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> jax.Arra
 def input_gradient(
     w: jax.Array, dy: jax.Array, strides: Triple, pads: Pads, input_shape: tuple[int, ...]
 ) -> jax.Array:
-    """Transpose of ``forward`` in its input."""
-    # Zeros between the outputs make it a convolution without strides.
+    """Gradient to the input: the transpose of ``forward`` in ``x``."""
+    # Zeros between the outputs turn it into a convolution with stride 1.
     dy = lax.pad(
         dy, jnp.zeros((), dy.dtype), [(0, 0, 0), *((0, 0, s - 1) for s in strides), (0, 0, 0)]
     )
@@ -76,7 +76,10 @@ def input_gradient(
 def kernel_gradient(
     x: jax.Array, dy: jax.Array, strides: Triple, pads: Pads, kernel_shape: tuple[int, ...]
 ) -> jax.Array:
-    """Transpose of ``forward`` in its kernel; the order of the sum is fixed by the batch."""
+    """Gradient to the kernel: the transpose of ``forward`` in ``w``.
+
+    The order of the sum over events depends on the batch size alone, not on threads.
+    """
     return _sum_over_events(strides, tuple(low for low, _ in pads), kernel_shape)(x, dy)
 
 
@@ -94,7 +97,7 @@ def _attribute(values: tuple[int, ...]) -> np.ndarray:
 
 @functools.cache
 def _events(call: _Call) -> Any:
-    """(events, kernel) -> events, each event by itself."""
+    """The custom call from (events, kernel) to events; each event is independent."""
 
     def run(x: jax.Array, w: jax.Array) -> jax.Array:
         shape = jax.ShapeDtypeStruct((x.shape[0], *call.size, call.features), x.dtype)
@@ -134,7 +137,7 @@ def _events(call: _Call) -> Any:
 
 @functools.cache
 def _sum_over_events(strides: Triple, low: tuple[int, ...], kernel_shape: tuple[int, ...]) -> Any:
-    """(events, events) -> kernel, summed over events."""
+    """The custom call from (inputs, output gradients) to a kernel gradient, summed over events."""
 
     def run(x: jax.Array, dy: jax.Array) -> jax.Array:
         shape = jax.ShapeDtypeStruct(kernel_shape, x.dtype)
@@ -173,6 +176,6 @@ def _sum_over_events(strides: Triple, low: tuple[int, ...], kernel_shape: tuple[
 
 
 def _batch_axes(operand: Any) -> Any:
-    """The mesh axes over which the leading axis of an operand is spread, or None."""
+    """The mesh axes over which the leading axis of an operand is sharded, or None."""
     spec = operand.sharding.spec
     return spec[0] if len(spec) else None

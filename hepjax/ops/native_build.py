@@ -1,9 +1,9 @@
-"""Builds the C++ kernels of this package with the system's compiler, once, into the user's cache.
+"""Build the C++ kernels with the system's compiler, once, into the user's cache.
 
-The library's name carries hashes of the sources, of jaxlib and of the compiler, so nothing stale is
-ever loaded. Each instruction set is a file compiled with its own flags and chosen at run time by
-what the processor has: one cache serves all nodes of a cluster. Failure is a sentence, not an
-exception.
+The name of the library carries hashes of the sources, jaxlib and the compiler, so a stale build is
+never loaded. Each instruction set is compiled with its own flags and chosen at run time by what the
+processor supports, so one cache serves all nodes of a cluster. A failure becomes one sentence
+(``BuildError``).
 """
 
 import hashlib
@@ -29,7 +29,10 @@ _AMX = (*_AVX512, "-mavx512bf16", "-mamx-tile", "-mamx-bf16")
 
 
 class KernelSet(NamedTuple):
-    """One source compiled for one instruction set; vectors of ``lanes`` floats, 0 where fixed."""
+    """One source, compiled for one instruction set.
+
+    ``lanes`` is the number of floats in a vector, or 0 if the source fixes it.
+    """
 
     source: str
     flags: tuple[str, ...]
@@ -50,15 +53,15 @@ KERNEL_SETS = {
     ),
     "amx": KernelSet("tiles.cc", _AMX, 0, 0, ("avx512bf16", "amx-tile", "amx-bf16")),
 }
-"""All but the first are for x86-64; the kernels of "amx" call those of "avx512"."""
+"""All but "portable" are for x86-64. The "amx" kernels call the "avx512" ones."""
 
 
 class BuildError(Exception):
-    """Why there is no library, in a few words."""
+    """Why no library could be built, in a few words."""
 
 
 def compiled() -> Path:
-    """The compiled kernels, built now if need be.
+    """Path of the compiled kernels; builds them if they are not in the cache.
 
     Raises:
       BuildError: no compiler, a failed compilation, or no private place to keep the result.
@@ -68,7 +71,7 @@ def compiled() -> Path:
     cache = _private_cache()
     compiler = find_compiler()
     if compiler is None:
-        # Built where there is a compiler (a login node), used where there is none.
+        # A login node with a compiler may have built what this node without one can use.
         ready = sorted(cache.glob(f"conv3d-{sources}-*.so"))
         if ready:
             return _own(ready[-1])
@@ -81,7 +84,7 @@ def compiled() -> Path:
 
 
 def find_compiler() -> list[str] | None:
-    """``CXX`` if set, else the first C++ compiler on the path."""
+    """The command in ``CXX`` if it is set, else the first C++ compiler on the path."""
     if os.environ.get("CXX"):
         command = os.environ["CXX"].split()
         return command if shutil.which(command[0]) else None
@@ -103,7 +106,11 @@ def _private_cache() -> Path:
 
 
 def _own(path: Path) -> Path:
-    """The path, if nobody else could have put code there."""
+    """Return the path if only this user can write to it.
+
+    Raises:
+      BuildError: others could have put code there.
+    """
     status = path.stat()
     if status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise BuildError(f"{path} can be written by others (chmod go-w, or set XDG_CACHE_HOME)")
@@ -122,7 +129,10 @@ def _run(command: list[str]) -> str:
 
 
 def _build(compiler: list[str], path: Path) -> None:
-    """Compile what this compiler can; several processes may do so at once, the last one stays."""
+    """Compile every kernel set that this compiler supports, and link them into ``path``.
+
+    Several processes may build at once; the last rename wins.
+    """
     names = list(KERNEL_SETS) if platform.machine() == "x86_64" else ["portable"]
     with tempfile.TemporaryDirectory(dir=path.parent, prefix="build-") as folder:
         jobs = {
@@ -146,7 +156,7 @@ def _build(compiler: list[str], path: Path) -> None:
 
 
 def kernel_flags(name: str) -> list[str]:
-    """Flags and source that make a kernel set which knows when the processor can run it."""
+    """Compiler flags and source of a kernel set, with its test of what the processor supports."""
     kernels = KERNEL_SETS[name]
     checks = [f'__builtin_cpu_supports("{feature}")' for feature in kernels.features]
     return [

@@ -1,7 +1,7 @@
-"""Matrix product of a dense layer, summed in float32 forwards and backwards.
+"""Matrix product of a dense layer with float32 accumulation, forward and backward.
 
-With bfloat16 inputs this form reaches the matrix units of CPUs, which XLA leaves alone where the
-result of a product is bfloat16; gradients, too, are products of bfloat16.
+XLA uses the matrix units of a CPU for bfloat16 inputs only if the result is float32. So products
+accumulate in float32 and are rounded afterwards. Gradients are products of bfloat16 too.
 """
 
 import jax
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 @jax.custom_vjp
 def product(x: jax.Array, w: jax.Array) -> jax.Array:
-    """x (..., k) by w (k, m) of one type, (..., m) of that type."""
+    """x (..., k) times w (k, m), both of one type; returns (..., m) of that type."""
     return _sum_in_float32("...k,km->...m", x, w)
 
 

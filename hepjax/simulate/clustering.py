@@ -35,7 +35,8 @@ def anti_kt(events: Sequence[FlowObjects], radius: float, pt_min: float) -> Jets
     except ImportError:
         raise MissingExtraError("clustering of jets", "hep") from None
 
-    # Its banner would go to standard output, among the results; docs/jets.md cites it.
+    # Its banner would go to standard output, among the results; its papers are cited in
+    # docs/reference/environment.md.
     fastjet._swig.ClusterSequence.set_fastjet_banner_stream(None)
     columns = {
         "px": [e.pt * np.cos(e.phi) for e in events],

@@ -1,7 +1,7 @@
 """Packs files of images or showers into a set of sparse shards: in parallel, and again if killed.
 
 One unit of work makes one shard from a range of events; which ones does not depend on the number of
-workers. Reading the files is in jets.py and packed_showers.py, the shards are in packed_shard.py.
+workers. Files are read by formats/jets and showers.py; shard.py has the shards.
 """
 
 import json

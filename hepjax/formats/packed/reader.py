@@ -1,6 +1,6 @@
 """Reads packed sets: events by index, their cells padded to one length for the compiled step.
 
-Writing is in packed_writer.py and pack.py; what a shard holds in packed_shard.py.
+Writing is in writer.py and pack.py; what a shard holds is in shard.py.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,7 @@
 """One shard of a packed set: a Parquet file that pandas and pyarrow read as well.
 
 ``cell`` and ``value`` are lists, every other column is a number an event; the metadata say what
-they mean. Sets of shards are in packed.py (reading) and packed_writer.py.
+they mean. Sets of shards are in reader.py and writer.py.
 """
 
 import json

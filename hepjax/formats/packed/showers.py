@@ -1,6 +1,6 @@
 """Showers as images of one channel: how files of them are packed, and how packed ones are read.
 
-Reading is what ``open_showers`` does when it is given packed sets; shower files are in showers.py.
+``open_showers`` reads them when it is given packed sets; shower files are in formats/showers.
 """
 
 from collections.abc import Iterator, Sequence

@@ -16,7 +16,7 @@ class Events:
     """Elements of n events one after another: those of event i are ``first[i]:first[i + 1]``.
 
     Row r of ``ygen`` is the particle that element r stands for, row r of ``ycand`` what rule-based
-    particle flow made of it. Columns: formats/mlpf_columns.py.
+    particle flow made of it. Columns: formats/particleflow/columns.py.
     """
 
     first: np.ndarray

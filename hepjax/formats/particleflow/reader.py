@@ -27,7 +27,7 @@ DESCRIBE_THREADS = 4
 def list_event_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     """The files of ``paths``, sorted, each once; a folder stands for the event files in it.
 
-    A TFDS data set is one file: the folder of its version, see formats/mlpf_tfds.py.
+    A TFDS data set is one file: the folder of its version, see tfds.py.
 
     Raises:
       InputError: a path does not exist, a folder has no event files or the same events in two
@@ -128,7 +128,7 @@ def open_events(
         elements, which are towers, as files list tracks first; ``cut_events`` counts them.
     Returns:
       batches of ``X`` (n, L, 12), ``ygen`` and ``ycand`` (n, L, 7) float32 and ``n`` (n,) int32,
-      the number of elements; rows from there on are 0. Columns: formats/mlpf_columns.py.
+      the number of elements; rows from there on are 0. Columns: formats/particleflow/columns.py.
     Raises:
       InputError: unreadable or unsuitable files, an event without elements or longer than the
         largest bucket. Reading raises it too, for rows that are not sound.

@@ -24,7 +24,7 @@ COLUMNS = {"X": 12, "ygen": 8, "ycand": 8}
 """Of the features in TFDS; the eighth column of particles is the number of their jet, 0 if none."""
 
 Event = Mapping[str, np.ndarray]
-"""``X`` (N, 12), ``ygen`` and ``ycand`` (N, 7), columns as in mlpf_columns.py; ``jet`` (N,) if
+"""``X`` (N, 12), ``ygen`` and ``ycand`` (N, 7), columns as in columns.py; ``jet`` (N,) if
 jets were clustered."""
 
 

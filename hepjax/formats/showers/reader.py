@@ -38,7 +38,7 @@ def open_showers(
 
     Args:
       paths: files, or folders that stand for their ``*.h5`` and ``*.hdf5`` files; or packed sets.
-      unit: of the cells in the files, see ``shower_file.describe``.
+      unit: of the cells in the files, see ``file.describe``.
       energy_window: incident energies kept, GeV, inclusive.
       min_sum: visible energy above which events are kept, GeV; the published variable-angle cut is
         0.2, the fixed-angle set has none. Reads all cells of files that do not store the sum.

@@ -1,4 +1,4 @@
-"""Writes showers as HDF5 in the two published CLIC layouts; reading them is in showers.py.
+"""Writes showers as HDF5 in the two published CLIC layouts; reading them is in reader.py.
 
 A file appears under its name only when it is whole, and holds no clock or host name: the same
 showers give the same bytes, in whatever batches they arrive.

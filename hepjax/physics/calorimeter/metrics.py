@@ -1,7 +1,7 @@
 """How far generated showers are from Monte Carlo: published totals, criteria and distances.
 
-Pure functions of per-event quantities (physics.py), lower is better and 0 is perfect. The sums over
-energy bins compile, so the training loop can add them up batch by batch; the rest is NumPy.
+Pure functions of per-event quantities (observables.py); lower is better and 0 is perfect. The sums
+over energy bins compile, so the training loop can add them up batch by batch; the rest is NumPy.
 """
 
 from collections.abc import Sequence

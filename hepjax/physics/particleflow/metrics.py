@@ -1,8 +1,8 @@
 """How well candidates stand for the true particles: classes, momenta, numbers, missing momentum.
 
 Pure functions of rows (n, 7), one per detector element and without padding, in the columns of
-formats/mlpf_columns.py (GeV); row i of ``truth`` and of ``found`` is the same element. Energies and
-momenta of candidates must be filled, as the readers do.
+formats/particleflow/columns.py (GeV); row i of ``truth`` and of ``found`` is the same element.
+Energies and momenta of candidates must be filled, as the readers do.
 """
 
 from itertools import pairwise

@@ -1,6 +1,6 @@
 """Simulated events for particle flow: collisions, pile-up, detector, ntuple, one after the other.
 
-The one module that knows the whole chain; writing the events to files is formats/mlpf_writer.py.
+The one module that knows the whole chain. formats/particleflow/writer.py writes its events.
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def simulate_events(
       events: how many.
       pileup: mean number of further collisions in each, 0 or more.
       seed: 0 or more.
-      toy: collisions from toy_events.py in place of Pythia.
+      toy: collisions from toy.py in place of Pythia.
       pool_events: size of the pool of minimum-bias events.
     Raises:
       InputError: a value out of range.

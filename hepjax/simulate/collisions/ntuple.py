@@ -1,8 +1,8 @@
 """From particles and detector response to the arrays of the MLPF data set: elements and targets.
 
 The columns and target rules are those of the published Delphes ntuples (Zenodo 4559324), with two
-gaps of theirs closed as docs/events.md says: candidates have both pT and energy, and the charge of
-a track is the true one, not the sign of its code.
+gaps of theirs closed (docs/reference/simulation.md): candidates have both pT and energy, and the
+charge of a track is the true one, not the sign of its code.
 """
 
 from typing import NamedTuple

@@ -16,7 +16,8 @@ from hepjax.simulate.showers.geometry import Medium
 
 
 class Tuning(NamedTuple):
-    """What the formulas leave open or get wrong here; how it was set is in docs/showers.md."""
+    """What the formulas leave open or get wrong here; docs/reference/simulation.md says how it was
+    set."""
 
     visible: float  # factor on the visible energy
     depth: float  # factor on the mean depth of the maximum, T
