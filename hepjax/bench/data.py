@@ -8,8 +8,6 @@ packages, so that they are the same everywhere; timing is what they are for, not
 import argparse
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ import numpy as np
 from hepjax import InputError, __version__
 from hepjax.bench.definition import SEED
 from hepjax.engine.progress import progress
-from hepjax.engine.records import write_json
+from hepjax.formats.atomic import replacing_folder, write_json
 
 FILE = "data.json"
 SHOWERS_AT_A_TIME = 500
@@ -40,20 +38,13 @@ def prepare(workload: str, events: int, root: Path, *, quiet: bool = False) -> P
     folder = root / f"{workload}-{events}"
     if folder.exists():
         return folder
-    partial = root / f".{folder.name}.{os.getpid()}.tmp"
     counts = {"train": events, "validation": max(2, events // 10)}
-    try:
-        partial.mkdir(parents=True)
+    with replacing_folder(folder) as partial:
         with progress("simulate", sum(counts.values()), "events", quiet=quiet) as advance:
             for number, (part, count) in enumerate(counts.items()):
                 MAKERS[workload](partial / part, count, SEED + number, advance)
         about = {"workload": workload, "events": counts, "seed": SEED, "hepjax": __version__}
         write_json(partial / FILE, about | {"sha256": checksum([partial])})
-        partial.replace(folder)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 

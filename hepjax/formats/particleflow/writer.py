@@ -6,9 +6,7 @@ or none.
 """
 
 import bz2
-import os
 import pickle
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from hepjax import InputError
+from hepjax.formats.atomic import scratch, unwritable
 
 KEYS = ("X", "ygen", "ycand")
 EVENTS_PER_FILE = 100
@@ -56,32 +55,26 @@ def write_events(
       InputError: nothing to write, names that are taken, or a disk that is full.
     """
     out_dir = Path(out_dir)
-    staging = out_dir / f".events.{os.getpid()}.tmp"
-    try:
-        staging.mkdir(parents=True)
+    with scratch(out_dir, inside=True) as staging:
         writers: list[_Writer] = []
         if stem is not None:
             writers.append(_Pickles(staging, stem))
         if dataset is not None:
             writers.append(_Tfds(staging, *dataset, provenance))
         count = 0
-        for event in events:
-            count += 1
+        try:
+            for event in events:
+                count += 1
+                for writer in writers:
+                    writer.write(event)
             for writer in writers:
-                writer.write(event)
-        for writer in writers:
-            writer.close()
+                writer.close()
+        except RuntimeError as error:
+            # From array_record, with the cause in its first words.
+            raise unwritable(out_dir, str(error).split(";")[0]) from None
         if not count:
             raise InputError(f"{out_dir}: expected at least one event to write, found none")
         return _moved(staging, out_dir)
-    except (OSError, RuntimeError) as error:
-        # array_record raises RuntimeError with the cause in its first words.
-        cause = getattr(error, "strerror", None) or str(error).split(";")[0]
-        raise InputError(
-            f"{out_dir}: cannot be written ({cause}); nothing was left behind"
-        ) from None
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _moved(staging: Path, out_dir: Path) -> list[Path]:

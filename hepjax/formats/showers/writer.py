@@ -10,7 +10,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ import h5py
 import numpy as np
 
 from hepjax import InputError, __version__
+from hepjax.formats.atomic import make_folder, replacing, unwritable
 from hepjax.formats.showers.angle import measured_angle
 from hepjax.formats.source import Batch
 
@@ -62,20 +63,21 @@ class ShowerWriter:
             raise InputError(f"particle: expected one of {', '.join(PDG)}, found {particle!r}")
         self.path, self.layout, self.total_events = Path(path), layout, total_events
         self.particle = particle
-        self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         self._waiting: list[np.ndarray] = []  # showers that do not fill a chunk yet
         self._columns: dict[str, list[np.ndarray]] = {}  # everything else, written at the end
         self._received = 0
         self._chunks: deque[Future[bytes]] = deque()  # being compressed
-        self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, CHUNKS_AHEAD))
 
     def __enter__(self) -> "ShowerWriter":
-        try:
-            self._disk = _Disk(self._partial, "w+")
-        except OSError as error:
-            raise self._failure(error) from None
-        # Metadata of version 1.10 carry checksums, so that damage shows when reading.
-        self._file = h5py.File(self._disk, "w", libver=("v110", "v110"))
+        with ExitStack() as opened:
+            partial = opened.enter_context(replacing(self.path))
+            self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, CHUNKS_AHEAD))
+            opened.callback(self._pool.shutdown, cancel_futures=True)
+            self._disk = opened.enter_context(_Disk(partial, "w+"))
+            # Metadata of version 1.10 carry checksums, so that damage shows when reading.
+            self._file = h5py.File(self._disk, "w", libver=("v110", "v110"))
+            opened.callback(self._file.close)
+            self._opened = opened.pop_all()
         for key, text in (
             ("creator", f"hepjax {__version__}"), ("layout", self.layout),
             ("particle", self.particle),
@@ -113,22 +115,13 @@ class ShowerWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            if kind is None:
-                self._finish()
+        with self._opened:  # closes everything, and gives the file its name if all is well
+            if error is not None:
+                raise error
+            self._finish()
             self._file.close()
             self._disk.sync()
-            self._disk.close()
-            if kind is None:
-                self._check_disk()
-                os.replace(self._partial, self.path)
-        except OSError as failed:
-            raise self._failure(failed) from None
-        finally:
-            self._pool.shutdown(cancel_futures=True)
-            self._file.close()
-            self._disk.close()
-            self._partial.unlink(missing_ok=True)
+            self._check_disk()
 
     def _stored(self, rows: Batch) -> Batch:
         """The datasets of the layout, from fields in GeV and rad."""
@@ -189,12 +182,7 @@ class ShowerWriter:
 
     def _check_disk(self) -> None:
         if self._disk.error:
-            raise self._failure(self._disk.error)
-
-    def _failure(self, error: OSError) -> InputError:
-        return InputError(
-            f"{self.path}: cannot be written ({error.strerror}); nothing was left behind"
-        )
+            raise unwritable(self.path, self._disk.error)
 
 
 def _compressed(chunk: np.ndarray) -> bytes:
@@ -255,11 +243,7 @@ def write_showers(
     """
     if events_per_file < 1:
         raise InputError(f"events per file: expected at least 1, found {events_per_file}")
-    out_dir = Path(out_dir)
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out_dir}: cannot be made ({error.strerror})") from None
+    out_dir = make_folder(out_dir)
     if present := next(iter(sorted(out_dir.glob("*.h5"))), None):
         raise InputError(
             f"{out_dir}: expected a folder without HDF5 files, found {present.name}; "
