@@ -37,11 +37,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Pack and report what is in the set."""
+    from hepjax.engine.progress import progress
     from hepjax.formats.packed.pack import pack
 
     began = time.monotonic()
     files, units = _open(args)
-    manifest = pack(files, args.out, units=units, workers=args.workers, quiet=args.quiet)
+    manifest = pack(
+        files, args.out, units=units, workers=args.workers,
+        progress=lambda events: progress("pack", events, "events", quiet=args.quiet),
+    )  # fmt: skip
     report = _report(args.out, manifest, len(files), time.monotonic() - began)
     print(json.dumps(report) if args.json else "\n".join(_text(report)))
     return 0
@@ -51,8 +55,9 @@ def _open(args: argparse.Namespace) -> "tuple[Sequence[ImageFile], dict[str, str
     from hepjax import InputError
     from hepjax.formats.jets.reader import open_jets
     from hepjax.formats.packed.manifest import is_packed
-    from hepjax.formats.packed.showers import UNITS, shower_files
     from hepjax.formats.recognise import recognise
+    from hepjax.formats.showers.images import shower_files
+    from hepjax.formats.showers.layout import COLUMN_UNITS
 
     for path in args.paths:
         if not path.exists():
@@ -68,7 +73,7 @@ def _open(args: argparse.Namespace) -> "tuple[Sequence[ImageFile], dict[str, str
     if family == "clic":
         if meaning:
             raise InputError(f"--{', --'.join(meaning)}: expected none for showers, found some")
-        return shower_files(args.paths), UNITS
+        return shower_files(args.paths), COLUMN_UNITS
     return open_jets(args.paths, **meaning), JET_UNITS
 
 

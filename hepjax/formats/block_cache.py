@@ -6,6 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Generic, Protocol, TypeVar
 
+import numpy as np
+
 
 class Sized(Protocol):
     """Anything that knows its memory."""
@@ -36,6 +38,11 @@ class BlockCache(Generic[T]):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["_limit_bytes"])  # type: ignore[misc]
+
+    def get_all(self, numbers: np.ndarray, decode: Callable[[int], T]) -> dict[int, T]:
+        """The blocks of these numbers, each once; waits for those that other threads decode."""
+        futures = {k: self.get(k, decode) for k in np.unique(numbers).tolist()}
+        return {k: future.result() for k, future in futures.items()}
 
     def get(self, k: int, decode: Callable[[int], T]) -> "Future[T]":
         """Block ``k``, decoded by the first thread that asks; the others go on and wait later."""

@@ -40,6 +40,22 @@ class Bucketed(Source, Protocol):
         ...
 
 
+def locate(blocks: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The block of each event (n,) and its place in the block (n,).
+
+    Args:
+      blocks: see ``Source.blocks``.
+      indices: (n,) events.
+    Raises:
+      IndexError: no such event.
+    """
+    indices = np.asarray(indices)
+    if len(indices) and (indices.min() < 0 or indices.max() >= blocks[-1]):
+        raise IndexError(f"events 0 to {blocks[-1] - 1} exist, asked for {indices}")
+    block_of = np.searchsorted(blocks, indices, side="right") - 1
+    return block_of, indices - blocks[block_of]
+
+
 def buckets_of(source: Source) -> np.ndarray | None:
     """The bucket of each event, or None for a source whose events have one length."""
     return getattr(source, "bucket", None)

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
@@ -20,25 +21,30 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from hepjax import HepjaxError, InputError
-from hepjax.engine.progress import progress
-from hepjax.formats.images import Grid, SparseImages
+from hepjax.formats.atomic import write_json
+from hepjax.formats.images import Grid
+from hepjax.formats.packed.layout import Columns, shard_name
 from hepjax.formats.packed.manifest import (
     FILE,
     PLAN_FILE,
     Manifest,
     Shard,
     read_manifest,
-    write_atomically,
 )
-from hepjax.formats.packed.shard import Columns, describe_shard, write_shard
-from hepjax.formats.packed.writer import checked, finish, make_folder, merge, shard_name
+from hepjax.formats.packed.shard import describe_shard
+from hepjax.formats.packed.shard_writer import write_shard
+from hepjax.formats.packed.writer import checked, finish, make_folder, merge
+from hepjax.formats.sparse import SparseImages
 
 EVENTS_PER_SHARD = 8192
 """Least events of a shard, unless there are no more."""
 SEQUENTIAL = ("tfrecord",)
 """Layouts that are read from the beginning, even to count the events: files are not split."""
 
-Advance = Callable[[int], None]
+Advance = Callable[[int], object]
+"""Told of events that are done."""
+
+Progress = Callable[[int], AbstractContextManager[Advance]]
 
 
 class ImageFile(Protocol):
@@ -68,6 +74,12 @@ Piece = tuple[ImageFile, int, int | None]
 """Events of a file, from the first to one past the last; None is its end."""
 
 
+@contextmanager
+def no_progress(events: int) -> Iterator[Advance]:
+    """Tell nobody."""
+    yield lambda events: None
+
+
 @dataclass(frozen=True)
 class _Unit:
     """The events of a shard."""
@@ -88,7 +100,7 @@ def pack(
     *,
     units: dict[str, str],
     workers: int | None = None,
-    quiet: bool = False,
+    progress: Progress = no_progress,
 ) -> Manifest:
     """Pack files of one kind; shards that are there already are verified and kept.
 
@@ -97,6 +109,7 @@ def pack(
       out_dir: folder, made if absent; empty, or with what an earlier call with the same files left.
       units: of the columns.
       workers: processes; as many as CPUs by default.
+      progress: a context that is given the number of events and yields ``advance``.
     Raises:
       InputError: the folder holds something else, a file is damaged or its events are refused.
       HepjaxError: a worker was killed.
@@ -112,7 +125,7 @@ def pack(
         for number, pieces in enumerate(_split(files, sizes))
     ]
     workers = min(workers or os.cpu_count() or 1, len(work))
-    with progress("pack", sum(sizes), "events", quiet=quiet) as advance:
+    with progress(sum(sizes)) as advance:
         if workers == 1:
             shards = [_make(unit, units, advance) for unit in work]
         else:
@@ -165,7 +178,7 @@ def _claim(out_dir: Path, made_from: dict[str, Any]) -> None:
             found = None
     else:
         found = made_from
-        write_atomically(plan, json.dumps(made_from, indent=1) + "\n")
+        write_json(plan, made_from, indent=1)
     if found != made_from:
         raise InputError(
             f"{out_dir}: expected an empty folder or what this command left there, found "

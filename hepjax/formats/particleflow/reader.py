@@ -16,7 +16,7 @@ from hepjax.formats.hdf5 import SUFFIXES, open_hdf5
 from hepjax.formats.particleflow import hdf5, pickles, tfds
 from hepjax.formats.particleflow.columns import fill_candidates, require_sound
 from hepjax.formats.particleflow.events import X_COLUMNS, Y_COLUMNS, EventFile, Events
-from hepjax.formats.source import Batch
+from hepjax.formats.source import Batch, locate
 
 CACHE_BYTES = 2**30
 """Decoded events kept: 2,000 with 200 pile-up collisions."""
@@ -193,9 +193,7 @@ class EventSource:
 
     def padded(self, indices: np.ndarray, bucket: int) -> Batch:
         """Events ``indices`` (n,), padded to the length of ``bucket``, see ``open_events``."""
-        indices = np.asarray(indices)
-        if len(indices) and (indices.min() < 0 or indices.max() >= len(self)):
-            raise IndexError(f"events 0 to {len(self) - 1} exist, asked for {indices}")
+        block_of, event_of = locate(self.blocks, indices)
         length = int(self.buckets[bucket])
         batch: Batch = {
             "X": np.zeros((len(indices), length, X_COLUMNS), np.float32),
@@ -203,12 +201,9 @@ class EventSource:
             "ycand": np.zeros((len(indices), length, Y_COLUMNS), np.float32),
             "n": np.minimum(self.elements[indices], self.buckets[-1]).astype(np.int32),
         }
-        block_of = np.searchsorted(self.blocks, indices, side="right") - 1
-        blocks = {int(k): self._cache.get(int(k), self._decode) for k in np.unique(block_of)}
-        for row, (k, event, n) in enumerate(
-            zip(block_of, indices - self.blocks[block_of], batch["n"], strict=True)
-        ):
-            events = blocks[int(k)].result()
+        blocks = self._cache.get_all(block_of, self._decode)
+        for row, (k, event, n) in enumerate(zip(block_of, event_of, batch["n"], strict=True)):
+            events = blocks[int(k)]
             inside = slice(events.first[event], events.first[event] + n)
             for key in ("X", "ygen", "ycand"):
                 batch[key][row, :n] = getattr(events, key)[inside]

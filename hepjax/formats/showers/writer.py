@@ -1,4 +1,4 @@
-"""Writes showers as HDF5 in the two published CLIC layouts; reading them is in showers.py.
+"""Writes showers as HDF5 in the two published CLIC layouts; reading them is in files.py.
 
 A file appears under its name only when it is whole, and holds no clock or host name: the same
 showers give the same bytes, in whatever batches they arrive.
@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import h5py
 import numpy as np
@@ -22,15 +22,16 @@ import numpy as np
 from hepjax import InputError, __version__
 from hepjax.formats.atomic import make_folder, replacing, unwritable
 from hepjax.formats.showers.angle import measured_angle
+from hepjax.formats.showers.layout import (
+    CELL_UNIT,
+    CELLS,
+    PDG,
+    UNITS_PER_GEV,
+    Layout,
+    dataset_units,
+)
 from hepjax.formats.source import Batch
 
-Layout = Literal["fixed", "angle"]
-
-PDG = {"Ele": 11, "Gamma": 22, "Pi0": 111, "ChPi": 211}
-"""Particle names of the published files and their codes (Particle Data Group scheme)."""
-CELL_UNIT = {"fixed": "GeV", "angle": "0.02 GeV"}
-"""The variable-angle files hold GeV x 50."""
-UNITS_PER_GEV = {"GeV": 1.0, "0.02 GeV": 50.0}
 CHUNK_EVENTS = 16
 CHUNKS_AHEAD = 16
 """Chunks compressed side by side, while the next showers are made."""
@@ -102,7 +103,7 @@ class ShowerWriter:
                 )
         stored = self._stored(rows)
         self._received += len(rows["ecal"])
-        self._waiting.append(stored.pop("ECAL"))
+        self._waiting.append(stored.pop(CELLS))
         for key, values in stored.items():
             self._columns.setdefault(key, []).append(values)
         if sum(map(len, self._waiting)) >= CHUNK_EVENTS:
@@ -127,10 +128,10 @@ class ShowerWriter:
         """The datasets of the layout, from fields in GeV and rad."""
         if self.layout == "fixed":
             code = np.full_like(rows["energy"], PDG[self.particle])
-            return {"ECAL": rows["ecal"], "target": np.stack([code, rows["energy"]], axis=1)}
+            return {CELLS: rows["ecal"], "target": np.stack([code, rows["energy"]], axis=1)}
         cells = rows["ecal"] * np.float32(UNITS_PER_GEV[CELL_UNIT["angle"]])
         return {
-            "ECAL": cells,
+            CELLS: cells,
             "energy": rows["energy"],
             "theta": rows["theta"],
             "mtheta": measured_angle(cells),
@@ -145,10 +146,10 @@ class ShowerWriter:
         for start in range(0, n, CHUNK_EVENTS):
             chunk = cells[start : min(start + CHUNK_EVENTS, n)]
             self._chunks.append(self._pool.submit(_compressed, chunk))
-        if "ECAL" not in self._file:
+        if CELLS not in self._file:
             shape = cells.shape[1:]
             dataset = self._file.create_dataset(
-                "ECAL", (0, *shape), "<f4", maxshape=(None, *shape), chunks=(CHUNK_EVENTS, *shape),
+                CELLS, (0, *shape), "<f4", maxshape=(None, *shape), chunks=(CHUNK_EVENTS, *shape),
                 compression="gzip", compression_opts=GZIP_LEVEL, track_times=False,
             )  # fmt: skip
             dataset.attrs["unit"] = np.bytes_(CELL_UNIT[self.layout])
@@ -156,7 +157,7 @@ class ShowerWriter:
     def _store(self, keep: int) -> None:
         """Write compressed chunks in order until ``keep`` are left."""
         while len(self._chunks) > keep:
-            dataset = self._file["ECAL"]
+            dataset = self._file[CELLS]
             start = len(dataset)
             dataset.resize(start + CHUNK_EVENTS, axis=0)
             dataset.id.write_direct_chunk((start, 0, 0, 0), self._chunks.popleft().result())
@@ -171,11 +172,8 @@ class ShowerWriter:
             )
         self._compress(whole_chunks=False)
         self._store(keep=0)
-        self._file["ECAL"].resize(self._received, axis=0)
-        units = {
-            "target": "code, GeV", "energy": "GeV", "sum": CELL_UNIT[self.layout],
-            "theta": "rad", "mtheta": "rad",
-        }  # fmt: skip
+        self._file[CELLS].resize(self._received, axis=0)
+        units = dataset_units(self.layout)
         for key, parts in self._columns.items():
             dataset = self._file.create_dataset(key, data=np.concatenate(parts), track_times=False)
             dataset.attrs["unit"] = np.bytes_(units[key])

@@ -8,9 +8,11 @@ import jax
 import numpy as np
 
 from hepjax.engine.progress import progress
+from hepjax.formats.showers.reader import with_cells
 from hepjax.formats.source import Source
 from hepjax.workloads.gan3d.config import Gan3DConfig
 from hepjax.workloads.gan3d.generation import generated_batches
+from hepjax.workloads.gan3d.model import GRID
 from hepjax.workloads.gan3d.objective import Network, State, networks
 
 MOST_EVENTS = 10_000  # of the published validation; keeps the samples within 2 GB of memory
@@ -23,7 +25,8 @@ def read_showers(source: Source, label: str, quiet: bool) -> dict[str, np.ndarra
     parts = []
     with progress(label, total, "showers", quiet=quiet) as advance:
         for start in range(0, total, BATCH):
-            parts.append(source[np.arange(start, min(start + BATCH, total))])
+            batch = source[np.arange(start, min(start + BATCH, total))]
+            parts.append(with_cells(batch, GRID))
             advance(len(parts[-1]["energy"]))
     return {field: np.concatenate([p[field] for p in parts]) for field in ("ecal", "energy")}
 
