@@ -8,23 +8,15 @@ packages, so that they are the same everywhere; timing is what they are for, not
 import argparse
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from hepjax import InputError, __version__
 from hepjax.bench.definition import SEED
 from hepjax.engine.progress import progress
 from hepjax.formats.atomic import replacing_folder, write_json
+from hepjax.simulate.fixed import FIXED
 
 FILE = "data.json"
-SHOWERS_AT_A_TIME = 500
-PILEUP = 200.0
-"""Mean number of further collisions in an event, as published: about 5,000 elements."""
-
-Advance = Callable[[int], None]
 
 
 def prepare(workload: str, events: int, root: Path, *, quiet: bool = False) -> Path:
@@ -93,57 +85,7 @@ def checksum(paths: list[Path], pattern: str = "*") -> str:
     return total.hexdigest()
 
 
-def _showers(out: Path, events: int, seed: int, advance: Advance) -> None:
-    import jax
-
-    from hepjax.formats.showers.writer import write_showers
-    from hepjax.simulate.showers.geometry import CLIC_FIXED
-    from hepjax.simulate.showers.showers import simulate_showers
-
-    energy = np.random.default_rng(seed).uniform(10.0, 500.0, events).astype(np.float32)
-    theta, key = np.full_like(energy, np.pi / 2), jax.random.key(seed)
-
-    def batches() -> Any:
-        for start in range(0, events, SHOWERS_AT_A_TIME):
-            rows = slice(start, start + SHOWERS_AT_A_TIME)
-            ecal = simulate_showers(
-                CLIC_FIXED, energy[rows], theta[rows], "electron", key, first=start
-            )
-            yield {"ecal": ecal, "energy": energy[rows]}
-            advance(len(ecal))
-
-    write_showers(out, batches(), layout="fixed", events_per_file=1000)
-
-
-def _jets(out: Path, events: int, seed: int, advance: Advance) -> None:
-    from hepjax.formats.packed.writer import write_packed
-    from hepjax.simulate.jets.images import jet_grid
-    from hepjax.simulate.jets.jets import TASKS
-    from hepjax.simulate.jets.toy import simulate_toy_jets
-
-    def batches() -> Any:
-        for images, columns in simulate_toy_jets("top", events, seed):
-            yield images, columns
-            advance(len(images))
-
-    write_packed(out, batches(), jet_grid(1), TASKS["top"].labels)
-
-
-def _collisions(out: Path, events: int, seed: int, advance: Advance) -> None:
-    from hepjax.formats.particleflow.writer import dataset_name, write_events
-    from hepjax.simulate.collisions.events import provenance, simulate_events
-
-    def ntuples() -> Any:
-        for event in simulate_events("ttbar", events, PILEUP, seed, toy=True):
-            yield {"X": event.X, "ygen": event.ygen, "ycand": event.ycand}
-            advance(1)
-
-    about = provenance("ttbar", PILEUP, seed, toy=True)
-    dataset = (dataset_name("ttbar", toy=True), "train")
-    write_events(out, ntuples(), stem=None, dataset=dataset, provenance=about)
-
-
-MAKERS = {"mlpf": _collisions, "gan3d": _showers, "tagger": _jets}
+MAKERS = {"mlpf": FIXED["events"], "gan3d": FIXED["showers"], "tagger": FIXED["jets"]}
 
 
 def main() -> None:

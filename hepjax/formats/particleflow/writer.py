@@ -1,4 +1,4 @@
-"""Writes MLPF events in the two published layouts; reading them is in mlpf.py.
+"""Writes MLPF events in the two published layouts; reading them is in reader.py.
 
 Pickles of 100 events (``tev14_pythia8_ttbar_0_0.pkl.bz2``) and TFDS 1.2.0 in array_record, the
 latter through TFDS itself, which needs no TensorFlow for it. All files appear when they are whole,
@@ -15,15 +15,15 @@ import numpy as np
 
 from hepjax import InputError
 from hepjax.formats.atomic import scratch, unwritable
+from hepjax.formats.particleflow.columns import ARRAYS, Particle
 
-KEYS = ("X", "ygen", "ycand")
 EVENTS_PER_FILE = 100
 TFDS_VERSION = "1.2.0"
-COLUMNS = {"X": 12, "ygen": 8, "ycand": 8}
+TFDS_COLUMNS = ARRAYS | {"ygen": len(Particle) + 1, "ycand": len(Particle) + 1}
 """Of the features in TFDS; the eighth column of particles is the number of their jet, 0 if none."""
 
 Event = Mapping[str, np.ndarray]
-"""``X`` (N, 12), ``ygen`` and ``ycand`` (N, 7), columns as in mlpf_columns.py; ``jet`` (N,) if
+"""``X`` (N, 12), ``ygen`` and ``ycand`` (N, 7), see columns.py; ``jet`` (N,) if
 jets were clustered."""
 
 
@@ -113,7 +113,7 @@ class _Pickles:
     def close(self) -> None:
         if not self.events:
             return
-        lists = {key: [np.asarray(e[key], np.float64) for e in self.events] for key in KEYS}
+        lists = {key: [np.asarray(e[key], np.float64) for e in self.events] for key in ARRAYS}
         path = self.folder / f"{self.stem}_{self.files}.pkl.bz2"
         with bz2.open(path, "wb") as file:
             pickle.dump(lists, file, protocol=4)
@@ -136,7 +136,7 @@ class _Tfds:
         )
         features = {
             key: tfds.features.Tensor(shape=(None, columns), dtype=np.float32)
-            for key, columns in COLUMNS.items()
+            for key, columns in TFDS_COLUMNS.items()
         }
         info = tfds.core.DatasetInfo(
             builder=identity,
@@ -152,7 +152,7 @@ class _Tfds:
 
     def write(self, event: Event) -> None:
         jet = event.get("jet", np.zeros(len(event["X"])))
-        example = {key: np.asarray(event[key], np.float32) for key in KEYS}
+        example = {key: np.asarray(event[key], np.float32) for key in ARRAYS}
         for key in ("ygen", "ycand"):
             # As published, the candidate of an element has the jet of its true particle.
             example[key] = np.column_stack([example[key], jet]).astype(np.float32)

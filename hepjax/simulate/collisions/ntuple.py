@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hepjax.formats.particleflow.columns import (
+    ARRAYS,
     CHARGED_HADRON,
     ELECTRON,
     MUON,
@@ -18,6 +19,7 @@ from hepjax.formats.particleflow.columns import (
     PHOTON,
     TOWER,
     TRACK,
+    Tower,
 )
 from hepjax.simulate.collisions import detector, tracks
 from hepjax.simulate.collisions.detector import Response, flow_objects
@@ -109,7 +111,7 @@ def _candidates(response: Response) -> np.ndarray:
     rows = _rows(label, flow.charge, flow.pt, flow.eta, flow.phi, flow.energy)
     n = len(response.tracks)
     excess = np.concatenate([response.photon_energy, response.neutral_energy])
-    towers = np.zeros((len(excess), 7), np.float32)
+    towers = np.zeros((len(excess), ARRAYS["ycand"]), np.float32)
     towers[excess > 0] = rows[n:]
     return np.concatenate([rows[:n], towers])
 
@@ -134,12 +136,15 @@ def _track_elements(response: Response) -> np.ndarray:
 
 def _tower_elements(response: Response) -> list[np.ndarray]:
     elements = []
-    for towers, column in ((response.ecal, 6), (response.hcal, 7)):
-        rows = np.zeros((len(towers), 12), np.float32)
-        rows[:, 0] = TOWER
-        rows[:, 1], rows[:, 2] = towers.et, towers.eta
-        rows[:, 3], rows[:, 4] = np.sin(towers.phi), np.cos(towers.phi)
-        rows[:, 5] = rows[:, column] = towers.energy
+    for towers, column in (
+        (response.ecal, Tower.ENERGY_EM),
+        (response.hcal, Tower.ENERGY_HAD),
+    ):
+        rows = np.zeros((len(towers), ARRAYS["X"]), np.float32)
+        rows[:, Tower.TYPE] = TOWER
+        rows[:, Tower.ET], rows[:, Tower.ETA] = towers.et, towers.eta
+        rows[:, Tower.SIN_PHI], rows[:, Tower.COS_PHI] = np.sin(towers.phi), np.cos(towers.phi)
+        rows[:, Tower.ENERGY] = rows[:, column] = towers.energy
         elements.append(rows)
     return elements
 
