@@ -1,4 +1,4 @@
-"""Decoded blocks of events, kept up to a number of bytes and shared by threads."""
+"""A least-recently-used cache of decoded blocks, bounded in bytes and shared by threads."""
 
 import threading
 from collections import OrderedDict
@@ -20,7 +20,7 @@ T = TypeVar("T", bound=Sized)
 
 
 class BlockCache(Generic[T]):
-    """Blocks by number; the longest unused ones go first. Pickles empty."""
+    """Decoded blocks by number. Pickles without the blocks."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
@@ -45,7 +45,7 @@ class BlockCache(Generic[T]):
         return {k: future.result() for k, future in futures.items()}
 
     def get(self, k: int, decode: Callable[[int], T]) -> "Future[T]":
-        """Block ``k``, decoded by the first thread that asks; the others go on and wait later."""
+        """Block ``k`` as a future; the first thread that asks decodes it, others go on."""
         with self._lock:
             if k in self._blocks:
                 self._blocks.move_to_end(k)

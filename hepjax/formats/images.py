@@ -1,7 +1,8 @@
-"""Sparse detector images: the non-zero cells of each event, which travel in place of dense arrays.
+"""Grids of detector images, and conversion between dense and sparse images on the host.
 
-Coarse channels (calorimeter towers) are kept at their own granularity: one stored cell stands for
-the block of equal pixels that it fills. ``ops/densify.py`` undoes both inside the compiled step.
+Sparse images are the non-zero cells of each event (sparse.py). Coarse channels (calorimeter towers)
+keep their own granularity: one stored cell stands for the block of equal pixels that it fills.
+``ops/densify.py`` makes images dense inside the compiled step.
 """
 
 from dataclasses import dataclass

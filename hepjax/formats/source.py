@@ -1,4 +1,4 @@
-"""What every reader gives to the rest of hepjax: random access to events, and nothing else."""
+"""The ``Source`` protocol: random access to events, which every reader provides."""
 
 from typing import Protocol
 

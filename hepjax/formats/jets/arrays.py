@@ -1,4 +1,4 @@
-"""Arrays as image files hold them, into sparse images and columns of one name and type each.
+"""Converts the arrays of image files to sparse images and to columns with standard names and types.
 
 Everything is checked here, so that readers only fetch numbers; nothing is opened.
 """
@@ -16,7 +16,7 @@ from hepjax.formats.sparse import SparseImages, by_event
 Columns = dict[str, np.ndarray]
 
 DENSE_BYTES = 16 * 2**20
-"""Dense pixels decoded at a time at most, unless a single event is larger."""
+"""Most dense pixels that are decoded at a time, unless a single event is larger."""
 
 CANONICAL = {"y": "label", "label": "label", "m0": "mass", "m": "mass", "mass": "mass"}
 """Published names of columns that have another name here."""
@@ -168,7 +168,7 @@ def _refuse(piece: Piece, values: np.ndarray, bad: np.ndarray, expected: str) ->
 
 
 def _sound(piece: Piece, images: SparseImages) -> SparseImages:
-    """The same without stored zeros, if all values are finite."""
+    """Check that all values are finite, and drop stored zeros."""
     first, value = images.first, images.value
     bad = np.flatnonzero(~np.isfinite(value))
     if bad.size:

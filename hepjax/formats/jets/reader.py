@@ -1,6 +1,6 @@
 """Jet and e/gamma images of every layout that users have, one file at a time and in order.
 
-For random access, ``hepjax pack`` turns them into packed sets (packed.py).
+For random access, ``hepjax pack`` turns them into packed sets (formats/packed).
 """
 
 from collections.abc import Iterator, Sequence

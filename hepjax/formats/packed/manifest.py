@@ -1,6 +1,6 @@
-"""What a packed set says about itself: ``manifest.json``, written when all shards are there.
+"""The manifest of a packed set, ``manifest.json``, which is written last.
 
-It carries its own checksum and those of the shards, so that no flipped bit goes unnoticed.
+It holds its own checksum and the checksums of the shards, so a flipped bit is always found.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from hepjax.formats.images import Channel, Grid
 
 FILE = "manifest.json"
 PLAN_FILE = "pack.json"
-"""What a set that is not finished is being made from."""
+"""The inputs of a set that is still being packed."""
 FORMAT = "hepjax packed images 1"
 
 
@@ -37,7 +37,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Meaning:
-    """What the numbers of a shard or of a set are."""
+    """Grid, labels and columns of a shard or of a set."""
 
     grid: Grid
     """Of a set: the finest that any shard needs; the reader expands coarser shards to it."""

@@ -1,6 +1,6 @@
-"""Reads packed sets: events by index, their cells padded to one length for the compiled step.
+"""Reads packed sets: events by index, cells padded to one length for the compiled step.
 
-Writing is in packed_writer.py and pack.py; what a shard holds in packed_shard.py.
+What a shard holds is in layout.py, what a set says about itself in manifest.py.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -172,7 +172,7 @@ class PackedSource:
           rows; ``first_row`` (n + 1,) int32; the columns. And ``take(arrays, indices (n,))``, pure,
           which gives the batch of these events, bit for bit as the source does.
         """
-        # Room for one unfilled row an event; pages that stay untouched take no memory.
+        # An upper bound, with one unfilled row an event; untouched pages take no memory.
         most = (
             1 + len(self) + sum(self._most_cells(file.entry) for file in self._files) // ROW_CELLS
         )

@@ -154,7 +154,7 @@ class VerifiedShard:
     def reader(self) -> ShardReader:
         """The shard for reading; its first use verifies the whole file, as sha256sum does.
 
-        Costs about a tenth of decoding it once.
+        The check costs about a tenth of decoding the shard once.
 
         Raises:
           InputError: the checksum differs.

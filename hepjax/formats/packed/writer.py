@@ -1,7 +1,7 @@
 """Writes packed sets: sparse images in Parquet shards, and a manifest when all are there.
 
-A file appears under its name only when it is whole, and the same events give the same bytes. For
-files that exist already there is pack.py.
+Files appear whole or not at all, and the same events give the same bytes. pack.py packs files that
+exist already.
 """
 
 import json
@@ -117,7 +117,7 @@ def _part(images: SparseImages, start: int, stop: int) -> SparseImages:
 def checked(
     batches: Batches, grid: Grid, labels: dict[int, str], origin: str, start: int = 0
 ) -> Iterator[tuple[SparseImages, Columns]]:
-    """The batches as they are.
+    """Check batches and pass them on.
 
     Args:
       origin: file or folder for the messages, which count events from ``start``.
@@ -151,9 +151,9 @@ def checked(
 
 
 def merge(pieces: Batches, grid: Grid) -> tuple[SparseImages, Columns, Grid]:
-    """All events of the pieces, and the grid they are on: every channel as coarse as it is.
+    """Concatenate pieces, each channel downsampled without loss: images, columns and their grid.
 
-    Pieces become coarse as they come: towers upsampled to fine pixels would fill the memory.
+    Each piece is downsampled as it comes: towers upsampled to fine pixels would fill the memory.
 
     Raises:
       InputError: pieces of different columns.

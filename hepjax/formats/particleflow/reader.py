@@ -1,6 +1,6 @@
 """MLPF events of any layout as one source: random access, padded to a few lengths (buckets).
 
-Every length is one compiled program, so there are few; padding is zeros, which models mask.
+Each length is one compiled program, so there are few. Padding is zeros, which models mask.
 """
 
 from collections.abc import Iterator, Sequence

@@ -13,7 +13,7 @@ SLIP = 2e-3
 
 
 def faults(events: Events) -> dict[str, np.ndarray]:
-    """Rows that no reader should let through: (rows,) bool, by what was expected of them."""
+    """Rows that readers refuse: (rows,) bool, by what was expected."""
     finite = np.ones(len(events.X), bool)
     for values in (events.X, events.ygen, events.ycand):
         finite &= np.isfinite(values).all(1)
@@ -53,7 +53,7 @@ def fill_candidates(ycand: np.ndarray) -> np.ndarray:
 
     Published files leave pt = 0 for neutral candidates and E = 0 for charged ones, whose masses are
     neglected: pt = E / cosh(eta) and E = pt cosh(eta). The conversion to TFDS 1.1 and later fills
-    the energy as pt / sqrt(1 - tanh(eta)), the square forgotten; that is undone.
+    the energy as pt / sqrt(1 - tanh(eta)), without the square; this is corrected.
     """
     pt, eta, energy = (
         ycand[:, c].astype(np.float64) for c in (Particle.PT, Particle.ETA, Particle.ENERGY)

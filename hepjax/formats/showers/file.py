@@ -1,6 +1,6 @@
-"""One CLIC-like shower file: which layout, grid and unit it has, and its columns.
+"""Reads one CLIC-like shower file: its layout, grid, unit and columns.
 
-Reads everything but the cells; these come in blocks through ``read_cells``.
+The cells are read in blocks, by ``read_cells``.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from hepjax.formats.hdf5 import column, numeric_dataset, open_hdf5, read_rows, t
 from hepjax.formats.showers.layout import CELL_UNIT, CELLS, UNITS_PER_GEV, Layout, Unit
 
 BLOCK_EVENTS = 128
-"""Events decoded together, if the chunks of the file do not ask for more."""
+"""Events that are decoded together, unless the chunks of the file are larger."""
 GEV_FRACTION = (0.001, 0.15)
 """Visible over incident energy of a sampling calorimeter whose cells are in GeV (CLIC: 0.02)."""
 TIMES_50_FRACTION = (0.15, 5.0)

@@ -1,7 +1,7 @@
 """Writes showers as HDF5 in the two published CLIC layouts; reading them is in files.py.
 
-A file appears under its name only when it is whole, and holds no clock or host name: the same
-showers give the same bytes, in whatever batches they arrive.
+Files appear whole or not at all and hold no clock or host name: the same showers give the same
+bytes, whatever the batches.
 """
 
 import itertools
@@ -190,7 +190,7 @@ def _compressed(chunk: np.ndarray) -> bytes:
 
 
 class _Disk(FileIO):
-    """A file that keeps its first failure to itself: HDF5 crashes if told of a full disk."""
+    """A file that records its first write error and does not raise: HDF5 crashes on a full disk."""
 
     error: OSError | None = None
 

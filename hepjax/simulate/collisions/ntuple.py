@@ -1,8 +1,8 @@
-"""From particles and detector response to the arrays of the MLPF data set: elements and targets.
+"""The arrays of the MLPF data set: elements, targets and candidates of a simulated event.
 
-The columns and target rules are those of the published Delphes ntuples (Zenodo 4559324), with two
-gaps of theirs closed as docs/events.md says: candidates have both pT and energy, and the charge of
-a track is the true one, not the sign of its code.
+Columns and target rules follow the published Delphes ntuples (Zenodo 4559324) with two differences
+(docs/events.md): candidates have both pT and energy, and the charge of a track is the true one
+instead of the sign of its code.
 """
 
 from typing import NamedTuple
@@ -65,9 +65,9 @@ def ntuple(particles: Particles, response: Response) -> Ntuple:
 def tower_targets(particles: Particles, towers: Towers, tracked: np.ndarray) -> np.ndarray:
     """Targets (towers, 7) made of the particles that have no track.
 
-    The class is that of the largest sum of energies among neutral hadrons, charged hadrons,
-    photons and electrons, the four-momentum is that of all of them; a charged hadron beyond
-    |eta| 2.5 counts as neutral, a neutral hadron below 9 GeV as none.
+    The class is the one with the largest energy sum among neutral hadrons, charged hadrons, photons
+    and electrons. The four-momentum is the sum over all of them. A charged hadron beyond |eta| 2.5
+    counts as neutral, a neutral hadron below 9 GeV as none.
     """
     alone = ~tracked[towers.hit_particle]
     tower, rows = towers.hit_tower[alone], towers.hit_particle[alone]
@@ -101,7 +101,7 @@ def _track_targets(tracked: Particles) -> np.ndarray:
 
 
 def _candidates(response: Response) -> np.ndarray:
-    """Rule-based candidates: of each track, and of each tower with neutral excess."""
+    """Rule-based candidates: one for each track and for each tower with a neutral excess."""
     flow = flow_objects(response)
     label = np.select(
         [flow.pdg == detector.PHOTON, flow.pdg == detector.NEUTRAL_HADRON],
