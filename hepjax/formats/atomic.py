@@ -6,6 +6,7 @@ older file stays as it was and the temporary one goes. Every refusal of the disk
 ``InputError``: ``<path>: cannot be written (<reason>); nothing was left behind``.
 """
 
+import glob
 import json
 import math
 import os
@@ -102,7 +103,8 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
 def scratch(path: str | Path, *, inside: bool = False) -> Iterator[Path]:
     """A new folder to build the content of ``path`` in; it is removed when the block ends.
 
-    The files move from there to their places by ``os.replace``, hence it is on the same disk.
+    Its files move to their places by ``os.replace``, so it lies on the same disk. What a killed
+    process left of the same folder is removed first.
 
     Args:
       inside: whether the new folder is in the folder ``path``, which is made, or beside it.
@@ -112,7 +114,7 @@ def scratch(path: str | Path, *, inside: bool = False) -> Iterator[Path]:
     path = Path(path)
     partial = _temporary(path / "files" if inside else path)
     try:
-        shutil.rmtree(partial, ignore_errors=True)
+        _remove_left_behind(partial)
         partial.mkdir(parents=True)
         yield partial
     except OSError as error:
@@ -146,8 +148,27 @@ def _reason(error: OSError) -> str:
 
 
 def _temporary(path: Path) -> Path:
-    """Hidden, so that readers of a folder do not take it for data; unlike in other processes."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Hidden, so that readers of a folder do not take it for data; each process has its own."""
+    return path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.tmp")
+
+
+def _remove_left_behind(partial: Path) -> None:
+    """Remove what killed processes of this machine left of the same folder."""
+    prefix = partial.name.removesuffix(f"{os.getpid()}.tmp")
+    for left in partial.parent.glob(f"{glob.escape(prefix)}*.tmp"):
+        number = left.name.removeprefix(prefix).removesuffix(".tmp")
+        if number.isdecimal() and (int(number) == os.getpid() or not _is_alive(int(number))):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass  # somebody else's
+    return True
 
 
 def _flush(path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import subprocess
 
 import numpy as np
 import pytest
@@ -75,6 +76,19 @@ def test_a_folder_with_files_is_not_replaced(tmp_path):
         with atomic.replacing_folder(tmp_path / "out") as partial:
             (partial / "new").write_text("")
     assert [p.name for p in tmp_path.rglob("*")] == ["out", "old"]
+
+
+def test_folders_of_killed_processes_go_and_those_of_living_ones_stay(tmp_path):
+    killed, living = subprocess.Popen(["true"]), os.getppid()
+    killed.wait()
+    prefix = f".out.{os.uname().nodename}."
+    for number in (killed.pid, living):
+        (tmp_path / f"{prefix}{number}.tmp").mkdir()
+    (tmp_path / ".out.elsewhere.1.tmp").mkdir()
+    with atomic.replacing_folder(tmp_path / "out"):
+        pass
+    found = sorted(path.name for path in tmp_path.iterdir())
+    assert found == sorted(["out", f"{prefix}{living}.tmp", ".out.elsewhere.1.tmp"])
 
 
 @pytest.mark.parametrize("inside", [False, True])

@@ -56,7 +56,7 @@ def seen_by(deposits: dict[str, Deposits], eta: np.ndarray, phi: np.ndarray) -> 
 
 
 def merged(parts: list[dict[str, Deposits]], jets: list[int]) -> dict[str, Deposits]:
-    """Deposits of several events, jets numbered consecutively; ``jets`` is the count of each event."""
+    """Deposits of several events, jets renumbered; ``jets`` is the count of each event."""
     before = np.cumsum([0, *jets])
     return {
         name: Deposits(
