@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "engine": ["engine", "formats", "ops"],
     "simulate": ["simulate", "formats", "ops"],
     "formats": ["formats"],
-    "report": ["report"],
+    "report": ["report", "formats"],
     "ops": ["ops"],
 }
 """Rooms of the package, each with those that its files may import; the errors are above all."""
@@ -72,8 +72,9 @@ def test_imports_point_downwards(path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: "/".join(parts(p)))
 def test_a_reader_imports_no_writer(path):
-    if parts(path)[0] == "formats" and "writer" not in path.stem and path.stem != "pack":
-        assert not [name for name in imports(path) if "writer" in name.split(".")]
+    room, stem = parts(path)[0], path.stem
+    if room == "formats" and "writer" not in stem and stem != "pack":
+        assert not [name for name in imports(path) if "writer" in name]
 
 
 def test_no_circle():

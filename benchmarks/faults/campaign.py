@@ -4,8 +4,8 @@ python -m benchmarks.faults.campaign [--faults kill,network] [--rounds N] [--see
 
 Every round ends in one of these: the final state has the bits of the undisturbed training (after a
 damaged checkpoint was refused, if there was one), or it is silently wrong, or the training failed:
-a hang, another exit code than docs/reference/faults.md says, an error without its cause. The last two must
-be 0; the exit code is 1 if they are not. Mounts and network namespaces need root.
+a hang, another exit code than docs/reference/faults.md says, an error without its cause. The last
+two must be 0; the exit code is 1 if they are not. Mounts and network namespaces need root.
 """
 
 import argparse

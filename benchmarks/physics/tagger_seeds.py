@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hepjax.workloads.tagger.prediction import predict
 
 from hepjax.engine import rundir
 from hepjax.engine.config import find_config, read_settings, to_settings
@@ -20,7 +21,6 @@ from hepjax.engine.train import train
 from hepjax.physics.jets import metrics
 from hepjax.run import load
 from hepjax.workloads import table
-from hepjax.workloads.tagger.prediction import predict
 
 
 def main() -> None:

@@ -8,25 +8,18 @@ packages, so that they are the same everywhere; timing is what they are for, not
 import argparse
 import hashlib
 import json
-import os
-import shutil
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from hepjax import InputError, __version__
 from hepjax.bench import definition
 from hepjax.bench.definition import SEED
 from hepjax.engine.progress import progress
-from hepjax.engine.records import write_json
-from hepjax.engine.workload import Advance, Simulation
+from hepjax.engine.workload import Simulation
+from hepjax.formats.atomic import replacing_folder, write_json
+from hepjax.simulate.fixed import FIXED
 from hepjax.workloads import table
 
 FILE = "data.json"
-SHOWERS_AT_A_TIME = 500
-PILEUP = 200.0
-"""Mean number of further collisions in an event, as published: about 5,000 elements."""
 
 
 def prepare(workload: str, events: int, root: Path, *, quiet: bool = False) -> Path:
@@ -40,21 +33,14 @@ def prepare(workload: str, events: int, root: Path, *, quiet: bool = False) -> P
     folder = root / f"{workload}-{events}"
     if folder.exists():
         return folder
-    partial = root / f".{folder.name}.{os.getpid()}.tmp"
     counts = {"train": events, "validation": max(2, events // 10)}
-    try:
-        partial.mkdir(parents=True)
+    with replacing_folder(folder) as partial:
         with progress("simulate", sum(counts.values()), "events", quiet=quiet) as advance:
             make = maker(workload)
             for number, (part, count) in enumerate(counts.items()):
                 make(partial / part, count, SEED + number, advance)
         about = {"workload": workload, "events": counts, "seed": SEED, "hepjax": __version__}
         write_json(partial / FILE, about | {"sha256": checksum([partial])})
-        partial.replace(folder)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 
@@ -103,63 +89,10 @@ def checksum(paths: list[Path], pattern: str = "*") -> str:
     return total.hexdigest()
 
 
-def _showers(out: Path, events: int, seed: int, advance: Advance) -> None:
-    import jax
-
-    from hepjax.formats.showers.writer import write_showers
-    from hepjax.simulate.showers.geometry import CLIC_FIXED
-    from hepjax.simulate.showers.showers import simulate_showers
-
-    energy = np.random.default_rng(seed).uniform(10.0, 500.0, events).astype(np.float32)
-    theta, key = np.full_like(energy, np.pi / 2), jax.random.key(seed)
-
-    def batches() -> Any:
-        for start in range(0, events, SHOWERS_AT_A_TIME):
-            rows = slice(start, start + SHOWERS_AT_A_TIME)
-            ecal = simulate_showers(
-                CLIC_FIXED, energy[rows], theta[rows], "electron", key, first=start
-            )
-            yield {"ecal": ecal, "energy": energy[rows]}
-            advance(len(ecal))
-
-    write_showers(out, batches(), layout="fixed", events_per_file=1000)
-
-
-def _jets(out: Path, events: int, seed: int, advance: Advance) -> None:
-    from hepjax.formats.packed.writer import write_packed
-    from hepjax.simulate.jets.images import jet_grid
-    from hepjax.simulate.jets.jets import TASKS
-    from hepjax.simulate.jets.toy import simulate_toy_jets
-
-    def batches() -> Any:
-        for images, columns in simulate_toy_jets("top", events, seed):
-            yield images, columns
-            advance(len(images))
-
-    write_packed(out, batches(), jet_grid(1), TASKS["top"].labels)
-
-
-def _collisions(out: Path, events: int, seed: int, advance: Advance) -> None:
-    from hepjax.formats.particleflow.writer import dataset_name, write_events
-    from hepjax.simulate.collisions.events import provenance, simulate_events
-
-    def ntuples() -> Any:
-        for event in simulate_events("ttbar", events, PILEUP, seed, toy=True):
-            yield {"X": event.X, "ygen": event.ygen, "ycand": event.ycand}
-            advance(1)
-
-    about = provenance("ttbar", PILEUP, seed, toy=True)
-    dataset = (dataset_name("ttbar", toy=True), "train")
-    write_events(out, ntuples(), stem=None, dataset=dataset, provenance=about)
-
-
-MAKERS = {"events": _collisions, "showers": _showers, "jets": _jets}
-
-
 def maker(workload: str) -> Simulation:
     """What simulates the events of the benchmark of a workload."""
     name = definition.benchmark(workload).data
-    made: Simulation | None = MAKERS.get(name) or table.simulation(name)
+    made: Simulation | None = FIXED.get(name) or table.simulation(name)
     assert made is not None, name
     return made
 

@@ -35,11 +35,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Pack and report what is in the set."""
+    from hepjax.engine.progress import progress
     from hepjax.formats.packed.pack import pack
 
     began = time.monotonic()
     files, units = _open(args)
-    manifest = pack(files, args.out, units=units, workers=args.workers, quiet=args.quiet)
+    manifest = pack(
+        files, args.out, units=units, workers=args.workers,
+        progress=lambda events: progress("pack", events, "events", quiet=args.quiet),
+    )  # fmt: skip
     report = _report(args.out, manifest, len(files), time.monotonic() - began)
     print(json.dumps(report) if args.json else "\n".join(_text(report)))
     return 0

@@ -1,11 +1,11 @@
 """What the ``simulate`` commands share: the settings beside the data, and finding them again."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from hepjax import InputError
+from hepjax.formats.atomic import write_json
 
 SETTINGS_FILE = "simulation.json"
 """Beside the data: what they were made with, written when all of them are there."""
@@ -38,9 +38,7 @@ def already_there(
 
 def save_settings(out: Path, settings: dict[str, Any]) -> None:
     """Write the settings beside the data, whole or not at all."""
-    partial = out / f".{SETTINGS_FILE}.{os.getpid()}.tmp"
-    partial.write_text(json.dumps(settings, indent=1) + "\n")
-    partial.replace(out / SETTINGS_FILE)
+    write_json(out / SETTINGS_FILE, settings, indent=1)
 
 
 def check_at_least(option: str, value: int, least: int) -> None:

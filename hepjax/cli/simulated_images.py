@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -91,19 +90,11 @@ def _write(
     out: Path, batches: "Batches", grid: "Grid", labels: dict[int, str], settings: dict[str, Any]
 ) -> None:
     """Write beside the folder and rename it: whatever stops the command, it is all or nothing."""
-    from hepjax import InputError
+    from hepjax.formats.atomic import replacing_folder
     from hepjax.formats.packed.writer import write_packed
 
-    out = out.absolute()
-    partial = out.with_name(f".{out.name}.tmp")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
+    with replacing_folder(out) as partial:
         write_packed(partial, batches, grid, labels, units=UNITS, made_from=settings)
-        partial.replace(out)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror})") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _counted(batches: "Batches", advance: Callable[..., None]) -> Iterator[Any]:

@@ -205,8 +205,9 @@ def verify(folder: Path, step: int) -> dict[str, Any]:
 
 
 def _digests(path: Path) -> dict[str, str]:
+    # A killed process may have left the manifest half-written, as ``.manifest.json.<pid>.tmp``.
     files = sorted(
-        p for p in path.rglob("*") if p.is_file() and p.name not in (MANIFEST, MANIFEST + ".tmp")
+        p for p in path.rglob("*") if p.is_file() and p.name != MANIFEST and p.suffix != ".tmp"
     )
     return {str(p.relative_to(path)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 

@@ -5,14 +5,16 @@ not saved; ``read`` hides both.
 """
 
 import json
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hepjax import InputError
+from hepjax.formats import atomic
+from hepjax.formats.atomic import plain
+
+AFTER = "finished checkpoints are kept, and the same command resumes"
 
 
 def append(path: Path, record: dict[str, Any]) -> None:
@@ -46,23 +48,16 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """``write_text`` of JSON."""
-    write_text(path, json.dumps(plain(content), indent=2) + "\n")
+    atomic.write_json(path, content, after=AFTER)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file under a temporary name, then rename.
+    """Write a file of a run, whole or not at all.
 
     Raises:
       InputError: the disk refused it.
     """
-    temporary = path.with_name(path.name + ".tmp")
-    with _refusals_named(path):
-        try:
-            temporary.write_text(text)
-            os.replace(temporary, path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
+    atomic.write_text(path, text, after=AFTER)
 
 
 @contextmanager
@@ -70,17 +65,4 @@ def _refusals_named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(
-            f"{path}: expected to write, found: {reason}; finished checkpoints are kept, and the "
-            "same command resumes"
-        ) from None
-
-
-def plain(value: Any) -> Any:
-    """JSON has no NaN: write null, so that any reader can read the line."""
-    if isinstance(value, dict):
-        return {k: plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        raise atomic.unwritable(path, error, AFTER) from None

@@ -1,10 +1,12 @@
-"""Decoded blocks of events, kept up to a number of bytes and shared by threads."""
+"""A least-recently-used cache of decoded blocks, bounded in bytes and shared by threads."""
 
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
 
 
 class Sized(Protocol):
@@ -18,7 +20,7 @@ T = TypeVar("T", bound=Sized)
 
 
 class BlockCache(Generic[T]):
-    """Blocks by number; the longest unused ones go first. Pickles empty."""
+    """Decoded blocks by number. Pickles without the blocks."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
@@ -37,8 +39,13 @@ class BlockCache(Generic[T]):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["_limit_bytes"])  # type: ignore[misc]
 
+    def get_all(self, numbers: np.ndarray, decode: Callable[[int], T]) -> dict[int, T]:
+        """The blocks of these numbers, each once; waits for those that other threads decode."""
+        futures = {k: self.get(k, decode) for k in np.unique(numbers).tolist()}
+        return {k: future.result() for k, future in futures.items()}
+
     def get(self, k: int, decode: Callable[[int], T]) -> "Future[T]":
-        """Block ``k``, decoded by the first thread that asks; the others go on and wait later."""
+        """Block ``k`` as a future; the first thread that asks decodes it, others go on."""
         with self._lock:
             if k in self._blocks:
                 self._blocks.move_to_end(k)

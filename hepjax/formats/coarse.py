@@ -1,7 +1,8 @@
-"""Channels that hold one value per block of pixels, kept as one cell per block, and back.
+"""Lossless downsampling of image channels that are constant on blocks of pixels, and back.
 
-Calorimeter towers are published upsampled to the pixels of the tracker. Works on the sparse cells
-alone and loses no bit: a channel becomes coarse only where every block is constant in all events.
+Calorimeter towers are published upsampled to the pixels of the tracker: one value fills a block of
+pixels. Such a channel is kept as one cell for each block. It is downsampled only if every block is
+constant in all events, so no bit is lost. Everything works on sparse cells; no image becomes dense.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,8 +17,8 @@ from hepjax import InputError
 from hepjax.formats.images import Grid, SparseImages, channel_of
 
 CANDIDATES = (15, 5, 3)
-"""Pixels of a HCAL tower at three times the crystal granularity, of one at the crystal granularity,
-and of a crystal at three times it."""
+"""Block sides that are tried, in pixels: an HCAL tower at three times the crystal granularity, an
+HCAL tower at the crystal granularity, a crystal at three times the crystal granularity."""
 
 
 def concatenate(pieces: Sequence[SparseImages]) -> SparseImages:
@@ -33,7 +34,7 @@ def concatenate(pieces: Sequence[SparseImages]) -> SparseImages:
 
 
 def coarsen(images: SparseImages, grid: Grid) -> tuple[SparseImages, Grid]:
-    """The same images with each channel as coarse as it can be, and the grid of the result."""
+    """Downsample each channel by the largest lossless factor; the images and their grid."""
     key = images.event * grid.size
     channels = channel_of(images, grid)
     kept = np.ones(len(images.cell), bool)
@@ -57,7 +58,7 @@ def coarsen(images: SparseImages, grid: Grid) -> tuple[SparseImages, Grid]:
 def _factor(
     key: np.ndarray, pixel: np.ndarray, bits: np.ndarray, plane: tuple[int, ...], size: int
 ) -> int:
-    """Pixels along the side of the largest blocks that are constant in a channel of all events."""
+    """Largest side of blocks (pixels) that are constant in all events of a channel; 1 for none."""
     few = slice(0, int(np.searchsorted(key, 8 * size)))  # eight events rule out most candidates
     for factor in CANDIDATES:
         if any(n % factor for n in plane):
@@ -69,7 +70,7 @@ def _factor(
 
 @lru_cache(maxsize=32)
 def _blocks(plane: tuple[int, ...], factor: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each pixel of a plane its block, and whether it is the first pixel of it."""
+    """The block of each pixel of a plane, and whether the pixel is the first of its block."""
     index = np.indices(plane).reshape(len(plane), -1)
     coarse_plane = tuple(n // factor for n in plane)
     block = np.asarray(np.ravel_multi_index(tuple(index // factor), coarse_plane), np.int64)
@@ -79,7 +80,7 @@ def _blocks(plane: tuple[int, ...], factor: int) -> tuple[np.ndarray, np.ndarray
 def _is_constant(
     key: np.ndarray, pixel: np.ndarray, bits: np.ndarray, plane: tuple[int, ...], factor: int
 ) -> bool:
-    """Whether each block with any cell has all of them, with the bits of the first."""
+    """Whether each block is either empty or full, with the same bits in all its pixels."""
     block, is_corner = _blocks(plane, factor)
     at_corner = is_corner[pixel]
     mine = key + block[pixel]
@@ -88,7 +89,7 @@ def _is_constant(
         return False
     if not len(key):
         return True
-    # Cells ascend, hence so do the first cells of the blocks: each cell finds the one of its block.
+    # Cells ascend, so the corners of blocks do too: a binary search finds the corner of each cell.
     found = np.minimum(np.searchsorted(corners, mine), len(corners) - 1)
     return bool((corners[found] == mine).all() and (bits[at_corner][found] == bits).all())
 
@@ -104,7 +105,9 @@ def _coarser(grid: Grid, factors: Sequence[int]) -> Grid:
 
 
 def common_grid(grids: Iterable[Grid]) -> Grid:
-    """The finest grid, channel by channel, to which images of all the grids can be expanded.
+    """The coarsest grid to which images of all these grids can be expanded.
+
+    Each channel gets the greatest common divisor of its coarsenings.
 
     Raises:
       InputError: they differ in more than coarsening.
@@ -126,7 +129,7 @@ def _fine(grid: Grid) -> Grid:
 
 
 def expand(images: SparseImages, grid: Grid, finer: Grid) -> SparseImages:
-    """The same images with the blocks of ``grid`` filled with cells of the ``finer`` one."""
+    """Upsample images from ``grid`` to a ``finer`` one: each cell fills its block of cells."""
     if grid == finer:
         return images
     event, channels = images.event, channel_of(images, grid)

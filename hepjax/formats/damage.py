@@ -1,4 +1,4 @@
-"""Files as users have them: whatever goes wrong inside a reading library ends in one clear line."""
+"""Any error of a reading library on a damaged file becomes one clear ``InputError``."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,6 +1,6 @@
-"""HDF5 files as users have them: missing, cut short or damaged ones end in one clear line.
+"""HDF5 access with a clear ``InputError`` for missing, truncated and damaged files.
 
-What the datasets mean is said by each family, such as showers/file.py.
+What the datasets mean is in the families: showers/file.py, jets/hdf5.py, particleflow/hdf5.py.
 """
 
 import zlib

@@ -1,7 +1,8 @@
-"""Sparse detector images: the non-zero cells of each event, which travel in place of dense arrays.
+"""Grids of detector images, and conversion between dense and sparse images on the host.
 
-Coarse channels (calorimeter towers) are kept at their own granularity: one stored cell stands for
-the block of equal pixels that it fills. ``ops/densify.py`` undoes both inside the compiled step.
+Sparse images are the non-zero cells of each event (sparse.py). Coarse channels (calorimeter towers)
+keep their own granularity: one stored cell stands for the block of equal pixels that it fills.
+``ops/densify.py`` makes images dense inside the compiled step.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from math import prod
 import numpy as np
 
 from hepjax import InputError
+from hepjax.formats.sparse import SparseImages, by_event
 
 
 @dataclass(frozen=True)
@@ -60,26 +62,6 @@ class Grid:
     def size(self) -> int:
         """Stored cells of an event if none were zero."""
         return int(self.starts[-1])
-
-
-@dataclass(frozen=True)
-class SparseImages:
-    """Non-zero cells of n events: those of event i are ``first[i]:first[i + 1]``."""
-
-    first: np.ndarray
-    """(n + 1,) int64."""
-    cell: np.ndarray
-    """(cells,) uint32, flat cell of a ``Grid``: channel, then row-major pixel; ascending."""
-    value: np.ndarray
-    """(cells,) float32."""
-
-    def __len__(self) -> int:
-        return len(self.first) - 1
-
-    @property
-    def event(self) -> np.ndarray:
-        """(cells,) int64: the event of each cell."""
-        return np.repeat(np.arange(len(self)), np.diff(self.first))
 
 
 def channel_of(images: SparseImages, grid: Grid) -> np.ndarray:
@@ -168,9 +150,7 @@ def _sparsify_pixels(dense: np.ndarray, size: int) -> SparseImages:
         position = event * size + channel * (size // channels) + pixel
         order = np.argsort(position)
         position, at = position[order], at[order]
-    starts = np.arange(n + 1) * size
-    first = np.searchsorted(position, starts)
-    cell = position - np.repeat(starts[:-1], np.diff(first))
+    first, cell = by_event(position, n, size)
     return SparseImages(first, cell.astype(np.uint32), flat[at])
 
 

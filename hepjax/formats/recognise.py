@@ -1,4 +1,4 @@
-"""Which layout a file or folder has, from its first bytes and the names of what is in it."""
+"""Detects the layout of a file or folder from its first bytes and the names inside."""
 
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,7 @@ UNREAD_SUFFIXES = (".md", ".txt", ".json", ".yaml", ".yml", ".csv", ".log", ".pn
 
 
 def recognise(path: Path) -> Family:
-    """The family of layouts of ``path``; the modules for it say the rest.
+    """The family of layouts of ``path``; the modules of the family know the rest.
 
     Args:
       path: a file, a TFDS folder, a packed set, or a folder of files, of which the first counts.
@@ -37,7 +37,7 @@ def recognise(path: Path) -> Family:
 
 
 def container(path: Path) -> Container:
-    """What holds the data of ``path``, whatever its name ends in.
+    """The container format of ``path``, by its content and not by its suffix.
 
     Raises:
       InputError: unreadable or none of these.

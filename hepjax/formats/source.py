@@ -1,4 +1,4 @@
-"""What every reader gives to the rest of hepjax: random access to events, and nothing else."""
+"""The ``Source`` protocol: random access to events, which every reader provides."""
 
 from typing import Protocol
 
@@ -40,6 +40,22 @@ class Bucketed(Source, Protocol):
     def padded(self, indices: np.ndarray, bucket: int) -> Batch:
         """Events ``indices`` (n,) padded to the length of ``bucket``, which holds them all."""
         ...
+
+
+def locate(blocks: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The block of each event (n,) and its place in the block (n,).
+
+    Args:
+      blocks: see ``Source.blocks``.
+      indices: (n,) events.
+    Raises:
+      IndexError: no such event.
+    """
+    indices = np.asarray(indices)
+    if len(indices) and (indices.min() < 0 or indices.max() >= blocks[-1]):
+        raise IndexError(f"events 0 to {blocks[-1] - 1} exist, asked for {indices}")
+    block_of = np.searchsorted(blocks, indices, side="right") - 1
+    return block_of, indices - blocks[block_of]
 
 
 def buckets_of(source: Source) -> np.ndarray | None:

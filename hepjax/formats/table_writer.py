@@ -1,7 +1,7 @@
 """Writes tables of numbers, piece by piece, as Parquet; the file is there whole or not at all."""
 
-import os
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hepjax import InputError
+from hepjax.formats.atomic import replacing
 
 ROW_GROUP = 2**17
 """Rows of a row group at most."""
@@ -26,28 +27,17 @@ def write_table(
     Raises:
       InputError: the file cannot be written, or there are no rows.
     """
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     metadata = {f"hepjax.{key}": text for key, text in about.items()}
     writer, rows = None, 0
-    try:
+    with replacing(path) as partial, ExitStack() as opened:
         for piece in pieces:
             table = pa.table(piece)
             if writer is None:
                 schema = table.schema.with_metadata(metadata)
                 writer = pq.ParquetWriter(partial, schema, compression="zstd")
+                opened.enter_context(writer)
             writer.write_table(table.cast(schema), ROW_GROUP)
             rows += len(table)
-        if writer is None or rows == 0:
+        if rows == 0:
             raise InputError(f"{path}: expected events to write about, found none")
-        writer.close()
-        os.replace(partial, path)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}); nothing was left behind"
-        ) from None
-    finally:
-        if writer is not None:
-            writer.close()
-        partial.unlink(missing_ok=True)
     return rows

@@ -1,7 +1,7 @@
 """TFRecord files of ``tf.train.Example`` messages, plain or gzip, without TensorFlow.
 
 Framing and checksums first, then the few fields of the protocol buffer that an Example has. What
-the features mean is said in jets/tfrecord.py.
+the features mean is in jets/tfrecord.py.
 """
 
 import gzip
@@ -20,7 +20,7 @@ from hepjax.formats.damage import reading
 
 GZIP_MAGIC = b"\x1f\x8b"
 RECORD_BYTES_LIMIT = 2**26
-"""A longer record is taken for damage; 375 x 375 pixels in 8 channels take 4.5 MB."""
+"""Longer records count as damage; 375 x 375 pixels in 8 channels take 4.5 MB."""
 
 Feature = np.ndarray | list[bytes]
 """float32 or int64 (n,), or a list of byte strings."""

@@ -4,13 +4,13 @@ Everything is written beside the folder first, so a report is there whole or not
 """
 
 import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hepjax import InputError
+from hepjax.formats.atomic import scratch
 from hepjax.report import layout, page
 from hepjax.report.scores import write_scores
 
@@ -48,9 +48,7 @@ def write_document(
     Figures are drawn one by one if the parts come from generators, and then not kept.
     """
     check_folder(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
-        building = Path(folder)
+    with scratch(out.absolute()) as building:
         (building / "figures").mkdir()
         with layout.style():
             finished = [

@@ -59,11 +59,12 @@ def _events(paths: list[Path]) -> Source:
 
 
 def _pack_showers(paths: list[Path], meaning: dict[str, Any]) -> tuple[Any, dict[str, str]]:
-    from hepjax.formats.packed.showers import UNITS, shower_files
+    from hepjax.formats.showers.images import shower_files
+    from hepjax.formats.showers.layout import COLUMN_UNITS
 
     if meaning:
         raise InputError(f"--{', --'.join(meaning)}: expected none for showers, found some")
-    return shower_files(paths), UNITS
+    return shower_files(paths), COLUMN_UNITS
 
 
 def _pack_jets(paths: list[Path], meaning: dict[str, Any]) -> tuple[Any, dict[str, str]]:

@@ -9,6 +9,7 @@ from helpers.tagger import write_toy
 
 from hepjax.bench import data, definition
 from hepjax.cli import main
+from hepjax.simulate import fixed
 
 TINY = {
     "mlpf": (
@@ -32,7 +33,7 @@ def tiny_benchmarks():
         for name, overrides in TINY.items():
             tiny = replace(definition.BENCHMARKS[name], overrides=overrides)
             patch.setitem(definition.BENCHMARKS, name, tiny)
-        patch.setattr(data, "PILEUP", 0.0)
+        patch.setattr(fixed, "PILEUP", 0.0)
         yield
 
 

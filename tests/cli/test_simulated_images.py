@@ -1,6 +1,8 @@
 """``hepjax simulate jets`` and ``photons``: packed sets, found again, refused."""
 
 import json
+import os
+import subprocess
 
 import numpy as np
 import pytest
@@ -84,7 +86,9 @@ def test_an_interrupted_simulation_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_what_a_killed_command_left_is_no_obstacle(tmp_path):
-    left = tmp_path / ".new.tmp"
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    left = tmp_path / f".new.{os.uname().nodename}.{killed.pid}.tmp"
     left.mkdir()
     (left / "shard-00000.parquet").write_bytes(b"PAR1")
     assert main([*JETS, "--out", str(tmp_path / "new")]) == 0

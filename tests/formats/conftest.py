@@ -9,7 +9,7 @@ from hepjax.formats.packed.writer import write_packed
 @pytest.fixture
 def blocks_of_8(monkeypatch):
     """Small blocks, so that a small set has many."""
-    for module in ("reader", "shard"):
+    for module in ("reader", "shard", "shard_writer"):
         monkeypatch.setattr(f"hepjax.formats.packed.{module}.BLOCK_EVENTS", 8)
 
 

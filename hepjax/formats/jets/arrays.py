@@ -1,4 +1,4 @@
-"""Arrays as image files hold them, into sparse images and columns of one name and type each.
+"""Converts the arrays of image files to sparse images and to columns with standard names and types.
 
 Everything is checked here, so that readers only fetch numbers; nothing is opened.
 """
@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from hepjax import InputError
-from hepjax.formats.images import Grid, SparseImages
+from hepjax.formats.images import Grid
+from hepjax.formats.sparse import SparseImages, by_event
 
 Columns = dict[str, np.ndarray]
 
 DENSE_BYTES = 16 * 2**20
-"""Dense pixels decoded at a time at most, unless a single event is larger."""
+"""Most dense pixels that are decoded at a time, unless a single event is larger."""
 
 CANONICAL = {"y": "label", "label": "label", "m0": "mass", "m": "mass", "mass": "mass"}
 """Published names of columns that have another name here."""
@@ -60,17 +61,16 @@ def from_dense(piece: Piece, pixels: np.ndarray, *, channels_last: bool) -> Spar
     if flat.dtype.kind != "f" or flat.dtype.itemsize < 4:
         flat = flat.astype(np.float32)
     hit = np.flatnonzero(flat != 0)  # ten times faster than of the numbers themselves
-    starts = np.arange(len(flat) // size + 1) * size
-    first = np.searchsorted(hit, starts)
+    events = len(flat) // size
+    first, cell = by_event(hit, events, size)
     with np.errstate(over="ignore"):
         value = flat[hit].astype(np.float32)
-    cell = hit - np.repeat(starts[:-1], np.diff(first))
     if channels_last and channels > 1:
         pixel, channel = np.divmod(cell, channels)
-        event = np.repeat(np.arange(len(starts) - 1), np.diff(first))
+        event = np.repeat(np.arange(events), np.diff(first))
         plane = event * channels + channel
         # Numbers of two bytes are sorted by radix.
-        short = np.uint16 if len(starts) * channels < 2**16 else np.int64
+        short = np.uint16 if (events + 1) * channels < 2**16 else np.int64
         order = np.argsort(plane.astype(short), kind="stable")
         cell, value = (channel * (size // channels) + pixel)[order], value[order]
     return _sound(piece, SparseImages(first, cell.astype(np.uint32), value))
@@ -168,7 +168,7 @@ def _refuse(piece: Piece, values: np.ndarray, bad: np.ndarray, expected: str) ->
 
 
 def _sound(piece: Piece, images: SparseImages) -> SparseImages:
-    """The same without stored zeros, if all values are finite."""
+    """Check that all values are finite, and drop stored zeros."""
     first, value = images.first, images.value
     bad = np.flatnonzero(~np.isfinite(value))
     if bad.size:

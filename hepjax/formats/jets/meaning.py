@@ -1,7 +1,7 @@
 """What the numbers of an image file mean: channel names, units, label meaning, image shape.
 
-Said by the file or by the user, never guessed: channel orders and label conventions differ between
-files of the same layout.
+The file or the user states it; it is never guessed, because channel orders and label conventions
+differ between files of the same layout.
 """
 
 import json
@@ -49,7 +49,7 @@ CELLS_LIMIT = 2**26
 
 @dataclass(frozen=True)
 class Meaning:
-    """Each part is None if nobody said it."""
+    """A part is None if neither the file nor the user states it."""
 
     channels: tuple[str, ...] | None = None
     """In stored order; ``name`` or ``name:unit``, the unit being "1" if it is not said."""
@@ -58,7 +58,7 @@ class Meaning:
     shape: tuple[int, int] | None = None
     """Pixels of the image: rows (eta), columns (phi)."""
     first_look: bool = False
-    """What nobody said may stay unsaid: channels go by their number, labels have no names."""
+    """Missing parts are allowed: channels are named by number, labels have no names."""
 
 
 def to_metadata(meaning: Meaning) -> dict[str, str]:
@@ -96,7 +96,7 @@ def from_metadata(path: Path, entries: Mapping[str, str]) -> Meaning:
 
 
 def agree(path: Path, said: Meaning, asked: Meaning) -> Meaning:
-    """Both taken together.
+    """What the file and the user state, combined.
 
     Args:
       said: by the file.

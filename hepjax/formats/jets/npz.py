@@ -175,7 +175,7 @@ class _Rows:
         array.seek(array.tell() + start * self.row_bytes)
 
     def read(self, rows: int, end: bool = False) -> np.ndarray:
-        """The next rows; none of them, if this is to be the end of the array."""
+        """The next rows; with ``end``, no row may be left."""
         data = self._array.read(rows * self.row_bytes)
         if len(data) != (0 if end else rows * self.row_bytes):
             raise ValueError(f"{len(data)} bytes of an array where {rows} rows should be")

@@ -1,21 +1,20 @@
-"""What a packed set says about itself: ``manifest.json``, written when all shards are there.
+"""The manifest of a packed set, ``manifest.json``, which is written last.
 
-It carries its own checksum and those of the shards, so that no flipped bit goes unnoticed.
+It holds its own checksum and the checksums of the shards, so a flipped bit is always found.
 """
 
 import hashlib
 import json
-import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hepjax import InputError, __version__
+from hepjax import InputError
 from hepjax.formats.images import Channel, Grid
 
 FILE = "manifest.json"
 PLAN_FILE = "pack.json"
-"""What a set that is not finished is being made from."""
+"""The inputs of a set that is still being packed."""
 FORMAT = "hepjax packed images 1"
 
 
@@ -38,7 +37,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Meaning:
-    """What the numbers of a shard or of a set are."""
+    """Grid, labels and columns of a shard or of a set."""
 
     grid: Grid
     """Of a set: the finest that any shard needs; the reader expands coarser shards to it."""
@@ -78,34 +77,6 @@ def parse_meaning(settings: dict[str, Any]) -> Meaning:
     )
 
 
-def write_atomically(path: Path, content: str) -> None:
-    """Give a text file its name when it is whole and on disk."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with partial.open("w") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write ``manifest.json``; from then on the folder is a packed set."""
-    content = {
-        "format": FORMAT,
-        "hepjax": __version__,
-        "events": manifest.events,
-        **asdict(manifest),
-    }
-    content = json.loads(json.dumps(content))  # keys become texts and tuples lists, as when read
-    content["sha256"] = _checksum(content)
-    write_atomically(folder / FILE, json.dumps(content, indent=1) + "\n")
-
-
 def is_packed(path: Path) -> bool:
     """Whether a path is the folder of a packed set, finished or not."""
     return (path / FILE).exists() or (path / PLAN_FILE).exists()
@@ -128,7 +99,7 @@ def read_manifest(folder: Path) -> Manifest:
         stated = content.pop("sha256")
         if content["format"] != FORMAT:
             raise InputError(f"{path}: expected {FORMAT!r}, found {content['format']!r}")
-        if stated != _checksum(content):
+        if stated != seal(content):
             raise ValueError("its checksum differs")
         return Manifest(
             meaning=parse_meaning(content["meaning"]),
@@ -147,7 +118,8 @@ def read_manifest(folder: Path) -> Manifest:
         ) from None
 
 
-def _checksum(content: dict[str, Any]) -> str:
+def seal(content: dict[str, Any]) -> str:
+    """SHA-256 of the content of a manifest, but for this number itself."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

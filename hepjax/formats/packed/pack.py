@@ -1,48 +1,47 @@
-"""Packs files of images or showers into a set of sparse shards: in parallel, and again if killed.
+"""Packs files of images or showers into a set of sparse shards, in parallel; resumes if killed.
 
-One unit of work makes one shard from a range of events; which ones does not depend on the number of
-workers. Files are read by formats/jets and showers.py; shard.py has the shards.
+One unit of work makes one shard from a range of events. The ranges do not depend on the number of
+workers. Files are read by jets/reader.py and showers/images.py, shards written by shard_writer.py.
 """
 
 import json
-import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any, Protocol
 
-import pyarrow as pa
-
 from hepjax import HepjaxError, InputError
-from hepjax.engine.progress import progress
-from hepjax.formats.images import Grid, SparseImages
+from hepjax.formats.atomic import write_json
+from hepjax.formats.images import Grid
+from hepjax.formats.packed.layout import Columns, shard_name
 from hepjax.formats.packed.manifest import (
     FILE,
     PLAN_FILE,
     Manifest,
     Shard,
     read_manifest,
-    write_atomically,
 )
-from hepjax.formats.packed.shard import Columns, describe_shard, write_shard
-from hepjax.formats.packed.writer import checked, finish, make_folder, merge, shard_name
+from hepjax.formats.packed.parallel import Advance, in_processes
+from hepjax.formats.packed.shard import describe_shard
+from hepjax.formats.packed.shard_writer import write_shard
+from hepjax.formats.packed.writer import checked, finish, make_folder, merge
+from hepjax.formats.sparse import SparseImages
 
 EVENTS_PER_SHARD = 8192
-"""Least events of a shard, unless there are no more."""
+"""Least number of events of a shard, but for the last."""
 SEQUENTIAL = ("tfrecord",)
-"""Layouts that are read from the beginning, even to count the events: files are not split."""
+"""Layouts without random access, which must be read even to count events: files are not split."""
 
-Advance = Callable[[int], None]
+
+Progress = Callable[[int], AbstractContextManager[Advance]]
 
 
 class ImageFile(Protocol):
-    """What is needed of a file; a ``JetFile`` has it. It pickles, and opens to stream only."""
+    """A file that can be packed, such as a ``JetFile``. It pickles, and is open only to stream."""
 
     @property
     def path(self) -> Path: ...
@@ -68,6 +67,12 @@ Piece = tuple[ImageFile, int, int | None]
 """Events of a file, from the first to one past the last; None is its end."""
 
 
+@contextmanager
+def no_progress(events: int) -> Iterator[Advance]:
+    """Tell nobody."""
+    yield lambda events: None
+
+
 @dataclass(frozen=True)
 class _Unit:
     """The events of a shard."""
@@ -88,7 +93,7 @@ def pack(
     *,
     units: dict[str, str],
     workers: int | None = None,
-    quiet: bool = False,
+    progress: Progress = no_progress,
 ) -> Manifest:
     """Pack files of one kind; shards that are there already are verified and kept.
 
@@ -97,6 +102,7 @@ def pack(
       out_dir: folder, made if absent; empty, or with what an earlier call with the same files left.
       units: of the columns.
       workers: processes; as many as CPUs by default.
+      progress: a context that is given the number of events and yields ``advance``.
     Raises:
       InputError: the folder holds something else, a file is damaged or its events are refused.
       HepjaxError: a worker was killed.
@@ -112,11 +118,12 @@ def pack(
         for number, pieces in enumerate(_split(files, sizes))
     ]
     workers = min(workers or os.cpu_count() or 1, len(work))
-    with progress("pack", sum(sizes), "events", quiet=quiet) as advance:
+    make = partial(_make, units)
+    with progress(sum(sizes)) as advance:
         if workers == 1:
-            shards = [_make(unit, units, advance) for unit in work]
+            shards = [make(unit, advance) for unit in work]
         else:
-            shards = _make_in_parallel(work, units, workers, advance)
+            shards = in_processes(make, work, workers, advance, where=str(out_dir))
     finish(out_dir, shards, made_from)
     (out_dir / PLAN_FILE).unlink(missing_ok=True)
     return read_manifest(out_dir)
@@ -131,7 +138,7 @@ def _sizes(files: Sequence[ImageFile]) -> list[int]:
 
 
 def _inputs(files: Sequence[ImageFile]) -> dict[str, Any]:
-    """All that the shards depend on, as JSON has it."""
+    """Everything the shards depend on, as JSON."""
     return {
         "files": [{"path": str(file.path), **_size_and_time(file.path)} for file in files],
         "channels": [asdict(channel) for channel in files[0].grid.channels],
@@ -141,7 +148,7 @@ def _inputs(files: Sequence[ImageFile]) -> dict[str, Any]:
 
 
 def _size_and_time(path: Path) -> dict[str, int]:
-    """By which a file (or a folder of them) that has changed is known."""
+    """Size and time of modification of a file or folder, by which a change is noticed."""
     stats = [p.stat() for p in (sorted(path.rglob("*")) if path.is_dir() else [path])]
     return {
         "bytes": sum(stat.st_size for stat in stats),
@@ -150,7 +157,7 @@ def _size_and_time(path: Path) -> dict[str, int]:
 
 
 def _claim(out_dir: Path, made_from: dict[str, Any]) -> None:
-    """Say in the folder what is being packed into it.
+    """Write down in the folder what is being packed into it.
 
     Raises:
       InputError: something else is there.
@@ -165,7 +172,7 @@ def _claim(out_dir: Path, made_from: dict[str, Any]) -> None:
             found = None
     else:
         found = made_from
-        write_atomically(plan, json.dumps(made_from, indent=1) + "\n")
+        write_json(plan, made_from, indent=1)
     if found != made_from:
         raise InputError(
             f"{out_dir}: expected an empty folder or what this command left there, found "
@@ -188,7 +195,7 @@ def _difference(found: Any, made_from: dict[str, Any]) -> str:
 
 
 def _split(files: Sequence[ImageFile], sizes: Sequence[int]) -> Iterator[list[Piece]]:
-    """Ranges of files that make a shard each: small files together, large ones in like parts."""
+    """Ranges of files for each shard: small files share one, large files are cut evenly."""
     waiting: list[Piece] = []
     events = 0
     for file, size in zip(files, sizes, strict=True):
@@ -207,8 +214,8 @@ def _split(files: Sequence[ImageFile], sizes: Sequence[int]) -> Iterator[list[Pi
         yield waiting
 
 
-def _make(unit: _Unit, units: dict[str, str], advance: Advance) -> Shard:
-    """The shard of a unit of work: the one that is there, if it is sound, or a new one."""
+def _make(units: dict[str, str], unit: _Unit, advance: Advance) -> Shard:
+    """The shard of a unit of work: the existing one if it is sound, or else a new one."""
     first = unit.pieces[0][0]
     if unit.path.exists():
         try:
@@ -238,61 +245,3 @@ def _events(unit: _Unit, advance: Advance) -> Iterator[tuple[SparseImages, Colum
                 f"{file.path}: expected events {start} to {stop}, found only {done - start} of "
                 "them; copy the file again"
             )
-
-
-def _make_in_parallel(
-    work: list[_Unit], units: dict[str, str], workers: int, advance: Advance
-) -> list[Shard]:
-    # Fresh processes: forked ones would share the threads and locks of the libraries.
-    context = multiprocessing.get_context("spawn")
-    counter = context.Value("q", 0)
-    others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(workers, context, _start_worker, (counter,)) as pool:
-        futures = [pool.submit(_make_in_worker, unit, units) for unit in work]
-        waiting, shown = set(futures), 0
-        try:
-            while waiting:
-                finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_EXCEPTION)
-                for future in finished:
-                    future.result()
-                if (done := counter.value) > shown:
-                    advance(done - shown)
-                    shown = done
-        except BaseException as error:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in set(multiprocessing.active_children()) - others:
-                worker.terminate()
-            if isinstance(error, BrokenProcessPool):
-                raise HepjaxError(
-                    f"{work[0].path.parent}: a worker was killed (out of memory?); run the same "
-                    "command again with fewer --workers, finished shards are kept"
-                ) from None
-            raise
-    return [future.result() for future in futures]
-
-
-_counter: Any = None
-"""In a worker: events done by all of them."""
-
-
-def _start_worker(counter: Any) -> None:
-    global _counter
-    _counter = counter
-    pa.set_cpu_count(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _make_in_worker(unit: _Unit, units: dict[str, str]) -> Shard:
-    def advance(events: int) -> None:
-        with _counter.get_lock():
-            _counter.value += events
-
-    return _make(unit, units, advance)

@@ -1,11 +1,11 @@
-"""Reads packed sets: events by index, their cells padded to one length for the compiled step.
+"""Reads packed sets: events by index, cells padded to one length for the compiled step.
 
-Writing is in writer.py and pack.py; what a shard holds is in shard.py.
+What a shard holds is in layout.py, what a set says about itself in manifest.py.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepjax import InputError
-from hepjax.formats.block_cache import BlockCache
 from hepjax.formats.coarse import common_grid, expand
+from hepjax.formats.packed.layout import BLOCK_EVENTS
 from hepjax.formats.packed.manifest import Manifest, Meaning, Shard, read_manifest
-from hepjax.formats.packed.shard import BLOCK_EVENTS, VerifiedShard
-from hepjax.formats.packed.writer import largest_event
+from hepjax.formats.packed.shard import VerifiedShard, largest_event
 from hepjax.formats.source import Batch
+from hepjax.formats.sparse import (
+    ROW_CELLS,
+    Block,
+    SparseBlocks,
+    Views,
+    as_columns,
+    padded,
+    padded_width,
+)
 
 if TYPE_CHECKING:
     import jax
@@ -26,8 +34,6 @@ if TYPE_CHECKING:
 CACHE_BYTES = 2 * 2**30
 """Decoded blocks kept; 200,000 jets of 1,220 cells."""
 BLOCKS_AHEAD = 64
-ROW_CELLS = 128
-"""Events are padded to a multiple of this many cells."""
 
 
 def open_packed(
@@ -83,22 +89,6 @@ def _largest(folder: Path, manifest: Manifest, meaning: Meaning) -> int:
     return max(largest_event(folder / shard.file, meaning.grid) for shard in manifest.shards)
 
 
-@dataclass(frozen=True)
-class _Block:
-    """Decoded events: the cells of event i are ``cell[first[i]:first[i + 1]]``."""
-
-    first: np.ndarray
-    cell: np.ndarray
-    value: np.ndarray
-    records: np.ndarray
-    """(n,) the other columns, one record an event."""
-
-    @property
-    def nbytes(self) -> int:
-        arrays = (self.first, self.cell, self.value, self.records)
-        return sum(array.nbytes for array in arrays)
-
-
 class PackedSource:
     """The events of packed sets; made by ``open_packed``, a ``Source``.
 
@@ -111,12 +101,12 @@ class PackedSource:
     ) -> None:
         self._files, self._meaning = tuple(files), meaning
         self.grid, self.labels, self.units = meaning.grid, meaning.labels, meaning.units
-        self.width = max(1, -(-largest // ROW_CELLS)) * ROW_CELLS
+        self.width = padded_width(largest)
         """Cells of every event of a batch."""
         self._where = [(file, k) for file in files for k in range(file.blocks)]
         sizes = [min(BLOCK_EVENTS, file.entry.events - k * BLOCK_EVENTS) for file, k in self._where]
         self.blocks = np.cumsum([0, *sizes], dtype=np.int64)
-        self._cache = BlockCache[_Block](cache_bytes)
+        self._events = SparseBlocks(self.blocks, self._decode, self._record, cache_bytes)
 
     def __len__(self) -> int:
         return int(self.blocks[-1])
@@ -128,66 +118,37 @@ class PackedSource:
 
     def __getitem__(self, indices: np.ndarray) -> Batch:
         """Events ``indices`` (n,), see ``open_packed``."""
-        images, columns = self.sparse(indices)
-        cell = np.empty((len(images), self.width), np.int32)
-        value = np.empty((len(images), self.width), np.float32)
-        outside = self.grid.size
-        # Copies of a few kB each: faster than gathering all cells of the batch by index.
-        for row, (cells, values) in enumerate(images):
-            cell[row, : len(cells)] = cells
-            cell[row, len(cells) :] = outside
-            value[row, : len(cells)] = values
-            value[row, len(cells) :] = 0
-        return {"cell": cell, "value": value} | columns
+        views, values = self._events[indices]
+        return padded(views, self.width, self.grid.size) | values
 
-    def sparse(
-        self, indices: np.ndarray
-    ) -> tuple[list[tuple[np.ndarray, np.ndarray]], dict[str, np.ndarray]]:
+    def sparse(self, indices: np.ndarray) -> tuple[Views, Batch]:
         """Events ``indices`` (n,): cells and values of each, as they lie in memory, and columns."""
-        indices = np.asarray(indices)
-        if len(indices) and (indices.min() < 0 or indices.max() >= len(self)):
-            raise IndexError(f"events 0 to {len(self) - 1} exist, asked for {indices}")
-        block_of = np.searchsorted(self.blocks, indices, side="right") - 1
-        event_of = indices - self.blocks[block_of]
-        futures = {k: self._cache.get(k, self._decode) for k in np.unique(block_of).tolist()}
-        blocks = {k: future.result() for k, future in futures.items()}
-        records = np.empty(len(indices), self._record)
-        low, high = np.empty((2, len(indices)), np.int64)
-        for k, block in blocks.items():
-            rows = np.flatnonzero(block_of == k)
-            events = event_of[rows]
-            records[rows] = block.records[events]
-            low[rows], high[rows] = block.first[events], block.first[events + 1]
-        images = [
-            (blocks[k].cell[a:b], blocks[k].value[a:b])
-            for k, a, b in zip(block_of.tolist(), low.tolist(), high.tolist(), strict=True)
-        ]
-        return images, _columns(records)
+        return self._events[indices]
 
     @property
     def _record(self) -> np.dtype[np.void]:
         return np.dtype(list(self._meaning.columns.items()))
 
-    def _decode(self, k: int) -> _Block:
+    def _decode(self, k: int) -> Block:
         file, number = self._where[k]
         reader = file.reader()
-        images, columns = reader.read(number)
+        images, values = reader.read(number)
         n = int(self.blocks[k + 1] - self.blocks[k])
         if len(images) != n or reader.meaning.columns != self._meaning.columns:
             raise InputError(
                 f"{file.path}: expected {n} events in block {number} and the columns of the "
-                f"manifest, found {len(images)} and {', '.join(columns)}; pack again"
+                f"manifest, found {len(images)} and {', '.join(values)}; pack again"
             )
         images = expand(images, reader.meaning.grid, self.grid)
-        if int(np.diff(images.first).max()) > self.width:
+        if images.largest > self.width:
             raise InputError(
                 f"{file.path}: expected at most {self.width} cells an event as the manifest says, "
                 f"found more in block {number}; pack again"
             )
         records = np.empty(n, self._record)
-        for name, values in columns.items():
-            records[name] = values
-        return _Block(images.first, images.cell.view(np.int32), images.value, records)
+        for name, column in values.items():
+            records[name] = column
+        return Block(replace(images, cell=images.cell.view(np.int32)), records)
 
     def column(self, name: str) -> np.ndarray:
         """One column (n,) of all events, without reading the images.
@@ -211,7 +172,7 @@ class PackedSource:
           rows; ``first_row`` (n + 1,) int32; the columns. And ``take(arrays, indices (n,))``, pure,
           which gives the batch of these events, bit for bit as the source does.
         """
-        # Room for one unfilled row an event; pages that stay untouched take no memory.
+        # An upper bound, with one unfilled row an event; untouched pages take no memory.
         most = (
             1 + len(self) + sum(self._most_cells(file.entry) for file in self._files) // ROW_CELLS
         )
@@ -228,9 +189,9 @@ class PackedSource:
         filled = max(1, filled)
         arrays = {"cell": cell[:filled], "value": value[:filled], "first_row": first_row}
         take = partial(_take, rows=self.width // ROW_CELLS, size=self.grid.size)
-        return arrays | _columns(records), take
+        return arrays | as_columns(records), take
 
-    def _all_rows(self) -> Iterator[tuple[np.ndarray, _Block, np.ndarray, np.ndarray]]:
+    def _all_rows(self) -> Iterator[tuple[np.ndarray, Block, np.ndarray, np.ndarray]]:
         """``_rows_of_block`` of every block, decoded side by side but not far ahead."""
         blocks = range(len(self._where))
         with ThreadPoolExecutor() as pool:
@@ -243,25 +204,22 @@ class PackedSource:
         factor = max(a // b for a, b in zip(shard.coarsening, mine, strict=True))
         return shard.cells * factor ** len(self.grid.shape)
 
-    def _rows_of_block(self, k: int) -> tuple[np.ndarray, _Block, np.ndarray, np.ndarray]:
+    def _rows_of_block(self, k: int) -> tuple[np.ndarray, Block, np.ndarray, np.ndarray]:
         """Rows of each event of a block, the block, and its cells and values in whole rows."""
         block = self._decode(k)
-        cells = np.diff(block.first)
+        images = block.images
+        cells = np.diff(images.first)
         counts = -(-cells // ROW_CELLS)
         shape = int(counts.sum()), ROW_CELLS
         cell, value = np.full(shape, self.grid.size, np.int32), np.zeros(shape, np.float32)
-        moved = ROW_CELLS * (np.cumsum(counts) - counts) - block.first[:-1]
-        to = np.arange(len(block.cell)) + np.repeat(moved, cells)
-        cell.reshape(-1)[to], value.reshape(-1)[to] = block.cell, block.value
+        moved = ROW_CELLS * (np.cumsum(counts) - counts) - images.first[:-1]
+        to = np.arange(len(images.cell)) + np.repeat(moved, cells)
+        cell.reshape(-1)[to], value.reshape(-1)[to] = images.cell, images.value
         return counts, block, cell, value
 
 
 Take = Callable[[dict[str, Any], "jax.Array"], dict[str, "jax.Array"]]
 RESIDENT = ("cell", "value", "first_row")
-
-
-def _columns(records: np.ndarray) -> dict[str, np.ndarray]:
-    return {name: np.ascontiguousarray(records[name]) for name in records.dtype.names or ()}
 
 
 def _take(

@@ -1,22 +1,26 @@
 """Writes packed sets: sparse images in Parquet shards, and a manifest when all are there.
 
-A file appears under its name only when it is whole, and the same events give the same bytes. For
-files that exist already there is pack.py.
+Files appear whole or not at all, and the same events give the same bytes. pack.py packs files that
+exist already.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hepjax import InputError
+from hepjax import InputError, __version__
+from hepjax.formats import atomic
 from hepjax.formats.coarse import coarsen, common_grid, concatenate, expand
-from hepjax.formats.images import Grid, SparseImages, unsound
-from hepjax.formats.packed import manifest
-from hepjax.formats.packed.manifest import Manifest, Shard, write_manifest
-from hepjax.formats.packed.shard import IMAGE_COLUMNS, Columns, ShardReader, write_shard
+from hepjax.formats.images import Grid, unsound
+from hepjax.formats.packed.layout import IMAGE_COLUMNS, Columns, shard_name
+from hepjax.formats.packed.manifest import FILE, FORMAT, Manifest, Shard, seal
+from hepjax.formats.packed.shard import ShardReader, largest_event
+from hepjax.formats.packed.shard_writer import write_shard
+from hepjax.formats.sparse import SparseImages
 
 Batches = Iterable[tuple[SparseImages, Columns]]
 
@@ -50,7 +54,7 @@ def write_packed(
     if events_per_shard < 1:
         raise InputError(f"events per shard: expected at least 1, found {events_per_shard}")
     out_dir = make_folder(out_dir)
-    if present := sorted(out_dir.glob("*.parquet")) + sorted(out_dir.glob(manifest.FILE)):
+    if present := sorted(out_dir.glob("*.parquet")) + sorted(out_dir.glob(FILE)):
         raise InputError(
             f"{out_dir}: expected a folder without Parquet files, found {present[0].name}; "
             "choose another folder or remove them"
@@ -79,19 +83,10 @@ def make_folder(out_dir: str | Path) -> Path:
     Raises:
       InputError: it cannot be made.
     """
-    out_dir = Path(out_dir)
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out_dir}: cannot be made ({error.strerror})") from None
+    out_dir = atomic.make_folder(out_dir)
     for partial in out_dir.glob(".*.tmp"):
         partial.unlink(missing_ok=True)
     return out_dir
-
-
-def shard_name(number: int) -> str:
-    """Shards sort by name in the order of their events."""
-    return f"shard-{number:05d}.parquet"
 
 
 def _by_shard(batches: Batches, events_per_shard: int) -> Iterator[Batches]:
@@ -122,7 +117,7 @@ def _part(images: SparseImages, start: int, stop: int) -> SparseImages:
 def checked(
     batches: Batches, grid: Grid, labels: dict[int, str], origin: str, start: int = 0
 ) -> Iterator[tuple[SparseImages, Columns]]:
-    """The batches as they are.
+    """Check batches and pass them on.
 
     Args:
       origin: file or folder for the messages, which count events from ``start``.
@@ -156,9 +151,9 @@ def checked(
 
 
 def merge(pieces: Batches, grid: Grid) -> tuple[SparseImages, Columns, Grid]:
-    """All events of the pieces, and the grid they are on: every channel as coarse as it is.
+    """Concatenate pieces, each channel downsampled without loss: images, columns and their grid.
 
-    Pieces become coarse as they come: towers upsampled to fine pixels would fill the memory.
+    Each piece is downsampled as it comes: towers upsampled to fine pixels would fill the memory.
 
     Raises:
       InputError: pieces of different columns.
@@ -200,15 +195,18 @@ def finish(out_dir: Path, shards: Sequence[Shard], made_from: dict[str, Any] | N
         shard.largest if meaning.grid == grid else largest_event(out_dir / shard.file, grid)
         for shard, meaning in zip(shards, meanings, strict=True)
     )
-    whole = Manifest(replace(meanings[0], grid=grid), largest, tuple(shards), made_from)
-    write_manifest(out_dir, whole)
+    _write_manifest(
+        out_dir, Manifest(replace(meanings[0], grid=grid), largest, tuple(shards), made_from)
+    )
 
 
-def largest_event(path: Path, grid: Grid) -> int:
-    """Cells of the event of a shard that has most once it is expanded to a finer grid."""
-    reader = ShardReader(path)
-    counts = [
-        np.diff(expand(reader.read(k)[0], reader.meaning.grid, grid).first).max()
-        for k in range(reader.blocks)
-    ]
-    return int(max(counts))
+def _write_manifest(folder: Path, manifest: Manifest) -> None:
+    """From then on the folder is a packed set."""
+    content = {
+        "format": FORMAT,
+        "hepjax": __version__,
+        "events": manifest.events,
+        **asdict(manifest),
+    }
+    content = json.loads(json.dumps(content))  # keys become texts and tuples lists, as when read
+    atomic.write_json(folder / FILE, content | {"sha256": seal(content)}, indent=1)

@@ -1,25 +1,45 @@
-"""What the columns of MLPF events mean, which rows are sound, and what is filled in on reading.
+"""The vocabulary of MLPF: classes of particles, types of elements, and the columns of the arrays.
 
-Energies and momenta are GeV; angles enter as sine and cosine. Source: the data set 10.5281/zenodo.
-4559324 and its description in EPJC 81 (2021) 381.
+Every other module takes names and numbers from here. Energies and momenta are GeV; angles enter as
+sine and cosine. Source: the data set 10.5281/zenodo.4559324 and its description in EPJC 81 (2021)
+381.
 
-Conventions kept as the files have them: the charge of a target. Published files give the sign of
-the PDG code, so that electrons and muons are +1; others give the charge itself.
+The charge of a target stays as the file has it. Published files give the sign of the PDG code, so
+that electrons and muons are +1; others give the charge itself.
 """
 
 from enum import IntEnum
-from pathlib import Path
-
-import numpy as np
-
-from hepjax import InputError
-from hepjax.formats.particleflow.events import Events
 
 TOWER, TRACK = 1, 2
 """Type of an element, first column of X; 0 is padding. Later sets (CLIC, CLD) have 1 for tracks."""
-CLASSES = ("none", "charged hadron", "neutral hadron", "photon", "electron", "muon")
-"""By class id, first column of ygen and ycand; none: no particle belongs to the element."""
+ELEMENT_TYPES = ("none", "tower", "track")
+"""By type."""
+
 NONE, CHARGED_HADRON, NEUTRAL_HADRON, PHOTON, ELECTRON, MUON = range(6)
+"""Class ids, first column of ygen and ycand; none: no particle belongs to the element."""
+CLASSES = ("none", "charged hadron", "neutral hadron", "photon", "electron", "muon")
+"""Names for people, by class id."""
+IDENTIFIERS = tuple(name.replace(" ", "_") for name in CLASSES)
+"""Names in scores, tables and files, by class id."""
+SHORT = ("none", "ch. had.", "n. had.", "photon", "electron", "muon")
+"""Names in narrow figures, by class id."""
+CHARGED = (CHARGED_HADRON, ELECTRON, MUON)
+"""Classes of particles with a charge."""
+NEUTRAL = (NEUTRAL_HADRON, PHOTON)
+"""Classes of particles without; their energy is measured, not their momentum."""
+
+
+class Element(IntEnum):
+    """Columns of X that tracks and towers share."""
+
+    TYPE = 0
+    PT = 1
+    """Transverse energy of a tower."""
+    ETA = 2
+    SIN_PHI = 3
+    COS_PHI = 4
+    ENERGY = 5
+    """Momentum of a track."""
 
 
 class Track(IntEnum):
@@ -68,62 +88,7 @@ class Particle(IntEnum):
     ENERGY = 6
 
 
-SLIP = 2e-3
-"""Relative; how closely an energy must follow the faulty formula to count as made by it."""
-
-
-def faults(events: Events) -> dict[str, np.ndarray]:
-    """Rows that no reader should let through: (rows,) bool, by what was expected of them."""
-    finite = np.ones(len(events.X), bool)
-    for values in (events.X, events.ygen, events.ycand):
-        finite &= np.isfinite(values).all(1)
-    classes = np.arange(len(CLASSES))
-    return {
-        "finite numbers": ~finite,
-        "type 1 (tower) or 2 (track)": ~np.isin(events.X[:, 0], (TOWER, TRACK)),
-        "class 0 to 5 in ygen": ~np.isin(events.ygen[:, Particle.CLASS], classes),
-        "class 0 to 5 in ycand": ~np.isin(events.ycand[:, Particle.CLASS], classes),
-    }
-
-
-def require_sound(events: Events, path: Path, start: int) -> None:
-    """Check all rows of the events ``start`` onwards of a file.
-
-    Raises:
-      InputError: no elements, numbers that are not finite, unknown type or class.
-    """
-    empty = np.flatnonzero(np.diff(events.first) == 0)
-    if len(empty):
-        raise InputError(f"{path}: expected elements, found none in event {start + empty[0]}")
-    for expected, bad in faults(events).items():
-        if not bad.any():
-            continue
-        row = int(np.flatnonzero(bad)[0])
-        event = start + int(np.searchsorted(events.first, row, side="right")) - 1
-        found = {
-            "f": "others",
-            "t": f"type {events.X[row, 0]:g}",
-            "c": f"class {(events.ygen if 'ygen' in expected else events.ycand)[row, 0]:g}",
-        }[expected[0]]
-        raise InputError(f"{path}: expected {expected}, found {found} in event {event}")
-
-
-def fill_candidates(ycand: np.ndarray) -> np.ndarray:
-    """Candidates with both momentum and energy, (rows, 7) float32.
-
-    Published files leave pt = 0 for neutral candidates and E = 0 for charged ones, whose masses are
-    neglected: pt = E / cosh(eta) and E = pt cosh(eta). The conversion to TFDS 1.1 and later fills
-    the energy as pt / sqrt(1 - tanh(eta)), the square forgotten; that is undone.
-    """
-    pt, eta, energy = (ycand[:, c].astype(np.float64) for c in (2, 3, 6))
-    neutral = np.isin(ycand[:, Particle.CLASS], (NEUTRAL_HADRON, PHOTON))
-    charged = ~neutral & (ycand[:, Particle.CLASS] != NONE)
-    with np.errstate(all="ignore"):  # rows without a particle
-        cosh = np.cosh(eta)
-        slipped = np.isclose(energy, pt / np.sqrt(1 - np.tanh(eta)), rtol=SLIP, atol=0)
-        filled = ycand.astype(np.float32)
-        filled[:, Particle.PT] = np.where(neutral & (pt == 0), energy / cosh, pt)
-        filled[:, Particle.ENERGY] = np.where(
-            charged & ((energy == 0) | slipped), pt * cosh, energy
-        )  # fmt: skip
-    return filled
+QUANTITIES = tuple(column.name.lower() for column in Particle)
+"""Names of the columns of ygen and ycand: class, charge, pt, eta, sin_phi, cos_phi, energy."""
+ARRAYS = {"X": len(Track), "ygen": len(Particle), "ycand": len(Particle)}
+"""The arrays of an event, and how many columns each has: 12, 7 and 7."""

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hepjax import InputError
-
-X_COLUMNS, Y_COLUMNS = 12, 7
+from hepjax.formats.particleflow.columns import ARRAYS, Particle
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,7 +15,7 @@ class Events:
     """Elements of n events one after another: those of event i are ``first[i]:first[i + 1]``.
 
     Row r of ``ygen`` is the particle that element r stands for, row r of ``ycand`` what rule-based
-    particle flow made of it. Columns: formats/particleflow/columns.py.
+    particle flow made of it. Columns: columns.py.
     """
 
     first: np.ndarray
@@ -65,11 +64,12 @@ def join(path: Path, start: int, parts: list[dict[str, np.ndarray]]) -> Events:
       InputError: other numbers of columns or different numbers of rows in one event.
     """
     for event, part in enumerate(parts, start):
-        shapes = {key: part[key].shape for key in ("X", "ygen", "ycand")}
-        for key, columns in (("X", (12,)), ("ygen", (7, 8)), ("ycand", (7, 8))):
-            if len(shapes[key]) != 2 or shapes[key][1] not in columns:
+        shapes = {key: part[key].shape for key in ARRAYS}
+        for key, columns in ARRAYS.items():
+            more = 0 if key == "X" else 1
+            if len(shapes[key]) != 2 or not columns <= shapes[key][1] <= columns + more:
                 raise InputError(
-                    f"{path}: expected {columns[0]} columns in {key!r}, "
+                    f"{path}: expected {columns} columns in {key!r}, "
                     f"found shape {shapes[key]} in event {event}"
                 )
         if len({rows for rows, _ in shapes.values()}) > 1:
@@ -82,6 +82,6 @@ def join(path: Path, start: int, parts: list[dict[str, np.ndarray]]) -> Events:
         return Events(
             first,
             np.concatenate([p["X"].astype(np.float32) for p in parts]),
-            np.concatenate([p["ygen"][:, :Y_COLUMNS].astype(np.float32) for p in parts]),
-            np.concatenate([p["ycand"][:, :Y_COLUMNS].astype(np.float32) for p in parts]),
+            np.concatenate([p["ygen"][:, : len(Particle)].astype(np.float32) for p in parts]),
+            np.concatenate([p["ycand"][:, : len(Particle)].astype(np.float32) for p in parts]),
         )

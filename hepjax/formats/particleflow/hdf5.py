@@ -12,10 +12,10 @@ import numpy as np
 
 from hepjax import InputError
 from hepjax.formats.hdf5 import numeric_dataset, open_hdf5, read_rows
+from hepjax.formats.particleflow.columns import ARRAYS
 from hepjax.formats.particleflow.events import EventFile, Events
 
-COLUMNS = {"X": 12, "ygen": 7, "ycand": 7}
-KEYS = (*COLUMNS, "offsets")
+KEYS = (*ARRAYS, "offsets")
 BLOCK_ROWS = 2**17
 """Elements decoded together; 25 events with 200 pile-up collisions, 14 MB."""
 
@@ -32,7 +32,7 @@ def describe(path: Path) -> EventFile:
       InputError: unreadable, damaged, or datasets that do not go together.
     """
     with open_hdf5(path) as file:
-        rows = {key: _rows(file, path, key) for key in COLUMNS}
+        rows = {key: _rows(file, path, key) for key in ARRAYS}
         if len(set(rows.values())) > 1:
             raise InputError(f"{path}: expected as many rows in X, ygen and ycand, found {rows}")
         offsets = _integers(file, path, "offsets")
@@ -61,17 +61,15 @@ def read(path: Path, offsets: np.ndarray, start: int, stop: int) -> Events:
     """
     low, high = int(offsets[start]), int(offsets[stop])
     with open_hdf5(path) as file:
-        X, ygen, ycand = (
-            np.asarray(read_rows(file[key], low, high), np.float32) for key in COLUMNS
-        )
+        X, ygen, ycand = (np.asarray(read_rows(file[key], low, high), np.float32) for key in ARRAYS)
     return Events(offsets[start : stop + 1] - low, X, ygen, ycand)
 
 
 def _rows(file: h5py.File, path: Path, key: str) -> int:
     dataset = numeric_dataset(file, path, key)
-    if dataset.ndim != 2 or dataset.shape[1] != COLUMNS[key]:
+    if dataset.ndim != 2 or dataset.shape[1] != ARRAYS[key]:
         raise InputError(
-            f"{path}: dataset {key!r} has shape {dataset.shape}, expected (n, {COLUMNS[key]})"
+            f"{path}: dataset {key!r} has shape {dataset.shape}, expected (n, {ARRAYS[key]})"
         )
     return len(dataset)
 

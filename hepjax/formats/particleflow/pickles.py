@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from hepjax import InputError
+from hepjax.formats.particleflow.columns import ARRAYS
 from hepjax.formats.particleflow.events import EventFile, Events, join
 from hepjax.formats.particleflow.safe_pickle import RefusedError, read_arrays
 
 SUFFIX = ".pkl.bz2"
-KEYS = ("X", "ygen", "ycand")
 MAX_BYTES = 2**30
 """Decompressed; the published files of 100 events with 200 pile-up collisions have 10**8."""
 READ_BYTES = 2**22
@@ -61,14 +61,14 @@ def _events(path: Path) -> Events:
         raise InputError(
             f"{path}: expected a sound pickle, found a damaged one ({cause})"
         ) from error
-    for key in KEYS:
+    for key in ARRAYS:
         if key not in lists:
             found = ", ".join(sorted(lists))[:100] or "none"
             raise InputError(f"{path}: expected a list of arrays {key!r}, found {found}")
-    counts = {key: len(lists[key]) for key in KEYS}
+    counts = {key: len(lists[key]) for key in ARRAYS}
     if not counts["X"] or len(set(counts.values())) > 1:
         raise InputError(f"{path}: expected events, as many in each list, found {counts}")
-    return join(path, 0, [{key: lists[key][i] for key in KEYS} for i in range(counts["X"])])
+    return join(path, 0, [{key: lists[key][i] for key in ARRAYS} for i in range(counts["X"])])
 
 
 def _decompress(path: Path) -> io.BytesIO:

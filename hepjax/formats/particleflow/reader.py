@@ -1,6 +1,6 @@
 """MLPF events of any layout as one source: random access, padded to a few lengths (buckets).
 
-Every length is one compiled program, so there are few; padding is zeros, which models mask.
+Each length is one compiled program, so there are few. Padding is zeros, which models mask.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,9 +14,10 @@ from hepjax import InputError
 from hepjax.formats.block_cache import BlockCache
 from hepjax.formats.hdf5 import SUFFIXES, open_hdf5
 from hepjax.formats.particleflow import hdf5, pickles, tfds
-from hepjax.formats.particleflow.columns import fill_candidates, require_sound
-from hepjax.formats.particleflow.events import X_COLUMNS, Y_COLUMNS, EventFile, Events
-from hepjax.formats.source import Batch
+from hepjax.formats.particleflow.columns import ARRAYS
+from hepjax.formats.particleflow.events import EventFile, Events
+from hepjax.formats.particleflow.sound import fill_candidates, require_sound
+from hepjax.formats.source import Batch, locate
 
 CACHE_BYTES = 2**30
 """Decoded events kept: 2,000 with 200 pile-up collisions."""
@@ -105,7 +106,7 @@ def read_sound(file: EventFile, start: int, stop: int) -> Events:
     """Events ``start`` to ``stop`` of a file, checked, momenta and energies of candidates filled.
 
     Raises:
-      InputError: see ``mlpf_columns.require_sound``.
+      InputError: see ``sound.require_sound``.
     """
     events = file.read(start, stop)
     require_sound(events, file.path, start)
@@ -128,7 +129,7 @@ def open_events(
         elements, which are towers, as files list tracks first; ``cut_events`` counts them.
     Returns:
       batches of ``X`` (n, L, 12), ``ygen`` and ``ycand`` (n, L, 7) float32 and ``n`` (n,) int32,
-      the number of elements; rows from there on are 0. Columns: formats/particleflow/columns.py.
+      the number of elements; rows from there on are 0. Columns: columns.py.
     Raises:
       InputError: unreadable or unsuitable files, an event without elements or longer than the
         largest bucket. Reading raises it too, for rows that are not sound.
@@ -193,24 +194,18 @@ class EventSource:
 
     def padded(self, indices: np.ndarray, bucket: int) -> Batch:
         """Events ``indices`` (n,), padded to the length of ``bucket``, see ``open_events``."""
-        indices = np.asarray(indices)
-        if len(indices) and (indices.min() < 0 or indices.max() >= len(self)):
-            raise IndexError(f"events 0 to {len(self) - 1} exist, asked for {indices}")
+        block_of, event_of = locate(self.blocks, indices)
         length = int(self.buckets[bucket])
         batch: Batch = {
-            "X": np.zeros((len(indices), length, X_COLUMNS), np.float32),
-            "ygen": np.zeros((len(indices), length, Y_COLUMNS), np.float32),
-            "ycand": np.zeros((len(indices), length, Y_COLUMNS), np.float32),
-            "n": np.minimum(self.elements[indices], self.buckets[-1]).astype(np.int32),
+            key: np.zeros((len(block_of), length, columns), np.float32)
+            for key, columns in ARRAYS.items()
         }
-        block_of = np.searchsorted(self.blocks, indices, side="right") - 1
-        blocks = {int(k): self._cache.get(int(k), self._decode) for k in np.unique(block_of)}
-        for row, (k, event, n) in enumerate(
-            zip(block_of, indices - self.blocks[block_of], batch["n"], strict=True)
-        ):
-            events = blocks[int(k)].result()
+        batch["n"] = np.minimum(self.elements[indices], self.buckets[-1]).astype(np.int32)
+        blocks = self._cache.get_all(block_of, self._decode)
+        for row, (k, event, n) in enumerate(zip(block_of, event_of, batch["n"], strict=True)):
+            events = blocks[int(k)]
             inside = slice(events.first[event], events.first[event] + n)
-            for key in ("X", "ygen", "ycand"):
+            for key in ARRAYS:
                 batch[key][row, :n] = getattr(events, key)[inside]
         return batch
 

@@ -1,4 +1,4 @@
-"""NumPy arrays from a pickle that nobody vouches for.
+"""NumPy arrays from an untrusted pickle.
 
 A pickle is a program. ``pickle.Unpickler`` with a short list of names still obeys instructions that
 exhaust memory (a memo of 2**32 entries takes five bytes) or the stack (nested tuples as a key), so

@@ -14,9 +14,9 @@ import numpy as np
 
 from hepjax import InputError
 from hepjax.formats.damage import reading
+from hepjax.formats.particleflow.columns import ARRAYS
 from hepjax.formats.particleflow.events import EventFile, Events, join
 
-KEYS = ("X", "ygen", "ycand")
 BLOCK_EVENTS = 32
 """Events decoded together; records are stored one by one, 1.3 ms each with 5,000 elements."""
 
@@ -30,7 +30,7 @@ def is_events(path: Path) -> bool:
     """Whether it is one with the three features of MLPF events."""
     try:
         features = json.loads((_folder_and_split(path)[0] / "features.json").read_bytes())
-        return all(key in features["featuresDict"]["features"] for key in KEYS)
+        return all(key in features["featuresDict"]["features"] for key in ARRAYS)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -80,8 +80,8 @@ def _source(path: Path) -> tuple[str, Any]:
                 "prepare it again with file_format='array_record'"
             )
         found = ", ".join(sorted(builder.info.features))
-        if not all(key in builder.info.features for key in KEYS):
-            raise InputError(f"{folder}: expected the features {', '.join(KEYS)}, found {found}")
+        if not all(key in builder.info.features for key in ARRAYS):
+            raise InputError(f"{folder}: expected the features {', '.join(ARRAYS)}, found {found}")
         if not split and len(counts) == 1:
             (split,) = counts
         if split not in counts:
@@ -103,7 +103,7 @@ def _source(path: Path) -> tuple[str, Any]:
 def _record(path: Path, source: Any, event: int) -> dict[str, np.ndarray]:
     with reading(_folder_and_split(path)[0], "array_record"):
         record = source[event]
-        tables = {key: np.asarray(record[key], np.float32) for key in KEYS}
+        tables = {key: np.asarray(record[key], np.float32) for key in ARRAYS}
     for key, table in tables.items():
         if table.ndim != 2:
             raise InputError(f"{path}: expected rows in {key!r} of event {event}, found none")

@@ -1,4 +1,4 @@
-"""Writes MLPF events in the two published layouts; reading them is in mlpf.py.
+"""Writes MLPF events in the two published layouts; reading them is in reader.py.
 
 Pickles of 100 events (``tev14_pythia8_ttbar_0_0.pkl.bz2``) and TFDS 1.2.0 in array_record, the
 latter through TFDS itself, which needs no TensorFlow for it. All files appear when they are whole,
@@ -6,9 +6,7 @@ or none.
 """
 
 import bz2
-import os
 import pickle
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,15 +14,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from hepjax import InputError
+from hepjax.formats.atomic import scratch, unwritable
+from hepjax.formats.particleflow.columns import ARRAYS, Particle
 
-KEYS = ("X", "ygen", "ycand")
 EVENTS_PER_FILE = 100
 TFDS_VERSION = "1.2.0"
-COLUMNS = {"X": 12, "ygen": 8, "ycand": 8}
+TFDS_COLUMNS = ARRAYS | {"ygen": len(Particle) + 1, "ycand": len(Particle) + 1}
 """Of the features in TFDS; the eighth column of particles is the number of their jet, 0 if none."""
 
 Event = Mapping[str, np.ndarray]
-"""``X`` (N, 12), ``ygen`` and ``ycand`` (N, 7), columns as in columns.py; ``jet`` (N,) if
+"""``X`` (N, 12), ``ygen`` and ``ycand`` (N, 7), see columns.py; ``jet`` (N,) if
 jets were clustered."""
 
 
@@ -56,32 +55,26 @@ def write_events(
       InputError: nothing to write, names that are taken, or a disk that is full.
     """
     out_dir = Path(out_dir)
-    staging = out_dir / f".events.{os.getpid()}.tmp"
-    try:
-        staging.mkdir(parents=True)
+    with scratch(out_dir, inside=True) as staging:
         writers: list[_Writer] = []
         if stem is not None:
             writers.append(_Pickles(staging, stem))
         if dataset is not None:
             writers.append(_Tfds(staging, *dataset, provenance))
         count = 0
-        for event in events:
-            count += 1
+        try:
+            for event in events:
+                count += 1
+                for writer in writers:
+                    writer.write(event)
             for writer in writers:
-                writer.write(event)
-        for writer in writers:
-            writer.close()
+                writer.close()
+        except RuntimeError as error:
+            # From array_record, with the cause in its first words.
+            raise unwritable(out_dir, str(error).split(";")[0]) from None
         if not count:
             raise InputError(f"{out_dir}: expected at least one event to write, found none")
         return _moved(staging, out_dir)
-    except (OSError, RuntimeError) as error:
-        # array_record raises RuntimeError with the cause in its first words.
-        cause = getattr(error, "strerror", None) or str(error).split(";")[0]
-        raise InputError(
-            f"{out_dir}: cannot be written ({cause}); nothing was left behind"
-        ) from None
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _moved(staging: Path, out_dir: Path) -> list[Path]:
@@ -120,7 +113,7 @@ class _Pickles:
     def close(self) -> None:
         if not self.events:
             return
-        lists = {key: [np.asarray(e[key], np.float64) for e in self.events] for key in KEYS}
+        lists = {key: [np.asarray(e[key], np.float64) for e in self.events] for key in ARRAYS}
         path = self.folder / f"{self.stem}_{self.files}.pkl.bz2"
         with bz2.open(path, "wb") as file:
             pickle.dump(lists, file, protocol=4)
@@ -143,7 +136,7 @@ class _Tfds:
         )
         features = {
             key: tfds.features.Tensor(shape=(None, columns), dtype=np.float32)
-            for key, columns in COLUMNS.items()
+            for key, columns in TFDS_COLUMNS.items()
         }
         info = tfds.core.DatasetInfo(
             builder=identity,
@@ -159,7 +152,7 @@ class _Tfds:
 
     def write(self, event: Event) -> None:
         jet = event.get("jet", np.zeros(len(event["X"])))
-        example = {key: np.asarray(event[key], np.float32) for key in KEYS}
+        example = {key: np.asarray(event[key], np.float32) for key in ARRAYS}
         for key in ("ygen", "ycand"):
             # As published, the candidate of an element has the jet of its true particle.
             example[key] = np.column_stack([example[key], jet]).astype(np.float32)

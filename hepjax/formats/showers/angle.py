@@ -6,14 +6,14 @@
 import numpy as np
 
 EMPTY_SHOWER_ANGLE = 100.0
-"""Published flag of a shower without energy, in place of an angle in rad."""
+"""Published flag for a shower without energy, in place of an angle in rad."""
 
 
 def measured_angle(showers: np.ndarray) -> np.ndarray:
     """Polar angle of each shower axis in the y-z plane, as stored in ``mtheta``.
 
-    Each layer with energy gives the slope of its barycentre seen from that of the whole shower;
-    their angles are averaged with weight z. Cell centres lie at i + 0.5.
+    The angle of a layer is the slope from the barycentre of the shower to the barycentre of the
+    layer. Layers with energy are averaged with weight z. Cell centres lie at i + 0.5.
 
     Args:
       showers: (n, x, y, z) cell energies in any unit, z the depth.

@@ -1,23 +1,20 @@
-"""One CLIC-like shower file: which layout, grid and unit it has, and its columns.
+"""Reads one CLIC-like shower file: its layout, grid, unit and columns.
 
-Reads everything but the cells; these come in blocks through ``read_cells``.
+The cells are read in blocks, by ``read_cells``.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import h5py
 import numpy as np
 
 from hepjax import InputError
 from hepjax.formats.hdf5 import column, numeric_dataset, open_hdf5, read_rows, text_attribute
-from hepjax.formats.showers.writer import CELL_UNIT, UNITS_PER_GEV, Layout
-
-Unit = Literal["auto", "GeV", "0.02 GeV"]
+from hepjax.formats.showers.layout import CELL_UNIT, CELLS, UNITS_PER_GEV, Layout, Unit
 
 BLOCK_EVENTS = 128
-"""Events decoded together, if the chunks of the file do not ask for more."""
+"""Events that are decoded together, unless the chunks of the file are larger."""
 GEV_FRACTION = (0.001, 0.15)
 """Visible over incident energy of a sampling calorimeter whose cells are in GeV (CLIC: 0.02)."""
 TIMES_50_FRACTION = (0.15, 5.0)
@@ -51,7 +48,7 @@ class ShowerFile:
     def read_cells(self, start: int, stop: int) -> np.ndarray:
         """Cells of events ``start`` to ``stop``, (n, x, y, z) float32 GeV, unchecked."""
         with open_hdf5(self.path) as file:
-            cells = read_rows(file["ECAL"], start, stop)
+            cells = read_rows(file[CELLS], start, stop)
         cells = cells.reshape(len(cells), *self.grid).astype(np.float32, copy=False)
         scale = UNITS_PER_GEV[self.unit]
         return cells if scale == 1.0 else cells / np.float32(scale)
@@ -67,7 +64,7 @@ def describe(path: Path, unit: Unit = "auto") -> ShowerFile:
       InputError: not a shower file, or columns that do not fit together.
     """
     with open_hdf5(path) as file:
-        ecal = numeric_dataset(file, path, "ECAL")
+        ecal = numeric_dataset(file, path, CELLS)
         grid = _grid(path, ecal)
         n = len(ecal)
         energy_key, energy = _energy(file, path, n)

@@ -1,7 +1,7 @@
-"""Writes showers as HDF5 in the two published CLIC layouts; reading them is in reader.py.
+"""Writes showers as HDF5 in the two published CLIC layouts; reading them is in files.py.
 
-A file appears under its name only when it is whole, and holds no clock or host name: the same
-showers give the same bytes, in whatever batches they arrive.
+Files appear whole or not at all and hold no clock or host name: the same showers give the same
+bytes, whatever the batches.
 """
 
 import itertools
@@ -10,26 +10,28 @@ import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import h5py
 import numpy as np
 
 from hepjax import InputError, __version__
+from hepjax.formats.atomic import make_folder, replacing, unwritable
 from hepjax.formats.showers.angle import measured_angle
+from hepjax.formats.showers.layout import (
+    CELL_UNIT,
+    CELLS,
+    PDG,
+    UNITS_PER_GEV,
+    Layout,
+    dataset_units,
+)
 from hepjax.formats.source import Batch
 
-Layout = Literal["fixed", "angle"]
-
-PDG = {"Ele": 11, "Gamma": 22, "Pi0": 111, "ChPi": 211}
-"""Particle names of the published files and their codes (Particle Data Group scheme)."""
-CELL_UNIT = {"fixed": "GeV", "angle": "0.02 GeV"}
-"""The variable-angle files hold GeV x 50."""
-UNITS_PER_GEV = {"GeV": 1.0, "0.02 GeV": 50.0}
 CHUNK_EVENTS = 16
 CHUNKS_AHEAD = 16
 """Chunks compressed side by side, while the next showers are made."""
@@ -62,20 +64,21 @@ class ShowerWriter:
             raise InputError(f"particle: expected one of {', '.join(PDG)}, found {particle!r}")
         self.path, self.layout, self.total_events = Path(path), layout, total_events
         self.particle = particle
-        self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         self._waiting: list[np.ndarray] = []  # showers that do not fill a chunk yet
         self._columns: dict[str, list[np.ndarray]] = {}  # everything else, written at the end
         self._received = 0
         self._chunks: deque[Future[bytes]] = deque()  # being compressed
-        self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, CHUNKS_AHEAD))
 
     def __enter__(self) -> "ShowerWriter":
-        try:
-            self._disk = _Disk(self._partial, "w+")
-        except OSError as error:
-            raise self._failure(error) from None
-        # Metadata of version 1.10 carry checksums, so that damage shows when reading.
-        self._file = h5py.File(self._disk, "w", libver=("v110", "v110"))
+        with ExitStack() as opened:
+            partial = opened.enter_context(replacing(self.path))
+            self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, CHUNKS_AHEAD))
+            opened.callback(self._pool.shutdown, cancel_futures=True)
+            self._disk = opened.enter_context(_Disk(partial, "w+"))
+            # Metadata of version 1.10 carry checksums, so that damage shows when reading.
+            self._file = h5py.File(self._disk, "w", libver=("v110", "v110"))
+            opened.callback(self._file.close)
+            self._opened = opened.pop_all()
         for key, text in (
             ("creator", f"hepjax {__version__}"), ("layout", self.layout),
             ("particle", self.particle),
@@ -100,7 +103,7 @@ class ShowerWriter:
                 )
         stored = self._stored(rows)
         self._received += len(rows["ecal"])
-        self._waiting.append(stored.pop("ECAL"))
+        self._waiting.append(stored.pop(CELLS))
         for key, values in stored.items():
             self._columns.setdefault(key, []).append(values)
         if sum(map(len, self._waiting)) >= CHUNK_EVENTS:
@@ -113,31 +116,22 @@ class ShowerWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            if kind is None:
-                self._finish()
+        with self._opened:  # closes everything, and gives the file its name if all is well
+            if error is not None:
+                raise error
+            self._finish()
             self._file.close()
             self._disk.sync()
-            self._disk.close()
-            if kind is None:
-                self._check_disk()
-                os.replace(self._partial, self.path)
-        except OSError as failed:
-            raise self._failure(failed) from None
-        finally:
-            self._pool.shutdown(cancel_futures=True)
-            self._file.close()
-            self._disk.close()
-            self._partial.unlink(missing_ok=True)
+            self._check_disk()
 
     def _stored(self, rows: Batch) -> Batch:
         """The datasets of the layout, from fields in GeV and rad."""
         if self.layout == "fixed":
             code = np.full_like(rows["energy"], PDG[self.particle])
-            return {"ECAL": rows["ecal"], "target": np.stack([code, rows["energy"]], axis=1)}
+            return {CELLS: rows["ecal"], "target": np.stack([code, rows["energy"]], axis=1)}
         cells = rows["ecal"] * np.float32(UNITS_PER_GEV[CELL_UNIT["angle"]])
         return {
-            "ECAL": cells,
+            CELLS: cells,
             "energy": rows["energy"],
             "theta": rows["theta"],
             "mtheta": measured_angle(cells),
@@ -152,10 +146,10 @@ class ShowerWriter:
         for start in range(0, n, CHUNK_EVENTS):
             chunk = cells[start : min(start + CHUNK_EVENTS, n)]
             self._chunks.append(self._pool.submit(_compressed, chunk))
-        if "ECAL" not in self._file:
+        if CELLS not in self._file:
             shape = cells.shape[1:]
             dataset = self._file.create_dataset(
-                "ECAL", (0, *shape), "<f4", maxshape=(None, *shape), chunks=(CHUNK_EVENTS, *shape),
+                CELLS, (0, *shape), "<f4", maxshape=(None, *shape), chunks=(CHUNK_EVENTS, *shape),
                 compression="gzip", compression_opts=GZIP_LEVEL, track_times=False,
             )  # fmt: skip
             dataset.attrs["unit"] = np.bytes_(CELL_UNIT[self.layout])
@@ -163,7 +157,7 @@ class ShowerWriter:
     def _store(self, keep: int) -> None:
         """Write compressed chunks in order until ``keep`` are left."""
         while len(self._chunks) > keep:
-            dataset = self._file["ECAL"]
+            dataset = self._file[CELLS]
             start = len(dataset)
             dataset.resize(start + CHUNK_EVENTS, axis=0)
             dataset.id.write_direct_chunk((start, 0, 0, 0), self._chunks.popleft().result())
@@ -178,23 +172,15 @@ class ShowerWriter:
             )
         self._compress(whole_chunks=False)
         self._store(keep=0)
-        self._file["ECAL"].resize(self._received, axis=0)
-        units = {
-            "target": "code, GeV", "energy": "GeV", "sum": CELL_UNIT[self.layout],
-            "theta": "rad", "mtheta": "rad",
-        }  # fmt: skip
+        self._file[CELLS].resize(self._received, axis=0)
+        units = dataset_units(self.layout)
         for key, parts in self._columns.items():
             dataset = self._file.create_dataset(key, data=np.concatenate(parts), track_times=False)
             dataset.attrs["unit"] = np.bytes_(units[key])
 
     def _check_disk(self) -> None:
         if self._disk.error:
-            raise self._failure(self._disk.error)
-
-    def _failure(self, error: OSError) -> InputError:
-        return InputError(
-            f"{self.path}: cannot be written ({error.strerror}); nothing was left behind"
-        )
+            raise unwritable(self.path, self._disk.error)
 
 
 def _compressed(chunk: np.ndarray) -> bytes:
@@ -204,7 +190,7 @@ def _compressed(chunk: np.ndarray) -> bytes:
 
 
 class _Disk(FileIO):
-    """A file that keeps its first failure to itself: HDF5 crashes if told of a full disk."""
+    """A file that records its first write error and does not raise: HDF5 crashes on a full disk."""
 
     error: OSError | None = None
 
@@ -255,11 +241,7 @@ def write_showers(
     """
     if events_per_file < 1:
         raise InputError(f"events per file: expected at least 1, found {events_per_file}")
-    out_dir = Path(out_dir)
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out_dir}: cannot be made ({error.strerror})") from None
+    out_dir = make_folder(out_dir)
     if present := next(iter(sorted(out_dir.glob("*.h5"))), None):
         raise InputError(
             f"{out_dir}: expected a folder without HDF5 files, found {present.name}; "

@@ -16,7 +16,7 @@ from hepjax.formats.hdf5 import list_datasets, list_files
 from hepjax.formats.recognise import recognise
 from hepjax.formats.showers import calochallenge
 from hepjax.formats.showers.angle import EMPTY_SHOWER_ANGLE
-from hepjax.formats.showers.reader import ShowerSource, open_shower_files
+from hepjax.formats.showers.files import ShowerSource, open_shower_files
 from hepjax.physics.calorimeter.inspect_text import text
 from hepjax.physics.calorimeter.observables import published_sampling_fraction
 

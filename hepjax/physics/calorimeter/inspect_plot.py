@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from hepjax import InputError
+from hepjax.formats.atomic import write_bytes
 from hepjax.physics.calorimeter.observables import published_sampling_fraction
 from hepjax.report.layout import EDGE, LINE, Axes, Figure, head, png, style
 
@@ -53,10 +53,7 @@ def draw(
             _sampling_fraction(figure.add_subplot(grid[1]), report["sampling_fraction"])
         head(figure, _caption(report))
         picture = png(figure)
-    try:
-        path.write_bytes(picture)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    write_bytes(path, picture)
 
 
 def _caption(report: dict[str, Any]) -> str:

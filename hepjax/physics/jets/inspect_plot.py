@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from hepjax import InputError
+from hepjax.formats.atomic import write_bytes
 from hepjax.physics.jets.displays import by_channel
 from hepjax.report.layout import WIDTH, png, style
 
@@ -49,10 +49,7 @@ def draw(
             axis.set_ylim(bottom=0.5)
             axis.legend(frameon=False)
         picture = png(figure)
-    try:
-        path.write_bytes(picture)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    write_bytes(path, picture)
 
 
 def _caption(report: dict[str, Any]) -> str:

@@ -22,11 +22,10 @@ from hepjax.formats.particleflow.columns import (
     Particle,
     Tower,
     Track,
-    faults,
-    fill_candidates,
 )
 from hepjax.formats.particleflow.events import EventFile, Events
 from hepjax.formats.particleflow.reader import describe_all
+from hepjax.formats.particleflow.sound import faults, fill_candidates
 from hepjax.physics.particleflow.inspect_text import text
 
 __all__ = ["inspect", "text"]

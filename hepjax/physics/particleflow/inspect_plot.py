@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from hepjax import InputError
+from hepjax.formats.atomic import write_bytes
 from hepjax.report.layout import EDGE, LINE, WIDTH, Axes, Figure, head, png, style
 
 COLOURS = (LINE, "#009e73", "#e69f00", EDGE, "#cc79a7")
@@ -43,10 +43,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
         _matrix(confusion, np.array(report["confusion"], float))
         head(figure, _caption(report))
         picture = png(figure)
-    try:
-        path.write_bytes(picture)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    write_bytes(path, picture)
 
 
 def _caption(report: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
-"""The response of a CMS-like detector to an event, as Delphes parametrises it.
+"""The response of a CMS-like detector to an event, in the parametrisation of Delphes.
 
-Propagation, tracks, towers and energy flow put together; each has a module of its own. No pile-up
+Combines propagation, tracks, towers and energy flow, each of which has its own module. No pile-up
 here (pileup.py) and no images or ntuples.
 """
 
@@ -84,7 +84,7 @@ def respond(particles: Particles, rng: np.random.Generator, detector: Detector =
         excess, scale = energy_flow(
             compartment, towers, energy, tracks.resolution, tracks.pdg, cell
         )
-        # What the ECAL made of the tracks goes on to the HCAL.
+        # The HCAL sees the tracks as the ECAL scaled them.
         factor = factor * scale
         energy = _scaled_energy(tracks, factor)
         towers, kept = above_threshold(towers)

@@ -1,7 +1,7 @@
-"""Energy flow: neutral energy is what a tower holds beyond the tracks that point to it.
+"""Energy flow: the excess of a tower over the tracks that point to it is neutral energy.
 
 The rule-based particle flow of Delphes (arXiv:1307.6346, section 4.1; module SimpleCalorimeter),
-the baseline that MLPF is compared with. Energies GeV.
+the baseline of MLPF. Energies GeV.
 """
 
 import numpy as np
@@ -19,10 +19,10 @@ def energy_flow(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Neutral excess of each tower, and factors on the momenta of the tracks.
 
-    With E_trk the sum of the track energies in a tower and sigma_trk^2 that of their squared
-    uncertainties, the excess max(E - E_trk, 0) is a neutral particle if it is above the minimum of
+    E_trk is the sum of the track energies in a tower, sigma_trk^2 the sum of their squared
+    uncertainties. The excess max(E - E_trk, 0) is a neutral particle if it is above the minimum of
     the compartment and above 2 sqrt(sigma_trk^2 + sigma^2). Otherwise the tracks are scaled so that
-    their sum is the inverse-variance mean of E_trk and E.
+    their sum is the inverse-variance weighted mean of E_trk and E.
 
     Args:
       towers: of this compartment, those below threshold included.

@@ -1,6 +1,6 @@
-"""Simulated events for particle flow: collisions, pile-up, detector, ntuple, one after the other.
+"""The simulation chain for particle flow: collisions, pile-up, detector, ntuple.
 
-The one module that knows the whole chain. formats/particleflow/writer.py writes its events.
+The one module that knows the whole chain. formats/particleflow/writer.py writes the events.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from hepjax.simulate.collisions.pileup import Pool, make_pool, overlay
 from hepjax.simulate.collisions.toy import toy_collisions
 
 POOL_EVENTS = 2000
-"""Minimum-bias events that pile-up is drawn from, again and again."""
+"""Minimum-bias events from which pile-up is drawn with replacement."""
 
 
 def simulate_events(
@@ -30,7 +30,7 @@ def simulate_events(
     toy: bool = False,
     pool_events: int = POOL_EVENTS,
 ) -> Iterator[Ntuple]:
-    """Simulated events in order; the first ones are the same however many are asked for.
+    """Simulated events in order; an event depends on its number and the seed, not on ``events``.
 
     Args:
       process: ``ttbar`` or ``qcd``, at 14 TeV.
@@ -55,7 +55,7 @@ def simulate_events(
 
 
 def provenance(process: str, pileup: float, seed: int, toy: bool) -> dict[str, Any]:
-    """What the events were made by, to be kept with them."""
+    """Generator, settings and detector of the events, to be stored with them."""
     if toy:
         generator = f"toy {process} of hepjax (no Pythia, no physics)"
     else:

@@ -1,8 +1,8 @@
-"""From particles and detector response to the arrays of the MLPF data set: elements and targets.
+"""The arrays of the MLPF data set: elements, targets and candidates of a simulated event.
 
-The columns and target rules are those of the published Delphes ntuples (Zenodo 4559324), with two
-gaps of theirs closed (docs/reference/simulation.md): candidates have both pT and energy, and the
-charge of a track is the true one, not the sign of its code.
+Columns and target rules follow the published Delphes ntuples (Zenodo 4559324) with two differences
+(docs/events.md): candidates have both pT and energy, and the charge of a track is the true one
+instead of the sign of its code.
 """
 
 from typing import NamedTuple
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hepjax.formats.particleflow.columns import (
+    ARRAYS,
     CHARGED_HADRON,
     ELECTRON,
     MUON,
@@ -18,6 +19,7 @@ from hepjax.formats.particleflow.columns import (
     PHOTON,
     TOWER,
     TRACK,
+    Tower,
 )
 from hepjax.simulate.collisions import detector, tracks
 from hepjax.simulate.collisions.detector import Response, flow_objects
@@ -63,9 +65,9 @@ def ntuple(particles: Particles, response: Response) -> Ntuple:
 def tower_targets(particles: Particles, towers: Towers, tracked: np.ndarray) -> np.ndarray:
     """Targets (towers, 7) made of the particles that have no track.
 
-    The class is that of the largest sum of energies among neutral hadrons, charged hadrons,
-    photons and electrons, the four-momentum is that of all of them; a charged hadron beyond
-    |eta| 2.5 counts as neutral, a neutral hadron below 9 GeV as none.
+    The class is the one with the largest energy sum among neutral hadrons, charged hadrons, photons
+    and electrons. The four-momentum is the sum over all of them. A charged hadron beyond |eta| 2.5
+    counts as neutral, a neutral hadron below 9 GeV as none.
     """
     alone = ~tracked[towers.hit_particle]
     tower, rows = towers.hit_tower[alone], towers.hit_particle[alone]
@@ -99,7 +101,7 @@ def _track_targets(tracked: Particles) -> np.ndarray:
 
 
 def _candidates(response: Response) -> np.ndarray:
-    """Rule-based candidates: of each track, and of each tower with neutral excess."""
+    """Rule-based candidates: one for each track and for each tower with a neutral excess."""
     flow = flow_objects(response)
     label = np.select(
         [flow.pdg == detector.PHOTON, flow.pdg == detector.NEUTRAL_HADRON],
@@ -109,7 +111,7 @@ def _candidates(response: Response) -> np.ndarray:
     rows = _rows(label, flow.charge, flow.pt, flow.eta, flow.phi, flow.energy)
     n = len(response.tracks)
     excess = np.concatenate([response.photon_energy, response.neutral_energy])
-    towers = np.zeros((len(excess), 7), np.float32)
+    towers = np.zeros((len(excess), ARRAYS["ycand"]), np.float32)
     towers[excess > 0] = rows[n:]
     return np.concatenate([rows[:n], towers])
 
@@ -134,12 +136,15 @@ def _track_elements(response: Response) -> np.ndarray:
 
 def _tower_elements(response: Response) -> list[np.ndarray]:
     elements = []
-    for towers, column in ((response.ecal, 6), (response.hcal, 7)):
-        rows = np.zeros((len(towers), 12), np.float32)
-        rows[:, 0] = TOWER
-        rows[:, 1], rows[:, 2] = towers.et, towers.eta
-        rows[:, 3], rows[:, 4] = np.sin(towers.phi), np.cos(towers.phi)
-        rows[:, 5] = rows[:, column] = towers.energy
+    for towers, column in (
+        (response.ecal, Tower.ENERGY_EM),
+        (response.hcal, Tower.ENERGY_HAD),
+    ):
+        rows = np.zeros((len(towers), ARRAYS["X"]), np.float32)
+        rows[:, Tower.TYPE] = TOWER
+        rows[:, Tower.ET], rows[:, Tower.ETA] = towers.et, towers.eta
+        rows[:, Tower.SIN_PHI], rows[:, Tower.COS_PHI] = np.sin(towers.phi), np.cos(towers.phi)
+        rows[:, Tower.ENERGY] = rows[:, column] = towers.energy
         elements.append(rows)
     return elements
 

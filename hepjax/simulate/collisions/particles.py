@@ -1,4 +1,4 @@
-"""Stable particles of an event as plain arrays: what generators give and the detector takes.
+"""Stable particles of an event as plain arrays, between generators and detector.
 
 No detector and no generator here. Codes follow the numbering scheme of the Particle Data Group.
 """

@@ -1,6 +1,6 @@
-"""Pile-up: minimum-bias collisions from a pool, laid over a hard one.
+"""Pile-up: overlay of minimum-bias collisions from a pool on a hard collision.
 
-As the PileUpMerger of Delphes does with the CMS card. Where the pool comes from is not said here.
+Follows the PileUpMerger of Delphes with the CMS card. The pool itself is made elsewhere.
 """
 
 from collections.abc import Sequence
@@ -35,8 +35,8 @@ def make_pool(events: Sequence[Particles]) -> Pool:
 def overlay(hard: Particles, pool: Pool, mean: float, rng: np.random.Generator) -> Particles:
     """The hard event first, then Poisson(mean) events drawn from the pool.
 
-    Each collision gets a vertex z ~ N(0, 53 mm) within 250 mm and t ~ N(0, 160 ps), each of the
-    pool is turned about the beam by a random angle.
+    Each collision gets a vertex z ~ N(0, 53 mm) within 250 mm and t ~ N(0, 160 ps). Pile-up
+    collisions are also rotated about the beam by a random angle.
     """
     count = rng.poisson(mean)
     chosen = rng.integers(len(pool), size=count)

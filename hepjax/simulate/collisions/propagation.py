@@ -1,7 +1,7 @@
-"""Flight of particles through the magnetic field: helices of charged, lines of neutral particles.
+"""Propagation in the magnetic field: helices for charged, straight lines for neutral particles.
 
-Pure formulas; which particles are then seen is for tracks.py and towers.py. Lengths mm, field
-along z in tesla.
+Formulas only; tracks.py and towers.py decide which particles are seen. Lengths in mm, field along z
+in tesla.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ CURVATURE = 0.299792458e-3
 """GeV per (mm T): transverse momentum of a unit charge on a circle of 1 mm in 1 T."""
 
 LONGEST_PATH = 1e7
-"""mm, transverse. What curls for longer before it gets to an end counts as never leaving."""
+"""mm, transverse. A particle with a longer path counts as never leaving."""
 
 
 class Points(NamedTuple):
@@ -70,8 +70,8 @@ def position(
 def impact_parameters(particles: Particles, field_tesla: float) -> tuple[np.ndarray, np.ndarray]:
     """Transverse (d0) and longitudinal (dz) impact parameters with respect to the origin, mm.
 
-    At the point of closest approach to the beam line, d0 = (x py - y px) / pT and dz = z. Only
-    charged particles have them; others get those of the straight line.
+    At the point of closest approach to the beam line, d0 = (x py - y px) / pT and dz = z. Neutral
+    particles get the values of the straight line.
     """
     k = _curvature(particles, field_tesla)
     phi = np.arctan2(particles.py, particles.px)

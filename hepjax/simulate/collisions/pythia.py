@@ -1,7 +1,7 @@
-"""Proton-proton collisions from Pythia 8, as plain arrays: a thin layer over ``pythia8mc``.
+"""Proton-proton collisions from Pythia 8 as plain arrays: a thin wrapper of ``pythia8mc``.
 
-The only place that knows Pythia. It is an optional extra (GPL); its binary wheel holds all it
-needs. The sequence of events depends on the process and the seed alone.
+The only module that knows Pythia, which is an optional extra (GPL, a self-contained wheel). The
+sequence of events depends on the process and the seed alone.
 """
 
 import importlib.metadata
@@ -35,7 +35,7 @@ PROCESSES: dict[str, tuple[str, ...]] = {
         "HardQCD:qqbar2qqbarNew = on", "PhaseSpace:pTHatMin = 80.", "PhaseSpace:pTHatMax = 180.",
     ),
 }  # fmt: skip
-"""Settings of each process; the default tune, and what the MLPF and jet-image data sets use."""
+"""Settings of each process, as in the MLPF and jet-image data sets, with the default tune."""
 COMMON = ("Print:quiet = on", "ParticleDecays:limitTau0 = on", "ParticleDecays:tau0Max = 10.")
 """Particles that fly further than 10 mm/c are left to the detector."""
 BATCH = 20
@@ -104,7 +104,7 @@ def collisions(process: str, seed: int, settings: tuple[str, ...] = ()) -> Itera
 
 
 def is_available() -> bool:
-    """Whether ``pythia8mc`` and ``awkward``, through which it hands over events, are there."""
+    """Whether ``pythia8mc`` and ``awkward``, which its events need, are installed."""
     try:
         _module()
     except MissingExtraError:
@@ -134,7 +134,7 @@ def _events(pythia: Any, batch: Any, charges: dict[int, int]) -> Iterator[Collis
     flat = ak.flatten(records)
     pdg, status, mother = (ak.to_numpy(flat[name]) for name in ("id", "status", "mother1"))
     momentum = [ak.to_numpy(flat["p", name]) for name in ("px", "py", "pz", "e")]
-    # No vertex means the origin.
+    # A missing vertex means the origin.
     vertex = [
         ak.to_numpy(ak.fill_none(flat["vProd", name], 0.0)) for name in ("px", "py", "pz", "e")
     ]

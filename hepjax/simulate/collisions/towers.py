@@ -1,4 +1,4 @@
-"""Calorimeter towers: cells in (eta, phi), what particles leave in them, how well it is measured.
+"""Calorimeter towers: cells in (eta, phi), energy fractions of particles, resolution.
 
 Numbers of the CMS card of Delphes (``delphes_card_CMS_PileUp.tcl``; ECAL resolution after
 arXiv:1306.2016 and arXiv:1502.02701). Energies GeV.
@@ -12,7 +12,7 @@ import numpy as np
 from hepjax.simulate.collisions.tracks import log_normal
 
 SIGNIFICANCE = 2.0
-"""Towers and neutral excesses count from this many standard deviations on."""
+"""Least significance of towers and neutral excesses, in standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Calorimeter:
     grid: Grid
     sigma: Callable[[np.ndarray, np.ndarray], np.ndarray]  # of (energy, |eta|), GeV
     energy_min: float  # GeV
-    fractions: tuple[tuple[int, float], ...]  # of its energy that a particle leaves here, by code
+    fractions: tuple[tuple[int, float], ...]  # energy fraction that a particle leaves here, by code
     other: float  # fraction of all other particles
 
 
@@ -182,7 +182,7 @@ def fill_towers(
 
 
 def above_threshold(towers: Towers) -> tuple[Towers, np.ndarray]:
-    """The towers with energy, hits renumbered, and (kept,) which they were."""
+    """The towers with energy, hits renumbered, and their former indices (kept,)."""
     kept = np.flatnonzero(towers.energy > 0)
     number = np.full(len(towers), -1, np.int64)
     number[kept] = np.arange(len(kept))

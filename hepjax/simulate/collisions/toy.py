@@ -1,8 +1,8 @@
-"""Toy collisions for when Pythia is not installed: hadrons with plausible spectra, and no physics.
+"""Toy collisions where Pythia is not installed: hadrons with plausible spectra, and no physics.
 
-There is no matrix element, shower or colour here: soft particles have the multiplicity, rapidity
-and pT spectra of Pythia's minimum bias, and jets are bunches of such hadrons about an axis. What is
-made with it says "toy" wherever it goes.
+No matrix element, parton shower or colour. Soft particles have the multiplicity, rapidity and pT
+spectra of minimum bias in Pythia; jets are such hadrons around an axis. Files of toy events say
+"toy" in their name and metadata.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ _CHARGE, _MASS, _SHARE = np.array(list(HADRONS.values())).T
 SOFT_MEAN, SOFT_SHAPE = 139.0, 1.6
 """Mean number of soft hadrons of a minimum-bias event, and shape of its gamma distribution."""
 UNDERLYING_MEAN, UNDERLYING_SHAPE = 280.0, 6.0
-"""The same under a hard collision."""
+"""The same for the underlying event of a hard collision."""
 RAPIDITY_SCALE = 6.2
 """Soft hadrons are spread as exp(-|y / 6.2|^3)."""
 TEMPERATURE, POWER = 0.145, 6.8

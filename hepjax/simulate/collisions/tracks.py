@@ -1,4 +1,4 @@
-"""Tracks of charged particles: which are found, and how well they are measured.
+"""Tracks of charged particles: efficiency and resolution.
 
 Numbers of the CMS card of Delphes (``delphes_card_CMS_PileUp.tcl``: efficiencies and momentum
 resolutions; ``trackResolutionCMS.tcl``: impact parameters, from CMS, arXiv:1405.6569, figure 15).
@@ -65,7 +65,7 @@ class Tracks:
 
 
 def efficiency(pdg: np.ndarray, pt: np.ndarray, eta: np.ndarray) -> np.ndarray:
-    """Chance (n,) that a charged particle leaves a track; 0 below 0.1 GeV and beyond |eta| 2.5."""
+    """Track efficiency (n,) of charged particles; 0 below 0.1 GeV and beyond |eta| 2.5."""
     outer = (np.abs(eta) > 1.5).astype(int)
     step = (pt > 1.0).astype(int) + (pt > 100.0)
     chance = np.empty(np.shape(pt))

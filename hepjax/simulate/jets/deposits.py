@@ -1,6 +1,6 @@
-"""From tracks and towers of a detector to what goes into the channels of jet images.
+"""Contents of the channels of jet images from the tracks and towers of a detector.
 
-Which jet sees what, where pixel layers are hit, and how coarse towers fall into the grid.
+Assigns deposits to jets, finds hits in pixel layers, and maps wide towers to the grid of the image.
 """
 
 import numpy as np
@@ -28,10 +28,10 @@ _MOST_ROWS = 5
 def deposits_of(
     particles: Particles, response: Response, detector: Detector = CMS
 ) -> dict[str, Deposits]:
-    """By channel, of one event; ``jet`` is 0 everywhere.
+    """Deposits of one event by channel; ``jet`` is 0 everywhere.
 
-    Tracks are where they start, at the vertex; hits are those of found tracks whose particle was
-    born inside the layer; towers are where they are, whatever the jet.
+    Tracks are placed by their direction at the vertex. A found track hits each pixel layer outside
+    its production point. Towers keep their own position.
     """
     tracks = response.tracks
     values = {"pT": tracks.pt, "d0": tracks.d0, "dz": tracks.dz}
@@ -56,7 +56,7 @@ def seen_by(deposits: dict[str, Deposits], eta: np.ndarray, phi: np.ndarray) -> 
 
 
 def merged(parts: list[dict[str, Deposits]], jets: list[int]) -> dict[str, Deposits]:
-    """Deposits of several events, numbered on; ``jets`` says how many each event has."""
+    """Deposits of several events, jets renumbered; ``jets`` is the count of each event."""
     before = np.cumsum([0, *jets])
     return {
         name: Deposits(
@@ -73,7 +73,7 @@ def merged(parts: list[dict[str, Deposits]], jets: list[int]) -> dict[str, Depos
 def pixel_hits(charged: Particles, radius_mm: float, field_tesla: float) -> Deposits:
     """One hit for each charged particle that crosses a cylinder from inside, seen from the origin.
 
-    The barrel is taken as endless: where it ends, disks go on.
+    The barrel has no end here: in the detector, disks continue it.
     """
     points = to_cylinder(charged, radius_mm, np.inf, field_tesla)
     x, y, z = (values[points.reached] for values in (points.x, points.y, points.z))
@@ -83,15 +83,15 @@ def pixel_hits(charged: Particles, radius_mm: float, field_tesla: float) -> Depo
 def in_middle(
     calorimeter: Calorimeter, jet: np.ndarray, cell: np.ndarray, et: np.ndarray
 ) -> Deposits:
-    """Towers at their middle, for a calorimeter as fine as the image."""
+    """Towers at their centre, for a calorimeter as fine as the image."""
     low_eta, high_eta, low_phi, high_phi = calorimeter.grid.edges(cell)
     return Deposits(jet, 0.5 * (low_eta + high_eta), 0.5 * (low_phi + high_phi), et)
 
 
 def spread(calorimeter: Calorimeter, jet: np.ndarray, cell: np.ndarray, et: np.ndarray) -> Deposits:
-    """Towers of any size shared by the towers of the image, 0.087 x 5 degrees, by the area.
+    """Split towers of any size over the towers of the image, 0.087 x 5 degrees, by area.
 
-    In the barrel they are the same; beyond |eta| 1.653 those of the detector are wider.
+    In the barrel both are equal; beyond |eta| 1.653 the towers of the detector are wider.
     """
     low_eta, high_eta, low_phi, high_phi = calorimeter.grid.edges(cell)
     row = np.floor(low_eta / TOWER_ETA + 1e-6)[:, None] + np.arange(_MOST_ROWS)

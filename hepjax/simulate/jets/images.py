@@ -1,7 +1,7 @@
 """Images of jets, eight channels round the jet axis, from what a detector measures.
 
-The layout of the CMS Open Data end-to-end images: tracks, impact parameters and pixel hits in cells
-of the electromagnetic calorimeter or finer, calorimeters in their own towers. No detector here.
+The layout of the CMS Open Data end-to-end images. Tracks, impact parameters and pixel hits lie in
+cells of the electromagnetic calorimeter or finer; calorimeters keep their towers. No detector here.
 """
 
 from collections.abc import Mapping
@@ -76,8 +76,8 @@ def jet_images(
 
     Args:
       eta, phi: (n,) axes of the jets.
-      deposits: by channel; energies of calorimeters are transverse. What falls outside a window is
-        left out, what falls into one cell adds up. A tower's energy is shared by the pixels that it
+      deposits: by channel; energies of calorimeters are transverse. Deposits outside a window are
+        left out, deposits in one cell add up. A tower's energy is split over the pixels that it
         fills, so that the sum of the dense image is the sum of the deposits.
     """
     grid = jet_grid(resolution)

@@ -1,6 +1,6 @@
 """Jets for the taggers from Pythia and the CMS-like detector: selection, labels, images.
 
-Top against QCD and quark against gluon. Needs the extra ``hep``; ``toy_jets`` does without. Files
+Top against QCD and quark against gluon. Needs the extra ``hep``; toy.py does not. Files
 are written by ``hepjax.formats.packed.writer``.
 """
 
@@ -27,7 +27,7 @@ from hepjax.simulate.jets.deposits import deposits_of, merged, seen_by
 from hepjax.simulate.jets.images import Deposits, jet_images, tracks_in_window
 
 JETS_A_CHUNK = 500
-"""Half of each label; each chunk has generators and random streams of its own."""
+"""Jets of a chunk, half of each label; each chunk has its own generators and random streams."""
 EVENTS_AT_A_TIME = 100
 
 Matches = Callable[[Partons, float, float], bool]
@@ -35,7 +35,7 @@ Matches = Callable[[Partons, float, float], bool]
 
 @dataclass(frozen=True)
 class Task:
-    """What is told apart, and which jets count."""
+    """A classification task: its labels and the selection of jets."""
 
     labels: dict[int, str]
     processes: dict[int, str]  # of each label, a key of pythia.PROCESSES
@@ -106,7 +106,7 @@ def is_available() -> bool:
 
 
 def generator() -> str:
-    """Names and versions of what makes the jets, for the records."""
+    """Names and versions of the generating packages, for provenance."""
     return ", ".join(f"{name} {version(name)}" for name in ("pythia8mc", "fastjet"))
 
 

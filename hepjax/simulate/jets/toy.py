@@ -1,7 +1,7 @@
-"""A toy in place of Pythia and the detector: jets quick to make, for tests, demos and I/O.
+"""Toy jets, fast to make, in place of Pythia and the detector: for tests, demonstrations and I/O.
 
-Partons split and end as particles in a made-up shower; towers are smeared as in the detector.
-Multiplicities are about right, shapes only roughly: nothing learnt on it holds for real jets.
+A simplified parton shower ends in particles; towers are smeared as in the detector. Multiplicities
+are about right, shapes only roughly: nothing learnt on toy jets holds for real ones.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ SOFT_PARTICLES = 12.0
 CROWDED = 400.0
 """The same for images with about 1,200 cells, the number of published I/O benchmarks."""
 KT_MIN = 0.22
-"""Partons split no further below this transverse momentum to each other, GeV."""
+"""Cut-off of the parton shower: least relative transverse momentum of a splitting, GeV."""
 SPLITS_PER_DECADE = {False: 2.8, True: 5.4}
 """Mean number of splittings per factor of ten in angle, of a quark and of a gluon."""
 B_FLIGHT = 1.0
@@ -48,15 +48,15 @@ _HALF = CELL_ETA * WINDOW / 2
 
 
 class Shower(NamedTuple):
-    """Partons or particles, (k,) arrays; eta and phi from the axis of their jet."""
+    """Partons or particles, (k,) arrays; eta and phi relative to the axis of their jet."""
 
     jet: np.ndarray
     pt: np.ndarray  # GeV
     eta: np.ndarray
     phi: np.ndarray
-    angle: np.ndarray  # widest at which it may still split
+    angle: np.ndarray  # largest angle of its next splitting (angular ordering)
     gluon: np.ndarray  # bool
-    flight: np.ndarray  # mean impact parameter of what comes of it, mm
+    flight: np.ndarray  # mean impact parameter of its decay products, mm
 
 
 def simulate_toy_jets(
@@ -160,12 +160,12 @@ def _decay(
 
 
 def _split(partons: Shower, rng: np.random.Generator) -> Shower:
-    """Split in two, at ever smaller angles, until nothing is left to split."""
+    """Angular-ordered shower: split partons in two at falling angles, down to the cut-off."""
     done = []
     while len(partons.jet):
         rate = np.where(partons.gluon, SPLITS_PER_DECADE[True], SPLITS_PER_DECADE[False])
         angle = partons.angle * 10.0 ** -(rng.exponential(1.0, len(rate)) / rate)
-        # Shares z of the softer one as 1/z, between what KT_MIN allows and one half.
+        # Momentum fraction z of the softer parton: density 1/z from the KT_MIN cut-off to 1/2.
         least = KT_MIN / (partons.pt * angle)
         ends = least >= 0.5
         done.append(Shower(*(values[ends] for values in partons)))
@@ -187,7 +187,7 @@ def _split(partons: Shower, rng: np.random.Generator) -> Shower:
 
 
 def _with_soft(particles: Shower, jets: int, mean: float, rng: np.random.Generator) -> Shower:
-    """With particles of the underlying event, anywhere in the window."""
+    """Add particles of the underlying event, uniform in the window."""
     count = rng.poisson(mean, jets)
     n = int(count.sum())
     zero = np.zeros(n)
@@ -209,7 +209,7 @@ def _mass(particles: Shower, inside: np.ndarray, jets: int) -> np.ndarray:
 def _measure(
     particles: Shower, axis_eta: np.ndarray, axis_phi: np.ndarray, rng: np.random.Generator
 ) -> dict[str, Deposits]:
-    """By channel: tracks and hits of charged pions, towers of all."""
+    """Deposits by channel: tracks and hits of charged pions, towers of all particles."""
     jet, pt = particles.jet, particles.pt
     eta, phi = axis_eta[jet] + particles.eta, axis_phi[jet] + particles.phi
     kind = rng.random(len(jet))
@@ -245,7 +245,7 @@ def _measure(
 
 
 def _bent(pt: np.ndarray, charge: np.ndarray, radius_mm: float) -> np.ndarray:
-    """Turn of the azimuth of a particle up to a radius; curlers stop at a quarter."""
+    """Turn of the azimuth of a particle up to a radius, at most a quarter turn."""
     sine = -charge * CURVATURE * CMS.field_tesla * radius_mm / (2.0 * pt)
     return np.arcsin(np.clip(sine, -1.0, 1.0))
 

@@ -1,7 +1,7 @@
 """Electromagnetic showers in a block of lead-tungstate crystals: arrays in, arrays out.
 
-The homogeneous form of the Grindhammer-Peters parametrisation (hep-ex/0001020, appendix A.1): the
-energy of each slice of depth is shared by spots. Nothing is tuned; no light yield, no noise.
+Grindhammer-Peters parametrisation for homogeneous media (hep-ex/0001020, appendix A.1): the energy
+of each slice in depth is split into spots. Nothing is tuned; no light yield, no noise.
 """
 
 import math
@@ -24,13 +24,13 @@ LEAD_TUNGSTATE = Medium(
     x0_mm=8.93,
     critical_energy=9.26e-3,
     moliere_mm=20.4,
-    # Homogeneous: as many periods as one likes, and no difference between their materials.
+    # Homogeneous: infinitely many periods of one material.
     periods_per_x0=math.inf,
     e_hat=1.0,
 )
 """By the mixing rules of ``geometry.effective_medium`` for Pb 0.455, W 0.404, O 0.141 by weight."""
 LEAST_ENERGY = 1e-6
-"""GeV; slices with less, before a shower begins and after it ends, need no spot of their own."""
+"""GeV; slices with less energy, before a shower starts or after it ends, get no extra spot."""
 PROFILES_PER_BATCH = 256
 
 
@@ -41,7 +41,7 @@ class Crystals:
     size_mm: float = 22.0
     depth_mm: float = 230.0
     slices: int = 26
-    """Of depth, about a radiation length each, in which a shower has one width."""
+    """Slices in depth, about a radiation length each, with one shower width in each."""
 
 
 class Showers(NamedTuple):
@@ -85,7 +85,7 @@ def deposit(
         "first": np.broadcast_to(showers.event[:, None] * math.prod(grid), spots.shape),
         "energy": energy / np.maximum(spots, 1),
     }
-    # Slice by slice of every shower, as often as it has spots.
+    # One row for each spot: every slice of every shower is repeated by its number of spots.
     repeats = spots.ravel()
     spot = {name: np.repeat(values.ravel(), repeats) for name, values in of_slice.items()}
     dx, dy = _offsets(rng, *(np.repeat(v.ravel(), repeats) for v in (weight, core, tail)))
@@ -115,7 +115,7 @@ def _offsets(
 
 
 def _in_batches(edges: np.ndarray, draws: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-    """``_profiles`` of any number of showers in one compiled shape: repeated ones fill it up."""
+    """``_profiles`` in batches of one compiled shape; repeated showers pad the last batch."""
     n = len(draws[0])
     size = -(-n // PROFILES_PER_BATCH) * PROFILES_PER_BATCH
     padded = [np.resize(np.asarray(values, np.float32), size) for values in draws]
@@ -130,7 +130,7 @@ def _in_batches(edges: np.ndarray, draws: tuple[np.ndarray, ...]) -> tuple[np.nd
 def _profiles(
     edges: Array, energy: Array, start: Array, z1: Array, z2: Array
 ) -> tuple[Array, Array, Array, Array, Array]:
-    """Of each shower and slice: energy, mean number of spots, and the radial profile."""
+    """Energy, mean number of spots and radial profile of each slice of each shower."""
     one = partial(_profile, edges)
     return jax.vmap(one)(energy, start, z1, z2)
 
@@ -148,8 +148,8 @@ def _profile(
     t, a = model.fluctuate(mean, z1, z2)
     depth = edges - start
     deposited = model.energy_by_layer(energy, t, a, depth)
-    # Spots follow a profile of their own: they mark where particles of the shower still have
-    # enough energy to move away from its axis.
+    # Spots have a longitudinal profile of their own: they stand for particles that still have
+    # enough energy to move away from the axis.
     t_spot = t * (0.698 + 0.00212 * medium.z)
     a_spot = jnp.maximum(a * (0.639 + 0.00334 * medium.z), 1.1)
     count = 93.0 * math.log(medium.z) * energy**0.876

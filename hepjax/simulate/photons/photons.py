@@ -1,4 +1,4 @@
-"""Electrons and photons behind a tracker, as images of the crystals round the hottest one.
+"""Images of electrons and photons behind a tracker: the crystals around the hottest one.
 
 Ties ``tracker`` and ``crystals`` together; a parametrisation without readout: no light yield, no
 noise, no zero suppression. Files are written by ``hepjax.formats.packed.writer``.
@@ -43,7 +43,7 @@ def simulate_photons(
     for start in range(0, events, EVENTS_AT_A_TIME):
         n = min(EVENTS_AT_A_TIME, events - start)
         rng = np.random.default_rng([seed, start])
-        # Drawn in full pieces, so that the first events do not depend on how many are asked for.
+        # Full pieces are drawn, so the first events do not depend on the number of events.
         label = rng.integers(0, 2, EVENTS_AT_A_TIME, dtype=np.int32)
         initial = rng.uniform(low, high, EVENTS_AT_A_TIME)
         tilt = rng.uniform(-TILT, TILT, EVENTS_AT_A_TIME)
@@ -82,7 +82,7 @@ def crystal_images(
 
     middle = 0.5 * np.asarray(_FIELD_OF_VIEW)[:, None]
     impact = crystals.size_mm * (middle + rng.random((2, n)))[:, reached.event]
-    # An electron is bent by a crystal or two: whichever it hits is taken as uniform as well.
+    # Impact points are uniform in a crystal, for bent electrons too.
     showers = Showers(
         event=reached.event,
         energy=reached.energy,

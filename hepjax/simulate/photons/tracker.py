@@ -1,7 +1,7 @@
-"""What a tracker does to electrons and photons before the calorimeter: material and bending.
+"""Transport of electrons and photons through a tracker: material effects and bending.
 
-Bremsstrahlung, pair conversion, multiple scattering, and circles in the plane across the field. No
-ionisation, no reconstruction.
+Bremsstrahlung, pair conversion, multiple scattering, and circular tracks in the plane perpendicular
+to the magnetic field. No ionisation, no reconstruction.
 """
 
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from hepjax import InputError
 METRES_PER_GEV = 1.0 / 0.299792458
 """Bending radius in m of a unit charge of 1 GeV in 1 T."""
 SOFTEST_PHOTON = 0.02
-"""Photons below this energy in GeV are not radiated: they carry 0.1 % of an electron of 50 GeV."""
+"""Infrared cut-off of bremsstrahlung, GeV. Softer photons carry 0.1 % of an electron of 50 GeV."""
 
 
 @dataclass(frozen=True)
 class Tracker:
-    """Thin layers of material in a field across the direction of flight. Lengths in mm."""
+    """Thin layers of material in a field perpendicular to the flight direction. Lengths in mm."""
 
     layers_mm: tuple[float, ...] = tuple(np.linspace(80.0, 1020.0, 12).tolist())
     thickness_x0: float = 0.58  # of all layers together
@@ -36,28 +36,28 @@ class Tracker:
 
 
 class Beam(NamedTuple):
-    """Electrons, positrons and photons on their way; (k,) arrays."""
+    """Electrons, positrons and photons at one distance from the vertex; (k,) arrays."""
 
     event: np.ndarray  # int64, number of the event each belongs to
     energy: np.ndarray  # GeV
     charge: np.ndarray  # -1, 0, 1
-    x: np.ndarray  # mm off the first direction of flight, in the bending plane
-    sine: np.ndarray  # of the angle to it, in that plane
-    y: np.ndarray  # mm off it, across that plane
-    slope: np.ndarray  # of the flight across that plane
+    x: np.ndarray  # mm, offset from the initial direction in the bending plane
+    sine: np.ndarray  # of the angle to the initial direction, in the bending plane
+    y: np.ndarray  # mm, offset perpendicular to the bending plane
+    slope: np.ndarray  # tangent of the angle out of the bending plane
 
 
 def traverse(tracker: Tracker, beam: Beam, rng: np.random.Generator) -> Beam:
-    """Take particles from the vertex to the front face of the calorimeter, with all they make.
+    """Transport particles and their secondaries from the vertex to the face of the calorimeter.
 
-    Beam that curl up in the field before they reach it are dropped.
+    Particles that curl up in the field before they reach it are dropped.
     """
     here, share = 0.0, tracker.thickness_x0 / max(len(tracker.layers_mm), 1)
     for layer in tracker.layers_mm:
         beam = _fly(tracker, beam, layer - here)
         here = layer
         photons = beam.charge == 0
-        # What is made in a layer meets matter again in the next one only.
+        # Secondaries interact from the next layer on.
         converted = _convert(_select(beam, photons), share, rng)
         radiated = _radiate(_scatter(_select(beam, ~photons), share, rng), share, rng)
         beam = _join([*converted, *radiated])
@@ -65,7 +65,7 @@ def traverse(tracker: Tracker, beam: Beam, rng: np.random.Generator) -> Beam:
 
 
 def _fly(tracker: Tracker, beam: Beam, step: float) -> Beam:
-    """Exact circles for the charged, straight lines for the others, over ``step`` mm."""
+    """Transport over ``step`` mm: exact circles for charged particles, lines for photons."""
     event, energy, charge, x, sine, y, slope = beam
     curvature = charge * tracker.field_t / (1e3 * METRES_PER_GEV * energy)  # 1/mm
     after = sine + curvature * step
@@ -78,15 +78,15 @@ def _fly(tracker: Tracker, beam: Beam, step: float) -> Beam:
 
 
 def _convert(photons: Beam, x0: float, rng: np.random.Generator) -> list[Beam]:
-    """Photons after ``x0`` radiation lengths: those left, electrons, positrons.
+    """Pair conversion in ``x0`` radiation lengths: photons left, then both leptons of each pair.
 
-    Source: probability 1 - exp(-7/9 x0) and share u of the energy distributed as
+    Source: probability 1 - exp(-7/9 x0); density of the energy fraction u proportional to
     1 - 4/3 u (1 - u), complete screening (B. Rossi; Particle Data Group).
     """
     hit = rng.random(len(photons.energy)) < -np.expm1(-7.0 / 9.0 * x0)
     pairs = _select(photons, hit)
     n = len(pairs.energy)
-    # 1 - 4/3 u (1 - u) = 2/3 + (1 - 2 u)^2 / 3: flat in six cases of seven.
+    # 1 - 4/3 u (1 - u) = 2/3 + (1 - 2 u)^2 / 3, a mixture: 6/7 of it is flat.
     spread = np.where(rng.random(n) < 6.0 / 7.0, rng.random(n), rng.random(n) ** (1.0 / 3.0))
     u = 0.5 * (1.0 + spread)
     sign = np.where(rng.random(n) < 0.5, 1, -1)
@@ -98,7 +98,7 @@ def _convert(photons: Beam, x0: float, rng: np.random.Generator) -> list[Beam]:
 
 
 def _scatter(electrons: Beam, x0: float, rng: np.random.Generator) -> Beam:
-    """Multiple scattering in ``x0`` radiation lengths, Highland's width in each plane.
+    """Multiple scattering in ``x0`` radiation lengths: Gaussian, Highland's width in each plane.
 
     Source: Particle Data Group, passage of particles through matter, eq. 34.16.
     """
@@ -111,9 +111,9 @@ def _scatter(electrons: Beam, x0: float, rng: np.random.Generator) -> Beam:
 
 
 def _radiate(electrons: Beam, x0: float, rng: np.random.Generator) -> list[Beam]:
-    """Electrons after ``x0`` radiation lengths, with less energy, and the photons they radiated.
+    """Bremsstrahlung in ``x0`` radiation lengths: the electrons with less energy, then the photons.
 
-    Source: dN/dy = x0 (4/3 - 4/3 y + y^2) / y for the share y of the energy, complete screening.
+    Source: dN/dy = x0 (4/3 - 4/3 y + y^2) / y for the energy fraction y, complete screening.
     """
     energy = electrons.energy.copy()
     softest = np.log(np.maximum(energy / SOFTEST_PHOTON, 1.0))
@@ -121,7 +121,7 @@ def _radiate(electrons: Beam, x0: float, rng: np.random.Generator) -> list[Beam]
     made = [electrons._replace(energy=energy)]
     for i in range(int(tries.max(initial=0))):
         rows = np.flatnonzero(tries > i)
-        # Drawn from 1/y, and kept with what the true spectrum is of it.
+        # Rejection sampling: proposed from 1/y, accepted with the ratio to the true spectrum.
         y = np.exp(-softest[rows] * rng.random(len(rows)))
         kept = rng.random(len(rows)) < 1.0 - y + 0.75 * y**2
         rows, y = rows[kept], y[kept]

@@ -1,4 +1,4 @@
-"""The sampling calorimeter: its layers and cells, and the one medium a shower sees in their place.
+"""The sampling calorimeter: layers, cells, and the effective homogeneous medium of both.
 
 The default is a CLIC-like silicon-tungsten stack: 17 layers with 2.4 mm and 8 with 4.8 mm of
 tungsten, 0.5 mm of silicon, 3.15 mm of air, cells of 5.1 mm.

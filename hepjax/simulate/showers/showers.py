@@ -1,8 +1,8 @@
 """Draw electromagnetic showers in a sampling calorimeter; arrays in, arrays out, no files.
 
-A shower is a gamma profile in depth with fluctuating parameters, cut into layers (here) and made of
-spots (spots.py). The spots of a batch need a fixed number of slots, so showers
-with about as many spots go together; each such number compiles once.
+A shower is a gamma profile in depth with fluctuating parameters, integrated over layers (here) and
+sampled as spots (spots.py). A batch has a fixed number of slots for spots, a power of two: showers
+with similar numbers of spots share a batch, and each number of slots compiles once.
 """
 
 import math
@@ -102,7 +102,7 @@ def _in_batches(function: Callable[..., Any], per_device: int, arrays: tuple[Any
     total = len(jax.tree.leaves(arrays)[0])
     parts = []
     for start in range(0, total, size):
-        # The last batch is filled up with the last shower, to keep one compiled shape.
+        # The last shower pads the last batch: one compiled shape.
         rows = np.minimum(np.arange(start, start + size), total - 1)
         batch = jax.device_put([jax.tree.map(lambda x, i=rows: x[i], a) for a in arrays], sharding)
         parts.append(jax.tree.map(np.asarray, function(*batch)))
@@ -140,13 +140,13 @@ def _draw_one(
 
     mean = model.longitudinal(energy, medium)
     t, a = model.fluctuate(mean, *jax.random.normal(k_profile, (2,)))
-    # Added, not multiplied: the published fluctuations are right as they are.
+    # The tuning shifts the means and leaves the published fluctuations as they are.
     t += (tuning.depth - 1.0) * jnp.exp(mean.log_t)
     a += (tuning.shape - 1.0) * jnp.exp(mean.log_a)
     deposited = model.energy_by_layer(energy, t, a, depth)
     response = tuning.visible * medium.e_hat * calorimeter.mip_fractions()
     visible = jnp.asarray(response, jnp.float32) * _sampled(k_sampling, deposited)
-    # Rounding up or down at random keeps the mean energy of layers with less than one spot.
+    # Stochastic rounding keeps the mean energy of layers with less than one spot.
     up = jax.random.uniform(k_count, visible.shape)
     spots = jnp.floor(visible / tuning.spot_energy + up).astype(jnp.int32)
 
@@ -173,7 +173,7 @@ def _draw_one(
 def _sampled(key: Array, deposited: Array) -> Array:
     """Energies (layers,) with sampling fluctuations: gamma distributed, the mean kept."""
     shape = jnp.maximum(deposited / SAMPLING**2, 1e-3)
-    # By its logarithm: for the small shapes of nearly empty layers the draw itself underflows.
+    # In logarithms: the small shapes of nearly empty layers underflow otherwise.
     drawn = SAMPLING**2 * jnp.exp(jax.random.loggamma(key, shape))
     return jnp.where(deposited > 0.0, drawn, 0.0)
 

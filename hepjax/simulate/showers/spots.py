@@ -1,8 +1,8 @@
-"""From what is known of each layer of a shower to the energy in each cell: throw its spots.
+"""Cell energies of a shower from the profiles of its layers, by sampling spots (Monte Carlo).
 
 A spot is one particle crossing a silicon plane. Positions and energies come from a counter-based
-hash of the spot's number, so that they depend on the shower alone; threefry, jax's own generator,
-would be two thirds of the whole time here on a CPU.
+hash of the spot's number, so they depend on the shower alone. Threefry, the default generator of
+JAX, would take two thirds of the time on a CPU.
 """
 
 from functools import partial
@@ -14,7 +14,7 @@ from jax import Array
 from jax.scipy.special import gamma
 
 QUANTUM = 1e-9
-"""Cells add up in units of 1 eV, as integers: the sum is the same in any order, on any device."""
+"""Cells are summed as integers in units of 1 eV: the same sum in any order, on any device."""
 
 
 class Layers(NamedTuple):
@@ -63,8 +63,8 @@ def _fill_one(
     layer = jnp.sum(spot[:, None] >= ends[None, :-1], axis=1)
     u_radius, u_angle, u_energy = (uniform(spot, seed) for seed in layers.seeds)
 
-    # The first part of the unit interval chooses the core, the rest the tail; what is left of the
-    # draw is again uniform and gives the radius, r = R sqrt(v / (1 - v)).
+    # One uniform number chooses core or tail; rescaled within its part it is uniform again and
+    # gives the radius by inverse transform sampling, r = R sqrt(v / (1 - v)).
     split = layers.core_weight[layer]
     core = u_radius < split
     v = jnp.where(core, u_radius / split, (u_radius - split) / (1.0 - split))

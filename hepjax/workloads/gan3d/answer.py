@@ -16,7 +16,7 @@ from hepjax.engine.inference import HostBatch
 from hepjax.engine.mesh import split_events
 from hepjax.engine.progress import progress
 from hepjax.engine.workload import About, Answer, Batch, Field, Model, Scores, Spec
-from hepjax.formats.showers.reader import open_showers
+from hepjax.formats.showers.reader import open_showers, with_cells
 from hepjax.formats.source import Source
 from hepjax.workloads.gan3d.config import Gan3DConfig
 from hepjax.workloads.gan3d.model import GRID
@@ -121,6 +121,7 @@ def read_showers(source: Source, label: str, quiet: bool) -> dict[str, np.ndarra
     parts = []
     with progress(label, total, "showers", quiet=quiet) as advance:
         for start in range(0, total, BATCH):
-            parts.append(source[np.arange(start, min(start + BATCH, total))])
+            batch = source[np.arange(start, min(start + BATCH, total))]
+            parts.append(with_cells(batch, GRID))
             advance(len(parts[-1]["energy"]))
     return {field: np.concatenate([p[field] for p in parts]) for field in ("ecal", "energy")}

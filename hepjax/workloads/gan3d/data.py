@@ -18,7 +18,7 @@ def open_events(cfg: Gan3DConfig, paths: list[Path]) -> Source:
     """
     source = open_showers(
         paths, unit=cfg.data.unit, energy_window=cfg.data.energy_range,
-        min_sum=cfg.data.min_sum, crop=cfg.data.crop,
+        min_sum=cfg.data.min_sum, crop=cfg.data.crop, sparse=True,
     )  # fmt: skip
     if source.energy is None:
         raise InputError(f"{paths[0]}: expected incident energies, found a file without them")

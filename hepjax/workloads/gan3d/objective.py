@@ -13,6 +13,7 @@ from hepjax.engine.gradient import mean_gradient, over_parts
 from hepjax.engine.mesh import norm_axis, split_events, spread_events, whole
 from hepjax.engine.optimizers import OptimizerConfig
 from hepjax.engine.workload import Batch, Clock, Metrics, Spec
+from hepjax.ops.densify import densify
 from hepjax.physics.calorimeter.observables import published_sampling_fraction
 from hepjax.workloads.gan3d.config import Gan3DConfig
 from hepjax.workloads.gan3d.model import GRID, Discriminator, Generator
@@ -80,13 +81,17 @@ def frozen(cfg: Gan3DConfig, network: Network) -> dict[str, Any]:
 
 
 def prepare(cfg: Gan3DConfig, spec: Spec, raw: Batch) -> Batch:
-    """Showers in GeV (n, 25, 25, 25) and energies in GeV (n,) as the networks want them.
+    """Showers and energies in GeV as the networks want them.
 
+    Args:
+      raw: ``energy`` (n,), and dense cells ``ecal`` (n, 25, 25, 25) or sparse ones, ``cell`` and
+        ``value``, see ``open_showers``.
     Returns:
       ``shower`` (n, 25, 25, 25, 1) in (GeV x scale)^power, ``sum`` (n,) in GeV x scale, ``energy``
       (n,) in 100 GeV.
     """
-    ecal = jnp.where(raw["ecal"] < cfg.data.threshold, 0.0, raw["ecal"]) * cfg.data.scale
+    cells = raw["ecal"] if "ecal" in raw else densify(raw["cell"], raw["value"], GRID, (1,))[..., 0]
+    ecal = jnp.where(cells < cfg.data.threshold, 0.0, cells) * cfg.data.scale
     shower = split_events(cfg.mesh, (ecal**cfg.data.power)[..., None])
     batch = {
         "shower": shower,

@@ -12,10 +12,8 @@ import numpy as np
 from hepjax.formats.images import Channel, Grid, SparseImages
 from hepjax.formats.packed.reader import PackedSource
 from hepjax.formats.source import Batch
+from hepjax.formats.sparse import padded, padded_width
 from hepjax.workloads.tagger.config import DataConfig
-
-CELLS = 128
-"""Rows of cells are padded to a multiple, as in packed sets."""
 
 
 class Images(Protocol):
@@ -40,8 +38,7 @@ class ImagesInMemory:
     ) -> None:
         self.grid, self.labels, self._images, self._values = grid, labels, images, values
         self.blocks = np.array([0, len(images)])
-        most = int(np.diff(images.first).max(initial=1))
-        self._width = -(-most // CELLS) * CELLS
+        self._width = padded_width(images.largest)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -57,15 +54,9 @@ class ImagesInMemory:
 
     def __getitem__(self, indices: np.ndarray) -> Batch:
         """``cell`` and ``value`` (n, K), padded with ``grid.size`` and 0, and the columns."""
-        images, last = self._images, max(len(self._images.cell) - 1, 0)
-        first = images.first[indices][:, None]
-        position = first + np.arange(self._width)
-        stored = position < images.first[np.asarray(indices) + 1][:, None]
-        position = np.minimum(position, last)
-        return {
-            "cell": np.where(stored, images.cell[position], self.grid.size).astype(np.int32),
-            "value": np.where(stored, images.value[position], np.float32(0)),
-        } | {name: values[indices] for name, values in self._values.items()}
+        views = self._images.views(np.asarray(indices))
+        columns = {name: values[indices] for name, values in self._values.items()}
+        return padded(views, self._width, self.grid.size) | columns
 
 
 class JetSource:

@@ -12,7 +12,7 @@ from hepjax import InputError
 from hepjax.formats.packed import shard
 from hepjax.formats.packed.manifest import read_manifest
 from hepjax.formats.packed.reader import open_packed
-from hepjax.formats.packed.shard import write_shard
+from hepjax.formats.packed.shard_writer import write_shard
 
 
 def _read_all(folder):

@@ -1,14 +1,19 @@
 """Packed showers: the same source as the files they were packed from."""
 
+import pickle
+
+import jax
 import numpy as np
 import pytest
 from helpers.shower_files import showers
 
 from hepjax import InputError
-from hepjax.formats.packed.showers import ShowerImages
 from hepjax.formats.packed.writer import write_packed
-from hepjax.formats.showers.reader import open_shower_files, open_showers
+from hepjax.formats.showers.files import open_shower_files
+from hepjax.formats.showers.images import ShowerImages
+from hepjax.formats.showers.reader import open_showers, with_cells
 from hepjax.formats.showers.writer import write_showers
+from hepjax.ops.densify import densify
 
 
 def _pack_showers(folder, made, layout):
@@ -40,6 +45,39 @@ def test_packed_showers_open_as_the_files_do(tmp_path, blocks_of_8, layout):
             assert np.array_equal(values, b[name]), name
         assert packed.blocks[-1] == len(packed)
         assert sum(len(b["energy"]) for b in packed.stream()) == len(packed)
+
+
+@pytest.mark.parametrize("cuts", [{}, {"energy_window": (100.0, 300.0), "crop": (1, 14)}])
+def test_sparse_showers_are_the_dense_ones_bit_for_bit(tmp_path, blocks_of_8, cuts):
+    made = showers(50, grid=(15, 15, 4))
+    made["ecal"][:, :, :, ::2] = 0  # otherwise they would be larger sparse
+    sets = _pack_showers(tmp_path, made, "fixed")
+    expected, found = open_showers(sets, **cuts), open_showers(sets, sparse=True, **cuts)
+    rows = np.random.default_rng(1).permutation(len(expected))
+    dense, sparse = expected[rows], found[rows]
+    assert set(sparse) == set(dense) - {"ecal"} | {"cell", "value"}
+    assert sparse["cell"].shape == sparse["value"].shape == (len(rows), found.packed.width)
+    on_host = with_cells(sparse, found.grid)
+    on_device = densify(sparse["cell"], sparse["value"], found.grid, (1,))[..., 0]
+    assert np.array_equal(on_host["ecal"], dense["ecal"])
+    assert np.array_equal(on_device, dense["ecal"])
+    assert np.array_equal(on_host["energy"], dense["energy"])
+
+    arrays, take = found.resident()
+    taken = jax.jit(take)(arrays, rows)
+    assert set(taken) == set(sparse)
+    for name, values in sparse.items():
+        assert np.array_equal(taken[name], values), name
+    assert isinstance(pickle.loads(pickle.dumps(found))[rows], dict)
+
+
+def test_dense_showers_and_files_stay_dense(tmp_path):
+    made = showers(20)
+    made["ecal"] += 1e-3
+    sets = _pack_showers(tmp_path, made, "fixed")
+    for source in (open_showers(sets, sparse=True), open_showers(tmp_path / "h5", sparse=True)):
+        assert np.array_equal(source[np.arange(20)]["ecal"], made["ecal"])
+        assert not hasattr(source, "resident")
 
 
 def test_packed_images_are_no_showers(tmp_path, packed):

@@ -11,13 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hepjax import InputError
-from hepjax.formats.particleflow.columns import CLASSES, Particle, Tower, Track, fill_candidates
+from hepjax.formats.particleflow.columns import CLASSES, Particle, Tower, Track
 from hepjax.formats.particleflow.reader import (
     describe_all,
     holds_events,
     list_event_files,
     open_events,
 )
+from hepjax.formats.particleflow.sound import fill_candidates
 from hepjax.formats.recognise import recognise
 
 MADE = events(9)

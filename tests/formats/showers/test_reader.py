@@ -151,7 +151,7 @@ def test_a_shuffled_epoch_decodes_each_block_once_and_memory_is_bounded(tmp_path
         np.testing.assert_array_equal(
             bounded[order[start : start + 20]]["ecal"], made["ecal"][order[start : start + 20]]
         )
-        assert bounded._cache.nbytes <= 20_000 + 16 * 100 * 8
+        assert bounded._events.nbytes <= 20_000 + 16 * 100 * 8
 
 
 def test_threads_and_pickled_copies_read_the_same(tmp_path):

@@ -13,6 +13,7 @@ from helpers.gan3d import TINY, raw_showers
 from hepjax.engine.config import MeshConfig
 from hepjax.engine.mesh import make_mesh, over_data, replicated, state_shardings
 from hepjax.engine.train import TrainState, compiled_step
+from hepjax.formats.sparse import padded, padded_width
 from hepjax.physics.calorimeter.observables import published_sampling_fraction
 from hepjax.workloads.gan3d import objective
 from hepjax.workloads.gan3d.config import OptimizerConfig
@@ -58,6 +59,16 @@ def test_prepare_cuts_and_scales():
     assert np.count_nonzero(out["shower"]) == 1
     assert float(out["sum"][0]) == pytest.approx(50.0)
     assert float(out["energy"][0]) == pytest.approx(0.5)
+
+
+def test_sparse_showers_train_to_the_bits_of_dense_ones(state, stepped):
+    raw = raw_showers(8)
+    cells = raw["ecal"].reshape(8, -1)
+    hit = [np.flatnonzero(row) for row in cells]
+    views = [(at, row[at]) for at, row in zip(hit, cells, strict=True)]
+    sparse = padded(views, padded_width(max(map(len, hit))), cells.shape[1])
+    found = step_on(TINY, state, sparse | {"energy": raw["energy"]})
+    jax.tree.map(np.testing.assert_array_equal, found, stepped)
 
 
 def test_mape_is_that_of_keras():

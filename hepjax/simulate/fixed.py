@@ -1,0 +1,80 @@
+"""Embedded default sets whose events depend on their number and seed alone: for benchmarks.
+
+They come from what is built in (parametrised showers, toy jets, toy collisions), never from
+optional packages, so that they are the same everywhere; timing is what they are for, not physics.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from hepjax.formats.packed.writer import write_packed
+from hepjax.formats.particleflow.writer import dataset_name, write_events
+from hepjax.formats.showers.writer import write_showers
+from hepjax.simulate.collisions.events import provenance, simulate_events
+from hepjax.simulate.jets.images import jet_grid
+from hepjax.simulate.jets.jets import TASKS
+from hepjax.simulate.jets.toy import simulate_toy_jets
+from hepjax.simulate.showers.geometry import CLIC_FIXED
+from hepjax.simulate.showers.showers import simulate_showers
+
+SHOWERS_AT_A_TIME = 500
+ENERGY_RANGE = 10.0, 500.0
+"""Incident energies of the showers, flat, GeV."""
+PILEUP = 200.0
+"""Mean number of further collisions in an event, as published: about 5,000 elements."""
+
+Advance = Callable[[int], object]
+"""Told of events that are done."""
+
+
+def write_fixed_showers(out: Path, events: int, seed: int, advance: Advance) -> None:
+    """Electrons at normal incidence in the CLIC calorimeter, as HDF5 files."""
+    energy = np.random.default_rng(seed).uniform(*ENERGY_RANGE, events).astype(np.float32)
+    theta, key = np.full_like(energy, np.pi / 2), jax.random.key(seed)
+
+    def batches() -> Iterator[dict[str, np.ndarray]]:
+        for start in range(0, events, SHOWERS_AT_A_TIME):
+            rows = slice(start, start + SHOWERS_AT_A_TIME)
+            ecal = simulate_showers(
+                CLIC_FIXED, energy[rows], theta[rows], "electron", key, first=start
+            )
+            yield {"ecal": ecal, "energy": energy[rows]}
+            advance(len(ecal))
+
+    write_showers(out, batches(), layout="fixed", events_per_file=1000)
+
+
+def write_fixed_jets(out: Path, events: int, seed: int, advance: Advance) -> None:
+    """Toy jets of top quarks and of light partons, as a packed set."""
+
+    def batches() -> Iterator[Any]:
+        for images, columns in simulate_toy_jets("top", events, seed):
+            yield images, columns
+            advance(len(images))
+
+    write_packed(out, batches(), jet_grid(1), TASKS["top"].labels)
+
+
+def write_fixed_events(out: Path, events: int, seed: int, advance: Advance) -> None:
+    """Toy pairs of top quarks with pile-up, as a TFDS data set."""
+
+    def ntuples() -> Iterator[dict[str, np.ndarray]]:
+        for event in simulate_events("ttbar", events, PILEUP, seed, toy=True):
+            yield {"X": event.X, "ygen": event.ygen, "ycand": event.ycand}
+            advance(1)
+
+    about = provenance("ttbar", PILEUP, seed, toy=True)
+    dataset = (dataset_name("ttbar", toy=True), "train")
+    write_events(out, ntuples(), stem=None, dataset=dataset, provenance=about)
+
+
+FIXED: dict[str, Callable[[Path, int, int, Advance], None]] = {
+    "showers": write_fixed_showers,
+    "jets": write_fixed_jets,
+    "events": write_fixed_events,
+}
+"""By kind of event: writes a number of events with a seed into a new folder."""
