@@ -21,11 +21,12 @@ class Dense(nn.Module):
     features: int
     activation: Activation | None = None
     dtype: jnp.dtype = jnp.float32
+    kernel_init: nn.initializers.Initializer = GLOROT
 
     @nn.compact
     def __call__(self, *parts: jax.Array) -> jax.Array:
         ends = [sum(p.shape[-1] for p in parts[: k + 1]) for k in range(len(parts))]
-        kernel = self.param("kernel", GLOROT, (ends[-1], self.features))
+        kernel = self.param("kernel", self.kernel_init, (ends[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         blocks: dict[int, jax.Array] = {}
         inputs = {id(part): part for part in parts}
@@ -45,9 +46,11 @@ class Network(nn.Module):
     hidden: Sequence[int]
     outputs: int
     dtype: jnp.dtype = jnp.float32
+    last_init: nn.initializers.Initializer = GLOROT
+    """Initial kernel of the last layer."""
 
     @nn.compact
     def __call__(self, *parts: jax.Array) -> jax.Array:
         for width in self.hidden:
             parts = (Dense(width, nn.elu, self.dtype)(*parts),)
-        return Dense(self.outputs, None, self.dtype)(*parts)
+        return Dense(self.outputs, None, self.dtype, self.last_init)(*parts)

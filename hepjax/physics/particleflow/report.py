@@ -30,7 +30,7 @@ from hepjax.physics.particleflow import event_figures, figures, jets, metrics, s
 from hepjax.physics.particleflow.drawing import FOUND, SHOWN
 from hepjax.report import document, page
 from hepjax.report.scores import plain
-from hepjax.workloads.mlpf.validation import NAMES
+from hepjax.formats.particleflow.columns import IDENTIFIERS as NAMES
 
 Response = tuple[np.ndarray, np.ndarray]
 

@@ -11,29 +11,33 @@ from hepjax import InputError
 from hepjax.engine.inference import HostBatch
 from hepjax.engine.progress import progress
 from hepjax.engine.workload import About, Answer, Batch, Field, Model, Scores, Spec
-from hepjax.formats.particleflow.columns import Particle
+from hepjax.formats.particleflow.columns import (
+    ARRAYS,
+    CHARGED,
+    IDENTIFIERS,
+    Particle,
+)
 from hepjax.formats.source import Source
 from hepjax.physics.particleflow import metrics
 from hepjax.workloads.mlpf import objective
 from hepjax.workloads.mlpf.config import MLPFConfig
 from hepjax.workloads.mlpf.objective import State
-from hepjax.workloads.mlpf.validation import NAMES
 
 BATCH = 8
 """Events at a time and at most: one may have 6,400 elements, 60 MB of activations each."""
-CHARGED = (1, 4, 5)
-"""Classes that have a charge: charged hadron, electron, muon."""
 
 
 def inputs(cfg: MLPFConfig) -> Spec:
     """Elements of an event (formats/particleflow/columns.py), and which slots hold one."""
-    return Spec((Field("X", (None, 12), "float32"), Field("elements", (None,), "bool")))
+    return Spec((Field("X", (None, ARRAYS["X"]), "float32"), Field("elements", (None,), "bool")))
 
 
 def outputs(cfg: MLPFConfig) -> Answer:
     """A candidate for each element (columns of the truth), and the probability of each class."""
-    probability = Field("probability", (None, len(NAMES)), "float32")
-    return Answer("table", Spec((Field("candidates", (None, 7), "float32"), probability)), BATCH)
+    probability = Field("probability", (None, len(IDENTIFIERS)), "float32")
+    return Answer(
+        "table", Spec((Field("candidates", (None, len(Particle)), "float32"), probability)), BATCH
+    )
 
 
 def infer(cfg: MLPFConfig, state: State, inputs: Batch, keys: jax.Array) -> Batch:
@@ -77,12 +81,13 @@ def rows(
     event, element = np.nonzero(inside)
     found, probability = (answers[name][inside] for name in ("candidates", "probability"))
     column = {name.name.lower(): found[:, name] for name in Particle}
+    chances = {f"probability_{name}": probability[:, k] for k, name in enumerate(IDENTIFIERS)}
     return {
         "event": first + event, "element": element.astype(np.int32),
         "class": column["class"].astype(np.int8), "charge": column["charge"].astype(np.int8),
         "pt": column["pt"], "eta": column["eta"], "phi": metrics.phi(found),
         "energy": column["energy"],
-    } | {f"probability_{name}": probability[:, k] for k, name in enumerate(NAMES)}  # fmt: skip
+    } | chances  # fmt: skip
 
 
 def evaluate(

@@ -7,14 +7,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from hepjax.formats.particleflow.columns import CLASSES, Element
 from hepjax.nn.dense import Network
-from hepjax.nn.keras import LAYER_NORM_EPSILON
+from hepjax.nn.keras import GLOROT, LAYER_NORM_EPSILON
 from hepjax.workloads.mlpf.config import ModelConfig
-from hepjax.workloads.mlpf.layers import CLASSES
 
 Outputs = dict[str, jax.Array]
-PT, ETA, SIN_PHI, COS_PHI, ENERGY = range(1, 6)
-"""Columns of the elements; that of the energy is the momentum of a track."""
 SHARPNESS = 100.0
 """Of the softmax that picks the energy of the most probable class (published)."""
 ETA_LIMIT = 8.0
@@ -34,10 +32,14 @@ class Heads(nn.Module):
     cfg: ModelConfig
     dtype: jnp.dtype = jnp.float32
 
-    def head(self, name: str, hidden: int, outputs: int, *parts: jax.Array) -> jax.Array:
-        """Hidden layers that halve in width, then the outputs in float32."""
+    def head(
+        self, name: str, hidden: int, outputs: int, *parts: jax.Array, zero: bool = False
+    ) -> jax.Array:
+        """Hidden layers that halve in width, then the outputs in float32, at first 0 if wanted."""
         widths = tuple(self.cfg.head_width // 2**k for k in range(hidden))
-        return Network(widths, outputs, self.dtype, name=name)(*parts).astype(jnp.float32)
+        last = nn.initializers.zeros if zero else GLOROT
+        network = Network(widths, outputs, self.dtype, last, name=name)
+        return network(*parts).astype(jnp.float32)
 
     @nn.compact
     def __call__(
@@ -48,7 +50,7 @@ class Heads(nn.Module):
         known = nn.LayerNorm(epsilon=LAYER_NORM_EPSILON, dtype=jnp.float32, name="norm")(
             jnp.concatenate(common, axis=-1).astype(jnp.float32)
         ).astype(self.dtype)
-        logits = self.head("class", 4, CLASSES, known)
+        logits = self.head("class", 4, len(CLASSES), known)
         charge = self.head("charge", 2, 1, known)[..., 0]
 
         fixed = jax.lax.stop_gradient(logits).astype(self.dtype)
@@ -56,15 +58,17 @@ class Heads(nn.Module):
         if slips:
             both = (known, fixed, *(e for e in energy for _ in range(1 + concat)), fixed)
         gates = slips and concat
-        eta = self.head("eta", 3, 1 + gates, known, fixed)
-        phi = self.head("phi", 3, 2 * (1 + gates), known, fixed)
+        # Directions begin as those of the element: a correction that is 0 before it is learnt.
+        eta = self.head("eta", 3, 1 + gates, known, fixed, zero=not slips)
+        phi = self.head("phi", 3, 2 * (1 + gates), known, fixed, zero=not slips)
         eta, sin, cos = eta[..., -1], phi[..., phi.shape[-1] // 2 - 1], phi[..., -1]
-        eta = X[..., ETA] + eta
+        eta = X[..., Element.ETA] + eta
         decode = self.per_class if concat else self.corrected
         pt, e = decode(X, logits, eta, both)
         return {
             "logits": logits, "charge": charge, "pt": pt, "eta": eta,
-            "sin_phi": X[..., SIN_PHI] + sin, "cos_phi": X[..., COS_PHI] + cos, "energy": e,
+            "sin_phi": X[..., Element.SIN_PHI] + sin, "cos_phi": X[..., Element.COS_PHI] + cos,
+            "energy": e,
         }  # fmt: skip
 
     def per_class(
@@ -72,11 +76,11 @@ class Heads(nn.Module):
     ) -> tuple[jax.Array, jax.Array]:
         """pt and energy of the concat model: an energy for each class; pt by eta, corrected."""
         chosen = jax.lax.stop_gradient(jax.nn.softmax(SHARPNESS * logits))
-        energy = (chosen * self.head("energy", 3, CLASSES, *parts)).sum(-1)
+        energy = (chosen * self.head("energy", 3, len(CLASSES), *parts)).sum(-1)
         gate, correction = jnp.moveaxis(self.head("pt", 3, 2, *parts), -1, 0)
         if self.cfg.inputs == "log":
-            energy = scaled(X[..., ENERGY], energy)
-            return scaled(X[..., PT], jax.nn.sigmoid(gate) * correction), energy
+            energy = scaled(X[..., Element.ENERGY], energy)
+            return scaled(X[..., Element.PT], jax.nn.sigmoid(gate) * correction), energy
         massless = energy / jnp.cosh(jnp.clip(eta, -ETA_LIMIT, ETA_LIMIT))
         return jax.lax.stop_gradient(massless) + jax.nn.sigmoid(gate) * correction, energy
 
@@ -87,5 +91,5 @@ class Heads(nn.Module):
         energy = self.head("energy", 3, 1, *parts)[..., 0]
         pt = self.head("pt", 3, 1 + self.cfg.published_slips, *parts)[..., 0]
         if self.cfg.inputs == "log":
-            return scaled(X[..., PT], pt), scaled(X[..., ENERGY], energy)
-        return jnp.abs(pt), jnp.abs(X[..., ENERGY] + energy)
+            return scaled(X[..., Element.PT], pt), scaled(X[..., Element.ENERGY], energy)
+        return jnp.abs(pt), jnp.abs(X[..., Element.ENERGY] + energy)

@@ -9,15 +9,12 @@ import jax.numpy as jnp
 
 from hepjax.engine.config import MeshConfig
 from hepjax.engine.mesh import split_events
+from hepjax.formats.particleflow.columns import ELEMENT_TYPES, TOWER, Element, Tower
 from hepjax.nn.dense import Activation, Network
 from hepjax.nn.keras import NORMAL
 from hepjax.ops import lsh
 from hepjax.ops.product import product
 from hepjax.workloads.mlpf.config import ModelConfig
-
-ELEMENT_TYPES = 3  # none, tower, track
-TOWER, TRACK = 1, 2
-CLASSES = 6
 
 
 def encode(X: jax.Array, log: bool) -> jax.Array:
@@ -29,11 +26,13 @@ def encode(X: jax.Array, log: bool) -> jax.Array:
     kind, columns = X[..., 0].astype(jnp.int32), X[..., 1:]
     if log:
         column = jnp.arange(1, X.shape[-1])
-        energies = (column == 1) | (column == 5)
-        of_towers = (column == 6) | (column == 7)
+        energies = (column == Element.PT) | (column == Element.ENERGY)
+        of_towers = (column == Tower.ENERGY_EM) | (column == Tower.ENERGY_HAD)
         scaled = energies | (of_towers & (kind == TOWER)[..., None])
         columns = jnp.where(scaled, jnp.log1p(jnp.maximum(columns, 0.0)), columns)
-    return jnp.concatenate([jax.nn.one_hot(kind, ELEMENT_TYPES, dtype=X.dtype), columns], axis=-1)
+    return jnp.concatenate(
+        [jax.nn.one_hot(kind, len(ELEMENT_TYPES), dtype=X.dtype), columns], axis=-1
+    )
 
 
 def rows_of(mesh: MeshConfig, x: jax.Array) -> jax.Array:

@@ -12,13 +12,11 @@ from hepjax.engine import optimizers
 from hepjax.engine.gradient import mean_gradient
 from hepjax.engine.mesh import average, split_events, whole
 from hepjax.engine.workload import Batch, Clock, Metrics, Spec
+from hepjax.formats.particleflow.columns import CLASSES, QUANTITIES
 from hepjax.workloads.mlpf.config import MLPFConfig
 from hepjax.workloads.mlpf.heads import Outputs
-from hepjax.workloads.mlpf.layers import CLASSES
 from hepjax.workloads.mlpf.model import network
 
-TARGETS = ("class", "charge", "pt", "eta", "sin_phi", "cos_phi", "energy")
-"""Columns of the truth and of the rule-based candidates."""
 ANGLES = ("eta", "sin_phi", "cos_phi")
 SMALLEST = 1e-7
 """Smallest probability in the published class loss (Keras)."""
@@ -67,7 +65,7 @@ def prepare(cfg: MLPFConfig, spec: Spec, raw: Batch) -> Batch:
 
 def truth(ygen: jax.Array) -> Outputs:
     """The columns (n, i) of the truth by name, ``class`` as int32."""
-    columns = dict(zip(TARGETS, jnp.moveaxis(ygen, -1, 0), strict=True))
+    columns = dict(zip(QUANTITIES, jnp.moveaxis(ygen, -1, 0), strict=True))
     return columns | {"class": columns["class"].astype(jnp.int32)}
 
 
@@ -75,7 +73,7 @@ def losses(cfg: MLPFConfig, outputs: Outputs, target: Outputs) -> Metrics:
     """The seven terms of each element, (n, i), not weighted."""
     terms = {"class": _class_loss(cfg, outputs["logits"], target["class"])}
     terms["charge"] = jnp.square(outputs["charge"] - target["charge"])
-    for name in TARGETS[2:]:
+    for name in QUANTITIES[2:]:
         found, wanted = outputs[name], target[name]
         if cfg.model.inputs == "log" and name not in ANGLES:
             found, wanted = (jnp.log1p(jnp.maximum(a, 0.0)) for a in (found, wanted))
@@ -91,7 +89,7 @@ def losses(cfg: MLPFConfig, outputs: Outputs, target: Outputs) -> Metrics:
 def _class_loss(cfg: MLPFConfig, logits: jax.Array, label: jax.Array) -> jax.Array:
     """Cross-entropy; as published of probabilities that are clipped, except for sparse."""
     if cfg.model.published_slips and cfg.model.variant != "sparse":
-        chosen = (jax.nn.softmax(logits) * jax.nn.one_hot(label, CLASSES)).sum(-1)
+        chosen = (jax.nn.softmax(logits) * jax.nn.one_hot(label, len(CLASSES))).sum(-1)
         return -jnp.log(jnp.clip(chosen, SMALLEST, 1 - SMALLEST))
     return optax.softmax_cross_entropy_with_integer_labels(logits, label)
 
@@ -122,7 +120,7 @@ def loss_weights(
     of_class, of_others = sample_weights(cfg, truth(batch["ygen"]), batch["elements"])
     slots = jnp.ones_like(of_class)
     weights = {}
-    for name in TARGETS:
+    for name in QUANTITIES:
         weight = (of_class if name == "class" else of_others) * events[:, None]
         count = slots * events[:, None] if cfg.model.published_slips else weight
         weights[name] = (weight, count.sum())

@@ -12,12 +12,12 @@ import jraph
 
 from hepjax.engine.config import MeshConfig
 from hepjax.engine.mesh import split_events
+from hepjax.formats.particleflow.columns import CLASSES, Element
 from hepjax.nn.dense import Dense, Network
 from hepjax.ops import graphs, lsh
 from hepjax.workloads.mlpf.config import ModelConfig
-from hepjax.workloads.mlpf.heads import ENERGY, PT, Outputs, scaled
+from hepjax.workloads.mlpf.heads import Outputs, scaled
 from hepjax.workloads.mlpf.layers import (
-    CLASSES,
     Binning,
     GatedConvolution,
     encode,
@@ -56,7 +56,7 @@ class SparseModel(nn.Module):
 
         encoded, X = (rows_of(self.mesh, a) for a in (encoded, X))
         known = (encoded, self.stream("class", (encoded,), graph, mask, train))
-        logits = self.head("class_head", 2, CLASSES, *known)
+        logits = self.head("class_head", 2, len(CLASSES), *known)
         charge = self.head("charge_head", 1, 1, *known)[..., 0]
         scores = logits.astype(self.dtype)
         momentum = self.stream("momentum", (encoded, scores), graph, mask, train)
@@ -64,7 +64,7 @@ class SparseModel(nn.Module):
             self.head("momentum_head", 2, 5, encoded, scores, momentum), -1, 0
         )
         if cfg.inputs == "log":
-            pt, energy = scaled(X[..., PT], pt), scaled(X[..., ENERGY], energy)
+            pt, energy = scaled(X[..., Element.PT], pt), scaled(X[..., Element.ENERGY], energy)
         outputs = {
             "logits": logits, "charge": charge, "pt": pt, "eta": eta,
             "sin_phi": sin, "cos_phi": cos, "energy": energy,

@@ -10,14 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from hepjax.engine.workload import Batch, Metrics
+from hepjax.formats.particleflow.columns import CLASSES, IDENTIFIERS, QUANTITIES
 from hepjax.workloads.mlpf import objective
 from hepjax.workloads.mlpf.config import MLPFConfig
-from hepjax.workloads.mlpf.layers import CLASSES
 from hepjax.workloads.mlpf.objective import State
 
 SCORE = "loss"
-NAMES = ("none", "charged_hadron", "neutral_hadron", "photon", "electron", "muon")
-"""Classes of candidates, by id."""
 RESOLUTIONS = {"charged_hadron": "pt", "neutral_hadron": "energy"}
 """Which quantity is judged on which class, both published."""
 CLIP = 10.0
@@ -35,12 +33,12 @@ def eval_step(cfg: MLPFConfig, state: State, batch: Batch, key: jax.Array) -> Me
     target = objective.truth(batch["ygen"])
     found = jnp.argmax(outputs["logits"], axis=-1)
     weight = elements * events[:, None]
-    one_hot = (jax.nn.one_hot(c, CLASSES) for c in (target["class"], found))
+    one_hot = (jax.nn.one_hot(c, len(CLASSES)) for c in (target["class"], found))
     sums["confusion"] = jnp.einsum("nik,nil,ni->kl", *one_hot, weight)
     # Padding is class 0 in truth and, with logits of 0, in the answer: right by construction.
     sums["padding"] = ((~elements) * events[:, None]).sum()
     for name, quantity in RESOLUTIONS.items():
-        label = NAMES.index(name)
+        label = IDENTIFIERS.index(name)
         true = target[quantity]
         both = weight * (target["class"] == label) * (found == label) * (true > 0)
         relative = (outputs[quantity] - true) / jnp.where(true > 0, true, 1.0)
@@ -61,7 +59,7 @@ def summarise(cfg: MLPFConfig, sums: dict[str, Any]) -> dict[str, float]:
     """
     means = {
         name: float(sums[f"{name}_loss"]) / max(float(sums[f"{name}_count"]), 1.0)
-        for name in objective.TARGETS
+        for name in QUANTITIES
     }
     scores = {SCORE: float(objective.total_loss(cfg, means))}
     scores |= {f"{name}_loss": mean for name, mean in means.items()}
@@ -70,7 +68,7 @@ def summarise(cfg: MLPFConfig, sums: dict[str, Any]) -> dict[str, float]:
     right, padding = np.trace(confusion), float(sums["padding"])
     scores["accuracy"] = right / max(confusion.sum(), 1.0)
     scores["accuracy_padded"] = (right + padding) / max(confusion.sum() + padding, 1.0)
-    for label, name in enumerate(NAMES[1:], start=1):
+    for label, name in enumerate(IDENTIFIERS[1:], start=1):
         true, found = confusion[label].sum(), confusion[:, label].sum()
         both = confusion[label, label]
         scores[f"{name}_efficiency"] = both / max(true, 1.0)
