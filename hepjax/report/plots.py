@@ -17,8 +17,8 @@ from hepjax.report.layout import (
     Figure,
     columns_for,
     head,
-    legend,
     mplhep,
+    pair_handles,
     panel_grid,
 )
 
@@ -108,8 +108,7 @@ def overlay(
         if k % columns == 0:
             axes[0].set_ylabel(ylabel)
             axes[-1].set_ylabel("ratio", loc="center")
-    head(figure, text)
-    legend(figure, labels)
+    head(figure, text, pair_handles(labels))
     return figure
 
 
@@ -136,8 +135,7 @@ def bands(
         axis.set_ylim(bottom=0)
         if k % columns == 0:
             axis.set_ylabel(ylabel)
-    head(figure, text)
-    legend(figure, labels)
+    head(figure, text, pair_handles(labels))
     return figure
 
 

@@ -28,7 +28,7 @@ def get(name: object) -> Workload:
 def inspector(family: str) -> ModuleType:
     """The module behind ``hepjax inspect`` for a family of files.
 
-    It has ``inspect(paths, plot, *, quiet, ...) -> report`` and ``text(report)``, its lines.
+    It has ``inspect(paths, plot, *, progress, ...) -> report`` and ``text(report)``, its lines.
     """
     return importlib.import_module(f"hepjax.physics.{INSPECTORS[family]}.inspect")
 

@@ -202,13 +202,13 @@ def hottest_cell(pair: Pair) -> Iterator[Drawing]:
     )  # fmt: skip
 
 
-def real_or_fake(pair: Pair, outputs: dict[str, np.ndarray]) -> Iterator[Drawing]:
+def real_or_fake(pair: Pair, outputs: dict[str, np.ndarray]) -> Drawing:
     """What the discriminator says to both samples."""
     edges = np.linspace(0, 1.3, 21)
     values = np.ravel(outputs["reference"]), np.ravel(outputs["generated"])
     drawn = tuple(plots.distribution(v, edges) for v in values)
     panel = plots.Panel("", "discriminator output", drawn[0], drawn[1], _tests(*values, edges))
-    yield Drawing(
+    return Drawing(
         "real_fake", "Real or fake",
         "Output of the discriminator: 1 is real, 0 is generated. The closer the two, the better "
         "the generator fools this discriminator.",

@@ -37,7 +37,7 @@ def verdict(scores: dict[str, Any], labels: tuple[str, str]) -> str:
     return text + "."
 
 
-def summary(scores: dict[str, Any]) -> str:
+def summary(scores: dict[str, Any], text: str) -> str:
     """Headline numbers, verdict, and the table of families, as HTML."""
     floor = scores["noise_floor"]
     totals = (
@@ -73,7 +73,7 @@ def summary(scores: dict[str, Any]) -> str:
         f"{SIGNIFICANT:g} times the floor. Scores are means over bins of incident energy."
     )
     return (
-        page.cards(headline) + page.verdict(scores["verdict"])
+        page.cards(headline) + page.verdict(text)
         + page.table(header, rows) + page.paragraph(explanation)
     )  # fmt: skip
 

@@ -33,7 +33,7 @@ def verdict(scores: dict[str, Any]) -> str:
     return text
 
 
-def headline(scores: dict[str, Any]) -> str:
+def headline(scores: dict[str, Any], text: str) -> str:
     """Headline numbers and verdict, as HTML."""
     items = [
         ("AUC", f"{scores['auc']:.4f}", f"± {scores['auc_error']:.4f} (DeLong)"),
@@ -57,7 +57,7 @@ def headline(scores: dict[str, Any]) -> str:
             "mean |share of signal - score|",
         )
     )
-    return page.cards(items) + page.verdict(scores["verdict"])
+    return page.cards(items) + page.verdict(text)
 
 
 def baseline_table(scores: dict[str, Any]) -> str:

@@ -6,8 +6,13 @@ import numpy as np
 
 from hepjax.formats.particleflow.columns import CHARGED_HADRON, NEUTRAL_HADRON, PHOTON
 from hepjax.report import layout
-from hepjax.report.layout import EDGE, LINE, WIDTH, Axes, Figure
+from hepjax.report.layout import EDGE, LINE, Axes, Figure, Line2D
 
+# After the layout, which says how to get matplotlib where it is missing.
+from matplotlib.ticker import MaxNLocator  # isort: skip
+
+SHORT = ("none", "ch. had.", "n. had.", "photon", "electron", "muon")
+"""Names of the classes where there is little room, by class id."""
 COLOURS = {"truth": "0.2", "rule-based": EDGE, "MLPF": LINE}
 FOUND = ("rule-based", "MLPF")
 SHOWN = (CHARGED_HADRON, NEUTRAL_HADRON, PHOTON)
@@ -49,19 +54,11 @@ def points(
 
 def prune(axes: Sequence[Axes]) -> None:
     """No numbers where two axes meet."""
-    from matplotlib.ticker import MaxNLocator
-
     axes[0].yaxis.set_major_locator(MaxNLocator(5, prune="lower"))
     axes[1].yaxis.set_major_locator(MaxNLocator(5, prune="upper"))
 
 
 def finish(figure: Figure, text: str, names: Iterable[str]) -> None:
     """The head of the figure, and whose colours these are."""
-    from matplotlib.lines import Line2D
-
-    layout.head(figure, text)
     handles = [Line2D([], [], color=COLOURS[name], lw=2, label=name) for name in names]
-    figure.legend(
-        handles=handles, loc="center right", ncols=3, frameon=False, borderaxespad=0,
-        bbox_to_anchor=(1 - 0.15 / WIDTH, 1 - 0.3 / figure.get_figheight()),
-    )  # fmt: skip
+    layout.head(figure, text, handles)

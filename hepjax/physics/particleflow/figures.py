@@ -4,7 +4,7 @@ From rows of elements to figures; what is computed comes from metrics.py. Everyw
 rule-based particle flow and MLPF have the same three colours.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from hepjax.physics.particleflow import metrics
 from hepjax.physics.particleflow.drawing import (
     COLOURS,
     FOUND,
+    SHORT,
     SHOWN,
     distributions,
     finish,
@@ -20,7 +21,7 @@ from hepjax.physics.particleflow.drawing import (
     prune,
     symmetric_range,
 )
-from hepjax.report import layout
+from hepjax.report import confusion, layout
 from hepjax.report.document import Drawing
 from hepjax.report.layout import WIDTH, Axes, Figure
 
@@ -32,7 +33,6 @@ EDGES = {
 }
 """GeV."""
 SYMBOLS = {"pt": "pT", "energy": "E", "eta": "η", "delta_eta": "η", "delta_phi": "φ"}
-SHORT = ("none", "ch. had.", "n. had.", "photon", "electron", "muon")
 
 
 def quantity_of(label: int) -> str:
@@ -40,27 +40,16 @@ def quantity_of(label: int) -> str:
     return metrics.main_column(label).name.lower()
 
 
-def confusion(counts: dict[str, np.ndarray], text: str) -> Iterator[Drawing]:
+def confusions(counts: dict[str, np.ndarray], text: str) -> Drawing:
     """Shares of the true classes by found class, ``counts`` (6, 6) by ``FOUND``."""
-    size, top, gap = 4.4, 0.95, 1.6
-    left, height = 1.25, top + size + 0.85
-    figure = Figure(figsize=(WIDTH, height))
+    size, top, gap, left = 4.4, 0.95, 1.6, 1.25
+    figure = Figure(figsize=(WIDTH, top + size + 0.85))
     for k, name in enumerate(FOUND):
-        place = ((left + k * (size + gap)) / WIDTH, 0.85 / height, size / WIDTH, size / height)
-        axis = figure.add_axes(place)
-        shares = metrics.by_truth(counts[name])
-        axis.imshow(np.nan_to_num(shares), vmin=0, vmax=1, cmap="Blues")
-        for (i, j), value in np.ndenumerate(shares):
-            if np.isfinite(value):
-                colour = "white" if value > 0.6 else "black"
-                axis.text(j, i, f"{value:.3f}", ha="center", va="center", size=11, color=colour)
-        axis.set_xticks(range(len(SHORT)), SHORT, rotation=20)
-        axis.set_yticks(range(len(SHORT)), SHORT)
+        axis = layout.axes_at(figure, left + k * (size + gap), top, size, size)
+        confusion.draw(axis, counts[name], SHORT)
         axis.set(xlabel="found", ylabel="true", title=name)
-        axis.minorticks_off()
-        axis.tick_params(length=0)
     layout.head(figure, text)
-    yield Drawing(
+    return Drawing(
         "confusion", "Classes, true and found",
         "Of the elements of a true class (row) the share that is given to each class (column). "
         "Class none: no particle belongs to the element. Padding is left out.",
@@ -68,7 +57,7 @@ def confusion(counts: dict[str, np.ndarray], text: str) -> Iterator[Drawing]:
     )  # fmt: skip
 
 
-def efficiencies(rows: Rows, text: str) -> Iterator[Drawing]:
+def efficiencies(rows: Rows, text: str) -> Drawing:
     """Efficiency and fake rate against the transverse momentum or the energy."""
     figure, grid = layout.panel_grid(len(SHOWN), 3, [2.1, 2.1])
     for label, axes in zip(SHOWN, grid, strict=True):
@@ -86,7 +75,7 @@ def efficiencies(rows: Rows, text: str) -> Iterator[Drawing]:
         axes[1].set(xlabel=f"{SYMBOLS[quantity]} [GeV]", xscale="log")
         prune(axes)
     finish(figure, text, FOUND)
-    yield Drawing(
+    return Drawing(
         "efficiency", "Efficiency and fake rate",
         "Efficiency against the true value: share of the true particles of a class that are found "
         "with this class. Fake rate against the found value: share of the found ones that are of "
@@ -96,7 +85,7 @@ def efficiencies(rows: Rows, text: str) -> Iterator[Drawing]:
     )  # fmt: skip
 
 
-def resolutions(rows: Rows, text: str) -> Iterator[Drawing]:
+def resolutions(rows: Rows, text: str) -> Drawing:
     """Distributions of reco against gen for hadrons."""
     shown = [(label, q) for label in SHOWN[:2]
              for q in (quantity_of(label), "delta_eta", "delta_phi")]  # fmt: skip
@@ -111,7 +100,7 @@ def resolutions(rows: Rows, text: str) -> Iterator[Drawing]:
         )
         axis.set(title=f"{CLASSES[label]}: {symbol}", yscale="log")
     finish(figure, text, FOUND)
-    yield Drawing(
+    return Drawing(
         "resolution", "Resolutions",
         "Elements that the truth, rule-based particle flow and MLPF all give to the class, so both "
         "are judged on the same particles. Whatever lies beyond is in the outermost bins.",
@@ -119,7 +108,7 @@ def resolutions(rows: Rows, text: str) -> Iterator[Drawing]:
     )  # fmt: skip
 
 
-def responses(rows: Rows, text: str) -> Iterator[Drawing]:
+def responses(rows: Rows, text: str) -> Drawing:
     """Median response and resolution against the true transverse momentum or energy."""
     figure, grid = layout.panel_grid(len(SHOWN), 3, [2.1, 2.1])
     for label, axes in zip(SHOWN, grid, strict=True):
@@ -134,7 +123,7 @@ def responses(rows: Rows, text: str) -> Iterator[Drawing]:
         axes[1].set_ylabel("resolution" if label == SHOWN[0] else "")
         prune(axes)
     finish(figure, text, FOUND)
-    yield Drawing(
+    return Drawing(
         "response", "Response and resolution against momentum",
         "Above: median of reco / gen with its statistical error. Below: interquartile range of "
         "reco / gen over 1.35, the standard deviation of a normal core. Bins with fewer than "
@@ -143,7 +132,7 @@ def responses(rows: Rows, text: str) -> Iterator[Drawing]:
     )  # fmt: skip
 
 
-def spectra(rows: Rows, events: int, text: str) -> Iterator[Drawing]:
+def spectra(rows: Rows, events: int, text: str) -> Drawing:
     """Particles an event against pt or energy, and their ratio to the truth."""
     figure, grid = layout.panel_grid(len(SHOWN), 3, [2.4, 1.0])
     for label, axes in zip(SHOWN, grid, strict=True):
@@ -165,7 +154,7 @@ def spectra(rows: Rows, events: int, text: str) -> Iterator[Drawing]:
         axes[1].set(xlabel=f"{SYMBOLS[quantity]} [GeV]", xscale="log", ylim=(0, 2))
         axes[1].set_ylabel("/ truth" if label == SHOWN[0] else "", loc="center")
     finish(figure, text, COLOURS)
-    yield Drawing(
+    return Drawing(
         "spectra", "Spectra",
         "All particles of a class, whether found at the right element or not; below the ratio to "
         "the truth.",

@@ -12,6 +12,8 @@ import numpy as np
 
 from hepjax.formats.particleflow.columns import CLASSES, NEUTRAL_HADRON, NONE, PHOTON, Particle
 
+NAMES = tuple(name.replace(" ", "_") for name in CLASSES)
+"""Classes as keys of scores, by class id."""
 CLIP = 10.0
 """Largest |reco - gen| / gen that enters a mean (published)."""
 TO_SIGMA = 1.35
@@ -45,12 +47,6 @@ def confusion(true: np.ndarray, found: np.ndarray) -> np.ndarray:
     """Numbers of elements (6, 6) by true class (row) and found class (column), ids (n,) each."""
     size = len(CLASSES)
     return np.bincount(true * size + found, minlength=size**2).reshape(size, size)
-
-
-def by_truth(counts: np.ndarray) -> np.ndarray:
-    """A confusion matrix whose rows sum to 1; rows without elements are NaN."""
-    with np.errstate(invalid="ignore"):
-        return counts / counts.sum(1, keepdims=True)
 
 
 def share(part: float, whole: float) -> tuple[float, float]:

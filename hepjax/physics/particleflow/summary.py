@@ -53,7 +53,7 @@ def _against(rows: dict[str, Any], name: str, higher_is_better: bool) -> str:
     return f"{text}, {'better' if (mlpf > rule) == higher_is_better else 'worse'}"
 
 
-def headline(scores: dict[str, Any]) -> str:
+def headline(scores: dict[str, Any], text: str) -> str:
     """Headline numbers and verdict, as HTML."""
     neutral = scores["classes"]["neutral_hadron"]
     resolution = {
@@ -70,7 +70,7 @@ def headline(scores: dict[str, Any]) -> str:
          f"IQR / 1.35; rule-based {_number(rows['rule-based']['iqr'])}")
         for words, rows in resolution.items()
     ]  # fmt: skip
-    return page.cards(items) + page.verdict(scores["verdict"])
+    return page.cards(items) + page.verdict(text)
 
 
 def class_table(scores: dict[str, Any]) -> str:

@@ -33,8 +33,10 @@ def evaluate(
     *, seed: int, about: dict[str, Any], quiet: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """Report on showers generated at the energies of ``source``; return the scores."""
-    from hepjax.physics.calorimeter.report import build_report
+    from hepjax.physics.calorimeter.report import report
+    from hepjax.report.document import check_folder, write_report
 
+    check_folder(out)
     reference = read_showers(source, "read", quiet)
     reference["ecal"] = np.where(reference["ecal"] < cfg.data.threshold, 0.0, reference["ecal"])
     made = []
@@ -47,7 +49,7 @@ def evaluate(
         name: real_probability(cfg, state.discriminator, sample["ecal"])
         for name, sample in (("reference", reference), ("generated", generated))
     }
-    return build_report(reference, generated, out, discriminator=discriminator, **about)
+    return write_report(report(reference, generated, discriminator=discriminator), out, **about)
 
 
 def real_probability(cfg: Gan3DConfig, network: Network, showers: np.ndarray) -> np.ndarray:

@@ -96,8 +96,10 @@ class Gan3D:
         self, reference: list[Path], generated: list[Path], out: Path, *, quiet: bool
     ) -> dict[str, Any]:
         """Report on the showers of some files against those of others; return the scores."""
-        from hepjax.physics.calorimeter.report import build_report
+        from hepjax.physics.calorimeter.report import report
+        from hepjax.report.document import check_folder, write_report
 
+        check_folder(out)
         samples = [
             evaluation.read_showers(open_showers(paths), "read", quiet)
             for paths in (reference, generated)
@@ -106,9 +108,8 @@ class Gan3D:
             "reference": list(map(str, reference)),
             "generated": list(map(str, generated)),
         }
-        return build_report(
-            samples[0], samples[1], out, labels=("reference", "generated"), provenance=provenance
-        )
+        built = report(samples[0], samples[1], labels=("reference", "generated"))
+        return write_report(built, out, provenance=provenance)
 
 
 WORKLOAD = Gan3D()

@@ -1,6 +1,7 @@
 """From a trained MLPF and events with truth to the report page, or to a table of candidates."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +31,12 @@ def evaluate(
     Raises:
       InputError: candidates that are not finite.
     """
-    from hepjax.physics.particleflow.report import build_report
+    from hepjax.physics.particleflow.report import report
     from hepjax.report import document
 
     document.check_folder(out)
-    return build_report(collect(cfg, state, source, quiet=quiet), out, quiet=quiet, **about)
+    built = report(collect(cfg, state, source, quiet=quiet), partial(progress, quiet=quiet))
+    return document.write_report(built, out, **about)
 
 
 def collect(cfg: "MLPFConfig", state: Any, source: Any, *, quiet: bool) -> "Sample":

@@ -27,7 +27,7 @@ def evaluate(
     Raises:
       InputError: no labels, a class without events, or scores that are not finite.
     """
-    from hepjax.physics.jets.report import Sample, build_report
+    from hepjax.physics.jets.report import Sample, report
     from hepjax.report import document
     from hepjax.workloads.tagger.prediction import mean_saliency, predict
 
@@ -41,7 +41,7 @@ def evaluate(
         pt=columns.get("pt"), grid=source.grid, images=images,
         saliency=mean_saliency(cfg, state, source, quiet=quiet),
     )  # fmt: skip
-    return build_report(sample, out, **about)
+    return document.write_report(report(sample), out, **about)
 
 
 def read(
