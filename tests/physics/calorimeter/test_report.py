@@ -7,19 +7,13 @@ import numpy as np
 import pytest
 
 pytest.importorskip("mplhep")
+pytest.importorskip("sklearn")
+
+from helpers.samples import showers
 
 from hepjax import InputError
 from hepjax.physics.calorimeter.report import report as build
 from hepjax.report.document import write_report
-
-
-def toy_showers(seed: int, n: int = 120, scale: float = 1.0) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    energy = rng.uniform(97, 103, n).astype(np.float32)
-    depth = np.exp(-0.5 * ((np.arange(25) - 10) / 4) ** 2)
-    cells = rng.gamma(0.5, size=(n, 6, 6, 25)) * depth
-    cells *= (scale * 0.02 * energy / cells.sum((1, 2, 3)))[:, None, None, None]
-    return {"ecal": cells.astype(np.float32), "energy": energy}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +26,7 @@ def report(tmp_path_factory):
     rng = np.random.default_rng(0)
     outputs = {"reference": rng.uniform(size=120), "generated": rng.uniform(size=120)}
     scores = write_report(
-        build(toy_showers(0), toy_showers(1, scale=1.2), discriminator=outputs), out,
+        build(showers(0), showers(1, scale=1.2), discriminator=outputs), out,
         run_config="workload: gan3d <small>", provenance={"seed": 7}, history=history,
     )  # fmt: skip
     return out, scores
@@ -72,7 +66,7 @@ def test_scores_find_the_20_per_cent(report):
 
 
 def test_few_showers_of_a_dead_generator_still_give_a_page(tmp_path):
-    few = toy_showers(2, n=3)
+    few = showers(2, n=3)
     dead = few | {"ecal": np.zeros_like(few["ecal"])}
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("kept")
@@ -94,4 +88,4 @@ def test_few_showers_of_a_dead_generator_still_give_a_page(tmp_path):
 )
 def test_bad_samples_are_named(change, message):
     with pytest.raises(InputError, match=message):
-        build(toy_showers(0), toy_showers(0) | change, labels=("A", "B"))
+        build(showers(0), showers(0) | change, labels=("A", "B"))

@@ -9,30 +9,11 @@ import pytest
 pytest.importorskip("mplhep")
 pytest.importorskip("sklearn")
 
+from helpers.samples import tagged
+
 from hepjax import InputError
-from hepjax.formats.images import Channel, Grid
-from hepjax.physics.jets.report import Sample
 from hepjax.physics.jets.report import report as build
 from hepjax.report.document import write_report
-
-GRID = Grid((10, 10), (Channel("pT", "GeV"), Channel("HCAL", "GeV", 5)))
-
-
-def toy_sample(n: int = 400, shift: float = 2.0, **changes) -> Sample:
-    rng = np.random.default_rng(0)
-    label = rng.integers(0, 2, n)
-    truth = rng.normal(0, 1, n) + shift * label
-    planes = [[rng.uniform(size=shape) for shape in GRID.planes] for _ in range(2)]
-    fields = {
-        "score": 1 / (1 + np.exp(shift**2 / 2 - shift * truth)), "label": label,
-        "classes": ("qcd", "top"), "pt": rng.uniform(400, 800, n), "grid": GRID,
-        "images": planes, "saliency": planes,
-        "baselines": {
-            "jet mass": truth + rng.normal(0, 1, n), "tau3 / tau2": -truth + rng.normal(0, 3, n),
-            "broken": np.where(np.arange(n) < 3, np.nan, 0.0),
-        },
-    }  # fmt: skip
-    return Sample(**(fields | changes))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +23,7 @@ def report(tmp_path_factory):
         {"event": "validation", "epoch": float(k), "loss": 1 / k, "auc": 0.9} for k in (1, 2, 3)
     ]
     scores = write_report(
-        build(toy_sample()), out, run_config="workload: tagger <small>", provenance={"seed": 7},
+        build(tagged()), out, run_config="workload: tagger <small>", provenance={"seed": 7},
         history=history,
     )  # fmt: skip
     return out, scores
@@ -79,7 +60,7 @@ def test_the_scores_rank_the_baselines_and_say_what_the_network_gains(report):
 
 
 def test_scores_alone_give_a_page(tmp_path):
-    few = toy_sample(60, baselines={}, pt=None, grid=None, images=None, saliency=None)
+    few = tagged(60, baselines={}, pt=None, grid=None, images=None, saliency=None)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("kept")
     scores = write_report(build(few), tmp_path / "out")
@@ -90,7 +71,7 @@ def test_scores_alone_give_a_page(tmp_path):
 
 def test_a_perfect_network_in_bins_with_too_few_events(tmp_path):
     label = np.repeat([0, 1], 30)
-    sample = toy_sample(60, score=label * 1.0, label=label, images=None, saliency=None)
+    sample = tagged(60, score=label * 1.0, label=label, images=None, saliency=None)
     scores = write_report(build(sample), tmp_path / "out")
     assert scores["auc"] == 1
     assert scores["rejection"]["0.3"]["limit"]
@@ -109,5 +90,5 @@ def test_a_perfect_network_in_bins_with_too_few_events(tmp_path):
 )
 def test_unusable_samples_are_named(changes, message):
     with pytest.raises(InputError) as caught:
-        build(toy_sample(60, **changes))
+        build(tagged(60, **changes))
     assert message in str(caught.value)
