@@ -13,6 +13,7 @@ pytest.importorskip("sklearn")
 
 import mplhep
 from helpers.samples import candidates, showers, tagged
+from matplotlib.legend import Legend
 from matplotlib.text import Text
 
 from hepjax.physics.calorimeter.report import report as calorimeter
@@ -22,7 +23,8 @@ from hepjax.report import layout
 from hepjax.report.curves import LOSS, training_curve, validation
 from hepjax.report.document import Drawing
 
-# Text is hidden: every freetype draws it differently. Lines 10 % away give 5 or more.
+# Text is hidden, and legends, which are as wide as it: every freetype draws text differently.
+# Lines 10 % away give a difference of 5 or more.
 compared = pytest.mark.mpl_image_compare(
     tolerance=2, style=[mplhep.style.ATLAS, layout.RC], savefig_kwargs={"dpi": 40}, remove_text=True
 )
@@ -54,8 +56,8 @@ def drawn():
 
 
 def without_text(figure):
-    for text in figure.findobj(Text):
-        text.set_visible(False)
+    for artist in [*figure.findobj(Text), *figure.findobj(Legend)]:
+        artist.set_visible(False)
     return figure
 
 

@@ -130,7 +130,7 @@ def against_pt(
     spectrum.legend(loc="upper right", frameon=False)
     curves = [("network", rows, LINE), *([] if baseline is None else [(*baseline, "0.35")])]
     for name, bins, colour in curves:
-        _steps(areas, bins, lambda r: (r["auc"], r["auc_error"]), name, colour)
+        _areas(areas, bins, name, colour)
     areas.set(xlabel="pT [GeV]", title="AUC")
     for efficiency, colour in zip(metrics.SIGNAL_EFFICIENCIES, (EDGE, LINE), strict=True):
         _rejections(rejections, rows, efficiency, colour)
@@ -170,29 +170,23 @@ def _spectrum_edges(pt: np.ndarray) -> np.ndarray:
     return np.linspace(low, max(high, low + 1.0), 31)
 
 
-def _steps(axis: Axes, rows: list[dict[str, Any]], take: Any, name: str, colour: str) -> None:
-    """Values with errors over the width of their bins."""
-    rows = [row for row in rows if row["used"]]
-    if not rows:
-        return
-    low, high = (np.array([row[key] for row in rows]) for key in ("low", "high"))
-    value, error = np.array([take(row) for row in rows]).T
-    axis.errorbar(
-        (low + high) / 2, value, error, (high - low) / 2,
-        fmt="o", ms=4.5, color=colour, label=name,
-    )  # fmt: skip
+def _areas(axis: Axes, rows: list[dict[str, Any]], name: str, colour: str) -> None:
+    """AUC with errors over the width of the bins."""
+    if rows := [row for row in rows if row["used"]]:
+        columns = _columns(rows, "low", "high", "auc", "auc_error")
+        plots.points(axis, *columns, ms=4.5, color=colour, label=name)
 
 
 def _rejections(axis: Axes, rows: list[dict[str, Any]], efficiency: float, colour: str) -> None:
     """Rejections with errors over the width of their bins; limits as triangles."""
-    points = [(r, r["rejection"][f"{efficiency:g}"]) for r in rows if r["used"]]
-    for limit, marker in ((False, "o"), (True, "^")):
-        chosen = [
-            ((r["low"] + r["high"]) / 2, p["value"], 0.0 if limit else p["error"],
-             (r["high"] - r["low"]) / 2)
-            for r, p in points if p["limit"] == limit
-        ]  # fmt: skip
-        if chosen:
-            name = None if limit else f"at {efficiency:.0%} signal efficiency"
-            x, y, error, half = np.array(chosen).T
-            axis.errorbar(x, y, error, half, fmt=marker, ms=5, color=colour, label=name)
+    found = [row | row["rejection"][f"{efficiency:g}"] for row in rows if row["used"]]
+    name = f"at {efficiency:.0%} signal efficiency"
+    for limit, style in ((False, {"fmt": "o", "label": name}), (True, {"fmt": "^"})):
+        if chosen := [row for row in found if row["limit"] == limit]:
+            low, high, value, error = _columns(chosen, "low", "high", "value", "error")
+            error = np.zeros_like(error) if limit else error
+            plots.points(axis, low, high, value, error, ms=5, color=colour, **style)
+
+
+def _columns(rows: list[dict[str, Any]], *names: str) -> list[np.ndarray]:
+    return [np.array([row[name] for row in rows], float) for name in names]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from hepjax.formats.particleflow.columns import CHARGED_HADRON, NEUTRAL_HADRON, PHOTON
-from hepjax.report import layout
+from hepjax.report import layout, plots
 from hepjax.report.layout import EDGE, LINE, Axes, Figure, Line2D
 
 # After the layout, which says how to get matplotlib where it is missing.
@@ -41,15 +41,9 @@ def points(
     axis: Axes, edges: np.ndarray, values: np.ndarray, errors: np.ndarray | None, name: str
 ) -> None:
     """Values with errors over the width of their bins; bins that are NaN stay blank."""
-    known = np.isfinite(values)
-    if not known.any():
-        return
-    low, high = edges[:-1][known], edges[1:][known]
-    centre = np.sqrt(low * high)
-    axis.errorbar(
-        centre, values[known], None if errors is None else errors[known],
-        (centre - low, high - centre), fmt="o", ms=4, lw=1.3, color=COLOURS[name],
-    )  # fmt: skip
+    low, high = edges[:-1], edges[1:]
+    style = {"ms": 4, "lw": 1.3, "color": COLOURS[name]}
+    plots.points(axis, low, high, values, errors, centre=np.sqrt(low * high), **style)
 
 
 def prune(axes: Sequence[Axes]) -> None:
