@@ -1,6 +1,6 @@
 """One self-contained HTML page: text, tables and embedded figures; no scripts, nothing external.
 
-Each helper returns a piece of HTML; whatever text it is given is escaped.
+Each helper returns a piece of HTML; the text that it is given is escaped.
 """
 
 import base64

@@ -216,13 +216,7 @@ def real_or_fake(pair: Pair, outputs: dict[str, np.ndarray]) -> Drawing:
 
 
 def _column(name: str, *index: int) -> Take:
-    def take(sample: Sample) -> np.ndarray:
-        values = sample[name]
-        for i in index:
-            values = values[:, i]
-        return values
-
-    return take
+    return lambda sample: sample[name][(slice(None), *index)]
 
 
 def _mean_profile(sample: Sample, name: str, edges: np.ndarray) -> "plots.hist.Hist":

@@ -181,11 +181,13 @@ def _rejections(axis: Axes, rows: list[dict[str, Any]], efficiency: float, colou
     """Rejections with errors over the width of their bins; limits as triangles."""
     found = [row | row["rejection"][f"{efficiency:g}"] for row in rows if row["used"]]
     name = f"at {efficiency:.0%} signal efficiency"
-    for limit, style in ((False, {"fmt": "o", "label": name}), (True, {"fmt": "^"})):
+    for limit, marker, legend in ((False, "o", name), (True, "^", None)):
         if chosen := [row for row in found if row["limit"] == limit]:
             low, high, value, error = _columns(chosen, "low", "high", "value", "error")
             error = np.zeros_like(error) if limit else error
-            plots.points(axis, low, high, value, error, ms=5, color=colour, **style)
+            plots.points(
+                axis, low, high, value, error, fmt=marker, ms=5, color=colour, label=legend
+            )
 
 
 def _columns(rows: list[dict[str, Any]], *names: str) -> list[np.ndarray]:

@@ -44,7 +44,7 @@ def multiplicities(numbers: dict[int, dict[str, np.ndarray]], text: str) -> Draw
 
 
 def missing(values: dict[str, np.ndarray], text: str) -> Drawing:
-    """Missing transverse momentum, and how it differs from that of the true particles.
+    """Missing transverse momentum, and its difference from the truth.
 
     Args:
       values: by ``COLOURS``, (events,) GeV.

@@ -56,7 +56,7 @@ def matched(true: Jets, found: Jets, events: int) -> np.ndarray:
 def compare(true: Jets, found: Jets, events: int) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
     """Scores of the found jets, and pt (matched,) of the true ones with the response reco / gen.
 
-    ``median`` and ``iqr`` (interquartile range / 1.35) are those of the response.
+    ``median`` and ``iqr`` (interquartile range / 1.35) describe the response.
     """
     match = matched(true, found, events)
     some = match >= 0

@@ -53,7 +53,7 @@ class Sample:
     event: np.ndarray
     """(n,) event of each element, rising."""
     truth: np.ndarray
-    """(n, 7), columns of formats/mlpf_columns.py."""
+    """(n, 7), columns of ``formats.particleflow.columns.Particle``."""
     rule_based: np.ndarray
     """(n, 7), momenta and energies filled."""
     mlpf: np.ndarray
