@@ -216,7 +216,7 @@ def real_or_fake(pair: Pair, outputs: dict[str, np.ndarray]) -> Drawing:
 
 
 def _column(name: str, *index: int) -> Take:
-    return lambda sample: sample[name][(slice(None), *index)]
+    return lambda sample: sample[name][:, *index]
 
 
 def _mean_profile(sample: Sample, name: str, edges: np.ndarray) -> "plots.hist.Hist":
