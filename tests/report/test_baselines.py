@@ -5,6 +5,8 @@
 and looks at the result.
 """
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -35,24 +37,19 @@ FIGURES = {
 }
 
 
-@pytest.fixture(scope="module")
-def drawn():
-    """All figures of the three pages, by page and name."""
-    reports = {
-        "calorimeter": calorimeter(showers(0), showers(1, scale=1.2)),
-        "jets": jets(tagged()),
-        "particleflow": particleflow(candidates()),
-    }
+REPORTS = {
+    "calorimeter": lambda: calorimeter(showers(0), showers(1, scale=1.2)),
+    "jets": lambda: jets(tagged()),
+    "particleflow": lambda: particleflow(candidates()),
+}
+
+
+@cache
+def drawn(page):
+    """All figures of a page by name."""
     with layout.style():
-        return {
-            page: {
-                part.name: part.figure
-                for _, parts in report.sections
-                for part in parts
-                if isinstance(part, Drawing)
-            }
-            for page, report in reports.items()
-        }
+        parts = [part for _, parts in REPORTS[page]().sections for part in parts]
+    return {part.name: part.figure for part in parts if isinstance(part, Drawing)}
 
 
 def without_text(figure):
@@ -63,8 +60,8 @@ def without_text(figure):
 
 @pytest.mark.parametrize(("page", "name"), [(p, n) for p, names in FIGURES.items() for n in names])
 @compared
-def test_figure(drawn, page, name):
-    return without_text(drawn[page][name])
+def test_figure(page, name):
+    return without_text(drawn(page)[name])
 
 
 @compared

@@ -216,7 +216,8 @@ def real_or_fake(pair: Pair, outputs: dict[str, np.ndarray]) -> Drawing:
 
 
 def _column(name: str, *index: int) -> Take:
-    return lambda sample: sample[name][:, *index]
+    key: Any = (slice(None), *index)
+    return lambda sample: sample[name][key]
 
 
 def _mean_profile(sample: Sample, name: str, edges: np.ndarray) -> "plots.hist.Hist":
