@@ -247,13 +247,14 @@ def _one_an_event(
 def _validated(model: Model[Any, Any], source: Source, out: Path, about: About) -> dict[str, Any]:
     """The report of a workload without pages of its own: its validation metrics in a table."""
     from hepjax.report import document, page
+    from hepjax.report.curves import LOSS, validation
 
     scores = training.validated(model, source)
     rows = [(name, f"{value:.6g}") for name, value in scores.items() if np.ndim(value) == 0]
-    sections = [
-        ("Scores", [page.table((f"on {len(source):,} events", ""), rows)]),
-        ("Configuration", [document.provenance(about.run_config, about.provenance)]),
-    ]
-    found = scores | {"provenance": about.provenance}
-    document.write_document(out, model.workload.name, f"{len(source):,} events", sections, found)
-    return found
+    sections = [("Scores", [page.table((f"on {len(source):,} events", ""), rows)])]
+    name, score = model.workload.name, model.workload.score
+    found = document.Report(
+        name, f"{len(source):,} events", f"{score}: {scores[score]:.6g}", scores, sections,
+        curves=(LOSS, validation(score, (score,))),
+    )  # fmt: skip
+    return document.write_report(found, out, **about._asdict())

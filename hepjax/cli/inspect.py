@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 
 from hepjax.cli.jet_meaning import add_meaning, parse_meaning
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the report; 2 if there are numbers that no training accepts."""
     from hepjax import InputError
+    from hepjax.engine.progress import progress
     from hepjax.workloads.families import family_of
 
     first = args.paths[0]
@@ -32,7 +34,8 @@ def run(args: argparse.Namespace) -> int:
             "found files that say what they hold; leave it out"
         )
     module = family.module
-    report = module.inspect(args.paths, args.plot, quiet=args.quiet, **meaning)
+    bar = partial(progress, quiet=args.quiet)
+    report = module.inspect(args.paths, args.plot, progress=bar, **meaning)
     if args.json:
         print(json.dumps(report))
     else:

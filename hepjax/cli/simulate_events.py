@@ -85,14 +85,14 @@ def _settings(args: argparse.Namespace, toy: bool) -> dict[str, Any]:
     """Everything the events depend on, checked."""
     from hepjax import InputError, __version__
     from hepjax.cli.simulated import check_at_least
-    from hepjax.simulate.collisions import gen_jets
+    from hepjax.ops import clustering
     from hepjax.simulate.collisions.events import provenance
 
     check_at_least("events", args.events, 1)
     check_at_least("seed", args.seed, 0)
     if not 0 <= args.pileup <= 1000:
         raise InputError(f"--pileup: expected 0 to 1000, found {args.pileup:g}")
-    jets = "anti-kt 0.4 above 5 GeV" if gen_jets.is_available() else "none, fastjet is missing"
+    jets = "anti-kt 0.4 above 5 GeV" if clustering.is_available() else "none, fastjet is missing"
     return {
         "what": args.what,
         "events": args.events,

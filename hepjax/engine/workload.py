@@ -85,8 +85,7 @@ class Sources:
     """For ``evaluate``; without it that takes the validation events."""
 
 
-@dataclass(frozen=True)
-class About:
+class About(NamedTuple):
     """What a report says of the run: configuration (text), provenance, records."""
 
     run_config: str

@@ -1,18 +1,19 @@
 """A report on disk: ``index.html`` with its figures inside, ``figures/*.png`` and ``scores.json``.
 
-Everything is written beside the folder first, so a report is there whole or not at all.
+A workload builds a ``Report``; this module adds what all reports have and writes it. Everything is
+written beside the folder first, so a report is there whole or not at all.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hepjax import InputError
-from hepjax.formats.atomic import scratch
+from hepjax.formats.atomic import plain, scratch, write_json
 from hepjax.report import layout, page
-from hepjax.report.scores import write_scores
+from hepjax.report.curves import Curves, Record, training_curve
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,27 @@ Parts = Iterable[Drawing | str]
 """What a section is made of: figures, and pieces of HTML (``page.py``)."""
 
 
+@dataclass(frozen=True)
+class Report:
+    """What a report says. The training curve and the configuration are added on writing."""
+
+    title: str
+    subtitle: str
+    verdict: str
+    """What the scores say, in a few sentences."""
+    scores: dict[str, Any]
+    sections: Iterable[tuple[str, Parts]]
+    """Title and parts of each section. A generator draws its figures one by one, on writing."""
+    curves: tuple[Curves, ...] = ()
+    """Panels of the training curve."""
+    best: Callable[[list[Record]], int] | None = None
+    """Index of the validation record that a dashed line marks."""
+    training: str = ""
+    """What else to say under the training curve."""
+
+
 def check_folder(out: Path) -> None:
-    """Before the work begins: that a report can go into ``out``.
+    """Check that a report can go into ``out``, before the work begins.
 
     Raises:
       InputError: it is a file.
@@ -39,33 +59,54 @@ def check_folder(out: Path) -> None:
         raise InputError(f"{out}: expected a folder for the report, found a file; choose another")
 
 
-def write_document(
-    out: Path, title: str, subtitle: str, sections: Iterable[tuple[str, Parts]],
-    scores: dict[str, Any],
-) -> None:  # fmt: skip
-    """Write the report into ``out``; whatever else is in there stays.
+def write_report(
+    report: Report, out: Path, *, run_config: str | None = None,
+    provenance: dict[str, Any] | None = None, history: list[Record] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Write ``index.html``, ``scores.json`` and ``figures/*.png``; return the scores.
 
-    Figures are drawn one by one if the parts come from generators, and then not kept.
+    Other files in ``out`` stay.
+
+    Args:
+      run_config: configuration of the run as text, shown on the page.
+      provenance: what made the scores, shown and kept with them.
+      history: records of the run, for the training curve.
+    Raises:
+      InputError: ``out`` is a file.
     """
     check_folder(out)
+    scores = report.scores | {"verdict": report.verdict, "provenance": provenance or {}}
     with scratch(out.absolute()) as building:
         (building / "figures").mkdir()
         with layout.style():
             finished = [
                 page.Section(name, "".join(_html(part, building / "figures") for part in parts))
-                for name, parts in sections
+                for name, parts in _all_sections(report, run_config, provenance, history)
             ]
-        html = page.page(title, subtitle, finished)
+        html = page.page(report.title, report.subtitle, finished)
         (building / "index.html").write_text(html, encoding="utf-8")
-        write_scores(building / "scores.json", scores)
+        write_json(building / "scores.json", scores)
         (out / "figures").mkdir(parents=True, exist_ok=True)
         for path in sorted(building.rglob("*.*"), reverse=True):
             os.replace(path, out / path.relative_to(building))
+    return plain(scores)
 
 
-def provenance(run_config: str | None, facts: dict[str, Any]) -> str:
-    """The last section of a report: what made it, and where its numbers are, as HTML."""
-    rows = [(key, str(value)) for key, value in facts.items()]
+def _all_sections(
+    report: Report, run_config: str | None, provenance: dict[str, Any] | None,
+    history: list[Record] | None,
+) -> Iterator[tuple[str, Parts]]:  # fmt: skip
+    yield from report.sections
+    figure = training_curve(report.curves, history or [], report.best)
+    if figure is not None:
+        how_to_read = f"Means over each epoch, against the end of the epoch. {report.training}"
+        yield "Training", [Drawing("training", "The course of training", how_to_read, figure)]
+    yield "Configuration", [_configuration(run_config, provenance)]
+
+
+def _configuration(run_config: str | None, provenance: dict[str, Any] | None) -> str:
+    """The last section: what made the report, and where its numbers are."""
+    rows = [(key, str(value)) for key, value in (provenance or {}).items()]
     body = page.table(("provenance", ""), rows) if rows else ""
     if run_config:
         body += page.paragraph("Configuration of the run:") + page.code(run_config)
@@ -77,4 +118,4 @@ def _html(part: Drawing | str, folder: Path) -> str:
         return part
     picture = layout.png(part.figure)
     (folder / f"{part.name}.png").write_bytes(picture)
-    return page.figure(picture, part.title, part.how_to_read)
+    return page.figure(picture, part.title, part.how_to_read.strip())

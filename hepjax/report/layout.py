@@ -14,9 +14,12 @@ from hepjax import MissingExtraError
 try:
     import matplotlib.style
     import mplhep
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
     from PIL import Image
 except ImportError as error:
     raise MissingExtraError("plots", "plot") from error
@@ -58,47 +61,50 @@ def panel_grid(
     rows = -(-count // columns)
     panel_width = (WIDTH - left - right - gap_x * (columns - 1)) / columns
     panel_height = sum(heights) + inner * (len(heights) - 1)
-    height = top + rows * panel_height + (rows - 1) * gap_y + bottom
-    figure = Figure(figsize=(WIDTH, height))
+    figure = Figure(figsize=(WIDTH, top + rows * (panel_height + gap_y) - gap_y + bottom))
     grid = []
     for k in range(count):
         row, column = divmod(k, columns)
-        x = left + column * (panel_width + gap_x)
-        y = height - top - row * (panel_height + gap_y)
+        x, y = left + column * (panel_width + gap_x), top + row * (panel_height + gap_y)
         axes: list[Axes] = []
-        for h in heights:
-            y -= h
-            place = (x / WIDTH, y / height, panel_width / WIDTH, h / height)
-            axes.append(figure.add_axes(place, sharex=axes[0] if axes else None))
-            y -= inner
+        for height in heights:
+            axes.append(axes_at(figure, x, y, panel_width, height, axes[0] if axes else None))
+            y += height + inner
         for axis in axes[:-1]:
             axis.tick_params(labelbottom=False)
         grid.append(axes)
     return figure, grid
 
 
-def head(figure: Figure, text: str) -> None:
-    """The experiment label and what the figure is about, at the top left."""
+def axes_at(
+    figure: Figure, x: float, y: float, width: float, height: float, sharex: Axes | None = None
+) -> Axes:
+    """New axes of this size with the upper left corner at (x, y) from the upper left, inches."""
+    total = figure.get_figheight()
+    place = (x / WIDTH, (total - y - height) / total, width / WIDTH, height / total)
+    return figure.add_axes(place, sharex=sharex)
+
+
+def head(figure: Figure, text: str, handles: Sequence[Artist] = ()) -> None:
+    """The experiment label, what the figure is about, and a legend, in a line at the top."""
     y = 1 - 0.3 / figure.get_figheight()
     figure.text(
         0.2 / WIDTH, y, "hepjax", fontsize=16, fontweight="bold", style="italic", va="center"
     )
     figure.text(1.1 / WIDTH, y, text, fontsize=12.5, va="center", color="0.25")
+    if handles:
+        figure.legend(
+            handles=handles, loc="center right", ncols=len(handles), frameon=False,
+            borderaxespad=0, bbox_to_anchor=(1 - 0.15 / WIDTH, y),
+        )  # fmt: skip
 
 
-def legend(figure: Figure, labels: tuple[str, str]) -> None:
-    """How the two samples are drawn, at the top right."""
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    handles: list[Patch | Line2D] = [
+def pair_handles(labels: tuple[str, str]) -> list[Artist]:
+    """How reference and other sample are drawn, for the legend."""
+    return [
         Patch(facecolor=FILL, edgecolor=EDGE, label=f"{labels[0]} (band: stat. error)"),
         Line2D([], [], color=LINE, lw=1.8, label=labels[1]),
     ]
-    figure.legend(
-        handles=handles, loc="center right", ncols=2, frameon=False, borderaxespad=0,
-        bbox_to_anchor=(1 - 0.15 / WIDTH, 1 - 0.3 / figure.get_figheight()),
-    )  # fmt: skip
 
 
 def png(figure: Figure) -> bytes:

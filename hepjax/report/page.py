@@ -1,12 +1,14 @@
 """One self-contained HTML page: text, tables and embedded figures; no scripts, nothing external.
 
-Each helper returns a piece of HTML; whatever text it is given is escaped.
+Each helper returns a piece of HTML; the text that it is given is escaped.
 """
 
 import base64
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 STYLE = """
 :root { --ink: #1c2733; --soft: #5a6877; --line: #dde3ea; --blue: #0072b2; --paper: #f5f7fa; }
@@ -61,6 +63,17 @@ class Section:
 
     title: str
     body: str
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number, or a dash where it is not finite."""
+    return f"{value:.{digits}f}" if math.isfinite(value) else "-"
+
+
+def pair(scores: dict[str, Any], name: str, digits: int = 3, sign: str = "") -> str:
+    """The score ``name`` with its error ``name_error``, or a dash where it is not finite."""
+    value, error = scores[name], scores[f"{name}_error"]
+    return f"{value:{sign}.{digits}f} ± {error:.{digits}f}" if math.isfinite(value) else "-"
 
 
 def paragraph(text: str) -> str:

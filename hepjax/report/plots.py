@@ -5,6 +5,7 @@ Knows histograms and curves, no workload. Needs the ``plot`` extra.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +18,8 @@ from hepjax.report.layout import (
     Figure,
     columns_for,
     head,
-    legend,
     mplhep,
+    pair_handles,
     panel_grid,
 )
 
@@ -108,23 +109,22 @@ def overlay(
         if k % columns == 0:
             axes[0].set_ylabel(ylabel)
             axes[-1].set_ylabel("ratio", loc="center")
-    head(figure, text)
-    legend(figure, labels)
+    head(figure, text, pair_handles(labels))
     return figure
 
 
 def bands(
-    titles: Sequence[str], x: np.ndarray, curves: Sequence[tuple[np.ndarray, np.ndarray]],
+    curves: dict[str, tuple[np.ndarray, np.ndarray]], x: np.ndarray,
     labels: tuple[str, str], xlabel: str, ylabel: str, text: str,
 ) -> Figure:  # fmt: skip
     """Mean curves with a band of one standard deviation.
 
     Args:
-      curves: for each panel the rows (events, x) of both samples.
+      curves: by title of the panel the rows (events, x) of both samples.
     """
-    columns = columns_for(len(titles))
-    figure, grid = panel_grid(len(titles), columns, [2.6])
-    for k, (title, pair, (axis,)) in enumerate(zip(titles, curves, grid, strict=True)):
+    columns = columns_for(len(curves))
+    figure, grid = panel_grid(len(curves), columns, [2.6])
+    for k, ((title, pair), (axis,)) in enumerate(zip(curves.items(), grid, strict=True)):
         (mean_r, spread_r), (mean_g, spread_g) = ((np.mean(p, 0), np.std(p, 0)) for p in pair)
         axis.fill_between(x, mean_r - spread_r, mean_r + spread_r, color=FILL, lw=0)
         axis.plot(x, mean_r, color=EDGE, lw=1.8)
@@ -136,8 +136,7 @@ def bands(
         axis.set_ylim(bottom=0)
         if k % columns == 0:
             axis.set_ylabel(ylabel)
-    head(figure, text)
-    legend(figure, labels)
+    head(figure, text, pair_handles(labels))
     return figure
 
 
@@ -159,6 +158,26 @@ def lines(
         axis.legend(frameon=False, fontsize=11)
     head(figure, text)
     return figure
+
+
+def points(
+    axis: Axes, low: np.ndarray, high: np.ndarray, values: np.ndarray,
+    errors: np.ndarray | None = None, *, centre: np.ndarray | None = None, **style: Any,
+) -> None:  # fmt: skip
+    """Values with errors over the width of their bins; bins that are NaN stay blank.
+
+    Args:
+      centre: where to draw the points, by default the middle of the bins.
+    """
+    known = np.isfinite(values)
+    if not known.any():
+        return
+    centre = (low + high) / 2 if centre is None else centre
+    width = (centre - low)[known], (high - centre)[known]
+    axis.errorbar(
+        centre[known], values[known], None if errors is None else errors[known], width,
+        **({"fmt": "o"} | style),
+    )  # fmt: skip
 
 
 def _draw_pair(axis: Axes, panel: Panel, scale: str) -> None:

@@ -32,3 +32,10 @@ def test_every_section_is_in_the_contents():
     for i in range(3):
         assert f'<a href="#s{i}">Part {i}</a>' in html
         assert f'<section id="s{i}"><h2>Part {i}</h2>' in html
+
+
+def test_scores_with_their_errors():
+    scores = {"auc": 0.91234, "auc_error": 0.01, "iqr": float("nan"), "iqr_error": float("nan")}
+    assert page.pair(scores, "auc", 2) == "0.91 ± 0.01"
+    assert page.pair(scores, "auc", sign="+") == "+0.912 ± 0.010"
+    assert page.pair(scores, "iqr") == page.number(scores["iqr"]) == "-"

@@ -30,7 +30,7 @@ FAMILIES = {
     "shapes": "Shapes: |difference of mean profiles| / mean, all cells (published)",
     "hits": "Hits above 0.3 MeV: Wasserstein distance / mean",
     "cell_spectrum": "Cell energies: separation power of the log10 spectra",
-    "sparsity": "Sparsity: area between the mean curves / area under that of the reference",
+    "sparsity": "Sparsity: area between the mean curves / area under the reference curve",
     "max_position": "Hottest cell: separation power of its position, mean of the axes",
     "ratios": "Longitudinal ratios R1-R3: |difference of means| / mean",
     "diversity": "Diversity: difference of the mean similarity of shower pairs",
@@ -105,13 +105,9 @@ def _chunks(
     """Chunks of one size, so that a function compiles once; the padding has energy 0."""
     for start in range(0, len(showers), CHUNK):
         cells, incident = showers[start : start + CHUNK], energy[start : start + CHUNK]
-        count = len(cells)
-        if count < CHUNK:
-            cells = np.concatenate(
-                [cells, np.zeros((CHUNK - count, *cells.shape[1:]), cells.dtype)]
-            )
-            incident = np.concatenate([incident, np.zeros(CHUNK - count, incident.dtype)])
-        yield np.asarray(cells, np.float32), np.asarray(incident, np.float32), count
+        missing = (0, CHUNK - len(cells))
+        padded = np.pad(cells, (missing, *[(0, 0)] * 3)), np.pad(incident, missing)
+        yield np.asarray(padded[0], np.float32), np.asarray(padded[1], np.float32), len(cells)
 
 
 def select(sample: Sample, events: np.ndarray) -> Sample:
@@ -175,21 +171,17 @@ def _bin_record(span: tuple[float, float], reference: Sample, generated: Sample)
     }  # fmt: skip
     if not record["used"]:
         return record
-    means = [s["sampling_fraction"].mean(dtype=float) for s in (reference, generated)]
-    errors = [
-        s["sampling_fraction"].std(dtype=float) / np.sqrt(n)
-        for s, n in zip((reference, generated), counts, strict=True)
-    ]
-    ratio = means[1] / means[0]
+    fractions = reference["sampling_fraction"], generated["sampling_fraction"]
+    r, g = (values.mean(dtype=float) for values in fractions)
+    error_r, error_g = (v.std(dtype=float) / np.sqrt(len(v)) for v in fractions)
+    ratio = g / r
     return record | {
-        "sampling_fraction_reference": means[0],
-        "sampling_fraction_reference_error": errors[0],
-        "sampling_fraction_generated": means[1],
-        "sampling_fraction_generated_error": errors[1],
+        "sampling_fraction_reference": r,
+        "sampling_fraction_reference_error": error_r,
+        "sampling_fraction_generated": g,
+        "sampling_fraction_generated_error": error_g,
         "sampling_fraction_ratio": ratio,
-        "sampling_fraction_ratio_error": float(
-            np.hypot(errors[1] / means[0], ratio * errors[0] / means[0])
-        ),
+        "sampling_fraction_ratio_error": float(np.hypot(error_g / r, ratio * error_r / r)),
         "ks_ecal_sum": metrics.kolmogorov(reference["ecal_sum"], generated["ecal_sum"]),
         "ks_hits": metrics.kolmogorov(reference["hits"], generated["hits"]),
         "scores": _scores(reference, generated),
@@ -202,12 +194,11 @@ def _scores(reference: Sample, generated: Sample) -> dict[str, float]:
         {name: values.mean(0, dtype=float) for name, values in s.items()} for s in (r, g)
     )
     names = [f"profile_{axis}" for axis in AXES]
-    size = r["profile_x"].shape[1], r["profile_y"].shape[1], r["profile_z"].shape[1]
     positions = [
         metrics.separation(
-            *(np.bincount(s["max_position"][:, k], minlength=size[k]) for s in (r, g))
+            *(np.bincount(s["max_position"][:, k], minlength=r[n].shape[1]) for s in (r, g))
         )
-        for k in range(3)
+        for k, n in enumerate(names)
     ]
     curves = mean_r["sparsity"], mean_g["sparsity"]
     return {

@@ -1,22 +1,16 @@
-"""Pictures of the 3DGAN report: mean and single showers, correlations, the course of training."""
-
-from collections.abc import Iterator
-from typing import Any
+"""Pictures of the 3DGAN report: mean and single showers, and correlations."""
 
 import numpy as np
 
-from hepjax.physics.calorimeter import metrics, observables
+from hepjax.physics.calorimeter import observables
 from hepjax.physics.calorimeter.figures import Pair, bin_title
-from hepjax.report import maps, plots
+from hepjax.report import maps
 from hepjax.report.document import Drawing
-
-HISTORY_SCORES = ("sampling_fraction_mre", "moments", "shapes")
-HISTORY_LOSSES = ("gen_loss", "real_loss", "fake_loss")
 
 
 def projections(
     pair: Pair, reference: tuple[np.ndarray, ...], generated: tuple[np.ndarray, ...]
-) -> Iterator[Drawing]:
+) -> Drawing:
     """Mean showers of each bin seen along the three axes."""
     planes = ("xy", "xz", "yz")
     columns = [(plane, k, side) for k, plane in enumerate(planes) for side in range(2)]
@@ -24,7 +18,7 @@ def projections(
         [(reference, generated)[side][k][b] for _, k, side in columns]
         for b in range(len(pair.bins))
     ]  # fmt: skip
-    yield Drawing(
+    return Drawing(
         "projections",
         "Mean showers",
         "Mean energy summed along one axis, side by side; a row per bin of incident energy, one "
@@ -39,7 +33,7 @@ def projections(
 
 def single_showers(
     pair: Pair, reference: np.ndarray, generated: np.ndarray, count: int = 6
-) -> Iterator[Drawing]:
+) -> Drawing:
     """A few showers of both samples at the same energies, seen from the side."""
     energy = pair.reference["energy"]
     picks = np.argsort(energy)[np.linspace(0, len(energy) - 1, count).astype(int)]
@@ -48,7 +42,7 @@ def single_showers(
         [np.asarray(observables.projections(showers[i][None])[1])[0] for i in events]
         for showers, events in ((reference, picks), (generated, partners))
     ]
-    yield Drawing(
+    return Drawing(
         "single_showers",
         "Single showers",
         "One shower each at about the same incident energy, seen from the side. Generated showers "
@@ -60,38 +54,17 @@ def single_showers(
     )  # fmt: skip
 
 
-def correlations(pair: Pair) -> Iterator[Drawing]:
+def correlations(pair: Pair) -> Drawing:
     """Correlation matrices and their difference."""
     r, g = (
         np.asarray(observables.correlation_matrix(s["correlated"]))
         for s in (pair.reference, pair.generated)
     )
-    yield Drawing(
+    return Drawing(
         "correlations", "Correlations",
         "Correlation of shower quantities in percent; the right-hand matrix is the difference and "
         "should be pale.",
         maps.matrices(
             [r, g, g - r], [*pair.labels, "difference"], observables.CORRELATED, pair.text
         ),
-    )  # fmt: skip
-
-
-def training(records: list[dict[str, Any]]) -> Iterator[Drawing]:
-    """Scores and losses after each epoch, from the validation records of a run."""
-    epochs = np.array([record["epoch"] for record in records], float)
-    groups = (("physics scores", HISTORY_SCORES), ("validation losses", HISTORY_LOSSES))
-    panels = []
-    for title, names in groups:
-        present = [name for name in names if any(r.get(name) is not None for r in records)]
-        curves = [
-            (n, epochs, np.array([r.get(n, np.nan) for r in records], float)) for n in present
-        ]
-        if curves:
-            panels.append((title, curves, "log"))
-    chosen = epochs[metrics.select_epoch([r.get(HISTORY_SCORES[0]) for r in records])]
-    yield Drawing(
-        "training", "Scores and losses after each epoch",
-        "On the validation showers. The dashed line is the best of the last ten epochs by the "
-        "published criterion, the error of the sampling fraction.",
-        plots.lines(panels, "epoch", f"{len(records)} epochs, best {chosen:g}", marked=chosen),
     )  # fmt: skip

@@ -3,8 +3,9 @@
 From per-event quantities (comparison.py) to figures (hepjax.report.plots); computes no score.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hepjax.physics.calorimeter import metrics, observables
 from hepjax.physics.calorimeter.comparison import AXES, Sample, select
 from hepjax.report import plots
 from hepjax.report.document import Drawing
+from hepjax.report.layout import Figure
 
 PROFILE_BINS = 15
 """Bins of incident energy in plots against energy."""
@@ -48,6 +50,14 @@ class Pair:
             )
             counts = f"({len(r['energy'])} / {len(g['energy'])})"
             yield f"{bin_title(k, span)} {counts}", r, g
+
+    def by_bin(self, xlabel: str, make: Callable[[Sample], "plots.hist.Hist"]) -> list[plots.Panel]:
+        """A panel per bin, with what ``make`` draws of a sample."""
+        return [plots.Panel(title, xlabel, make(r), make(g)) for title, r, g in self.split()]
+
+    def overlay(self, panels: Sequence[plots.Panel], ylabel: str, **options: Any) -> Figure:
+        """The panels as one figure, see ``plots.overlay``."""
+        return plots.overlay(panels, self.labels, ylabel, self.text, **options)
 
 
 def bin_title(index: int, span: tuple[float, float]) -> str:
@@ -94,17 +104,13 @@ def shapes(pair: Pair) -> Iterator[Drawing]:
     words = {"x": "across the shower (x)", "y": "across the shower (y)", "z": "in depth (z)"}
     for axis in reversed(AXES):
         name, xlabel = f"profile_{axis}", f"{'layer' if axis == 'z' else 'cell'} along {axis}"
-        edges = np.arange(pair.reference[name].shape[1] + 1) - 0.5
-        panels = [
-            plots.Panel(title, xlabel, *(plots.mean_of(s[name], edges) for s in (r, g)))
-            for title, r, g in pair.split()
-        ]
+        make = partial(_mean_profile, name=name, edges=_cells_along(pair, axis))
         yield Drawing(
             name, f"Mean energy {words[axis]}",
             "Energy summed over the other two axes, mean of the showers of a bin: linear scale "
             "above, logarithmic scale, which shows the tails, in the middle.",
-            plots.overlay(
-                panels, pair.labels, "mean energy [GeV]", pair.text, scales=("linear", "log")
+            pair.overlay(
+                pair.by_bin(xlabel, make), "mean energy [GeV]", scales=("linear", "log")
             ),
         )  # fmt: skip
 
@@ -153,27 +159,22 @@ def cells(pair: Pair) -> Iterator[Drawing]:
     drawn = _filled(pair.reference["cell_spectrum"], pair.generated["cell_spectrum"])
     edges = np.linspace(*observables.SPECTRUM_RANGE, observables.SPECTRUM_BINS + 1)
     edges = edges[drawn.start : drawn.stop + 1]
-    panels = [
-        plots.Panel(
-            title, "log10(cell energy / GeV)",
-            *(plots.mean_of(s["cell_spectrum"][:, drawn], edges) for s in (r, g)),
-        )
-        for title, r, g in pair.split()
-    ]  # fmt: skip
+    spectra = pair.by_bin(
+        "log10(cell energy / GeV)", lambda s: plots.mean_of(s["cell_spectrum"][:, drawn], edges)
+    )
     yield Drawing(
         "cell_spectrum", "Cell energies",
         "Mean number of cells per shower by the logarithm of their energy, without empty cells.",
-        plots.overlay(panels, pair.labels, "cells per shower", pair.text, scales=("log",)),
+        pair.overlay(spectra, "cells per shower", scales=("log",)),
     )  # fmt: skip
-    titles, parts = zip(*((title, (r, g)) for title, r, g in pair.split()), strict=True)
     yield Drawing(
         "sparsity", "Occupancy against threshold",
         "Mean share of cells above a threshold; band and dotted lines show one standard deviation "
         "of the showers.",
         plots.bands(
-            titles, np.array(observables.SPARSITY_EXPONENTS),
-            [(r["sparsity"], g["sparsity"]) for r, g in parts], pair.labels,
-            "log10(threshold / GeV)", "share of cells", pair.text,
+            {title: (r["sparsity"], g["sparsity"]) for title, r, g in pair.split()},
+            np.array(observables.SPARSITY_EXPONENTS), pair.labels, "log10(threshold / GeV)",
+            "share of cells", pair.text,
         ),
     )  # fmt: skip
 
@@ -181,74 +182,75 @@ def cells(pair: Pair) -> Iterator[Drawing]:
 def hottest_cell(pair: Pair) -> Iterator[Drawing]:
     """Position of the cell with most energy."""
 
-    def panel(title: str, r: Sample, g: Sample, k: int) -> plots.Panel:
-        edges = np.arange(r[f"profile_{AXES[k]}"].shape[1] + 1) - 0.5
-        drawn = (plots.distribution(s["max_position"][:, k], edges) for s in (r, g))
-        return plots.Panel(title, "layer" if k == 2 else "cell", *drawn)
+    def position(sample: Sample, k: int) -> "plots.hist.Hist":
+        return plots.distribution(sample["max_position"][:, k], _cells_along(pair, AXES[k]))
 
-    panels = [panel(axis, pair.reference, pair.generated, k) for k, axis in enumerate(AXES)]
+    panels = [
+        plots.Panel(axis, "layer" if axis == "z" else "cell", position(pair.reference, k),
+                    position(pair.generated, k))
+        for k, axis in enumerate(AXES)
+    ]  # fmt: skip
     yield Drawing(
         "max_position", "Position of the hottest cell",
         "Index of the cell with most energy along each axis; all energies.",
-        plots.overlay(
-            panels, pair.labels, "share of showers", pair.text, scales=("linear", "log")
-        ),
+        pair.overlay(panels, "share of showers", scales=("linear", "log")),
     )  # fmt: skip
-    panels = [panel(title, r, g, 2) for title, r, g in pair.split()]
     yield Drawing(
         "max_position_z", "Layer of the hottest cell",
         "The shower maximum moves deeper with energy.",
-        plots.overlay(panels, pair.labels, "share of showers", pair.text),
+        pair.overlay(pair.by_bin("layer", lambda s: position(s, 2)), "share of showers"),
     )  # fmt: skip
 
 
-def real_or_fake(pair: Pair, outputs: dict[str, np.ndarray]) -> Iterator[Drawing]:
+def real_or_fake(pair: Pair, outputs: dict[str, np.ndarray]) -> Drawing:
     """What the discriminator says to both samples."""
     edges = np.linspace(0, 1.3, 21)
-    values = np.ravel(outputs["reference"]), np.ravel(outputs["generated"])
-    drawn = tuple(plots.distribution(v, edges) for v in values)
-    panel = plots.Panel("", "discriminator output", drawn[0], drawn[1], _tests(*values, edges))
-    yield Drawing(
+    r, g = np.ravel(outputs["reference"]), np.ravel(outputs["generated"])
+    panel = _distribution("", "discriminator output", r, g, edges)
+    return Drawing(
         "real_fake", "Real or fake",
         "Output of the discriminator: 1 is real, 0 is generated. The closer the two, the better "
         "the generator fools this discriminator.",
-        plots.overlay([panel], pair.labels, "share of showers", pair.text, columns=1),
+        pair.overlay([panel], "share of showers", columns=1),
     )  # fmt: skip
 
 
 def _column(name: str, *index: int) -> Take:
-    def take(sample: Sample) -> np.ndarray:
-        values = sample[name]
-        for i in index:
-            values = values[:, i]
-        return values
-
-    return take
+    key: Any = (slice(None), *index)
+    return lambda sample: sample[name][key]
 
 
-def _distributions(pair: Pair, name: str, xlabel: str) -> Any:
+def _mean_profile(sample: Sample, name: str, edges: np.ndarray) -> "plots.hist.Hist":
+    return plots.mean_of(sample[name], edges)
+
+
+def _cells_along(pair: Pair, axis: str) -> np.ndarray:
+    """Edges of bins of one cell."""
+    return np.arange(pair.reference[f"profile_{axis}"].shape[1] + 1) - 0.5
+
+
+def _distributions(pair: Pair, name: str, xlabel: str) -> Figure:
     """One panel per bin of energy with the distribution of a quantity and p-values."""
-    return plots.overlay(
-        [_distribution(title, xlabel, r[name], g[name]) for title, r, g in pair.split()],
-        pair.labels, "share of showers", pair.text,
-    )  # fmt: skip
+    panels = [_distribution(title, xlabel, r[name], g[name]) for title, r, g in pair.split()]
+    return pair.overlay(panels, "share of showers")
 
 
-def _all_energies(pair: Pair, take: dict[str, Take]) -> Any:
+def _all_energies(pair: Pair, take: dict[str, Take]) -> Figure:
     """One panel per quantity with its distribution at all energies and p-values."""
-    return plots.overlay(
-        [_distribution("", name, f(pair.reference), f(pair.generated)) for name, f in take.items()],
-        pair.labels, "share of showers", pair.text,
-    )  # fmt: skip
+    r, g = pair.reference, pair.generated
+    panels = [_distribution("", name, f(r), f(g)) for name, f in take.items()]
+    return pair.overlay(panels, "share of showers")
 
 
-def _distribution(title: str, xlabel: str, r: np.ndarray, g: np.ndarray) -> plots.Panel:
-    edges = _edges(r, g)
+def _distribution(
+    title: str, xlabel: str, r: np.ndarray, g: np.ndarray, edges: np.ndarray | None = None
+) -> plots.Panel:
+    edges = _edges(r, g) if edges is None else edges
     drawn = plots.distribution(r, edges), plots.distribution(g, edges)
     return plots.Panel(title, xlabel, *drawn, _tests(r, g, edges))
 
 
-def _against_energy(pair: Pair, take: dict[str, Take], ylabel: str) -> Any:
+def _against_energy(pair: Pair, take: dict[str, Take], ylabel: str) -> Figure:
     """One panel per quantity with its mean in bins of incident energy."""
     low, high = pair.bins[0]
     edges = np.linspace(low, max(high, low + 1), PROFILE_BINS + 1)
@@ -259,8 +261,7 @@ def _against_energy(pair: Pair, take: dict[str, Take], ylabel: str) -> Any:
         )
         for name, f in take.items()
     ]  # fmt: skip
-    columns = min(len(panels), 3)
-    return plots.overlay(panels, pair.labels, ylabel, pair.text, scales=("zoom",), columns=columns)
+    return pair.overlay(panels, ylabel, scales=("zoom",), columns=min(len(panels), 3))
 
 
 def _edges(reference: np.ndarray, generated: np.ndarray) -> np.ndarray:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from hepjax import InputError
-from hepjax.engine.progress import progress
 from hepjax.formats.hdf5 import list_datasets, list_files
 from hepjax.formats.recognise import recognise
 from hepjax.formats.showers import calochallenge
@@ -19,6 +18,7 @@ from hepjax.formats.showers.angle import EMPTY_SHOWER_ANGLE
 from hepjax.formats.showers.files import ShowerSource, open_shower_files
 from hepjax.physics.calorimeter.inspect_text import text
 from hepjax.physics.calorimeter.observables import published_sampling_fraction
+from hepjax.report.inspection import Progress, no_progress, save_picture, value_range
 
 __all__ = ["inspect", "text"]
 
@@ -31,14 +31,15 @@ PUBLISHED_RANGE = (2.0, 500.0)
 
 
 def inspect(
-    paths: str | Path | Sequence[str | Path], plot: str | Path | None = None, *, quiet: bool = True
-) -> dict[str, Any]:
+    paths: str | Path | Sequence[str | Path], plot: str | Path | None = None,
+    *, progress: Progress = no_progress,
+) -> dict[str, Any]:  # fmt: skip
     """Everything ``hepjax inspect`` prints, as one dictionary ready for JSON.
 
     Args:
       paths: files or folders of one layout.
       plot: PNG file to draw the mean shower into (CLIC layouts only).
-      quiet: no progress.
+      progress: shows how far it is.
     Returns:
       ``layout``, ``events``, ``grid``, ``files`` (with their datasets), ranges in GeV and rad,
       ``occupancy`` by threshold in GeV, ``sampling_fraction`` by bin of incident energy,
@@ -54,11 +55,11 @@ def inspect(
     if "calochallenge" in families:
         if plot is not None:
             raise InputError(f"{files[0]}: --plot draws CLIC showers, found a CaloChallenge file")
-        return _inspect_calochallenge(files, quiet)
+        return _inspect_calochallenge(files, progress)
 
     source = open_shower_files(files)
     totals = _Totals(source.grid)
-    with progress("inspect", len(source), "showers", quiet=quiet) as advance:
+    with progress("inspect", len(source), "showers") as advance:
         for batch in source.stream(check=False):
             totals.add(batch)
             advance(len(batch["ecal"]))
@@ -66,7 +67,8 @@ def inspect(
     if plot is not None:
         from hepjax.physics.calorimeter.inspect_plot import draw
 
-        draw(report, totals.shower / len(source), totals.energy_by_layer(), Path(plot))
+        mean = totals.shower / len(source)
+        save_picture(lambda: draw(report, mean, totals.energy_by_layer()), Path(plot))
     return report
 
 
@@ -138,11 +140,11 @@ def _report(source: ShowerSource, totals: _Totals) -> dict[str, Any]:
             }
             for file in source.files
         ],
-        "energy_gev": _range(energy),
-        "theta_rad": _range(theta),
-        "mtheta_rad": None if mtheta is None else _range(mtheta[filled]),
+        "energy_gev": value_range(energy),
+        "theta_rad": value_range(theta),
+        "mtheta_rad": None if mtheta is None else value_range(mtheta[filled]),
         "mtheta_minus_theta_rad": _angle_agreement(theta, mtheta),
-        "visible_gev": _range(visible),
+        "visible_gev": value_range(visible),
         "hottest_cell_gev": totals.hottest,
         "occupancy": dict(zip(map(str, OCCUPANCY_THRESHOLDS), totals.above / cells, strict=True)),
         "sampling_fraction": None if energy is None else list(_fractions(energy, visible)),
@@ -153,12 +155,6 @@ def _report(source: ShowerSource, totals: _Totals) -> dict[str, Any]:
     }  # fmt: skip
     report["problems"] = list(_problems(report))
     return report
-
-
-def _range(values: np.ndarray | None) -> dict[str, float] | None:
-    if values is None or len(values) == 0:
-        return None
-    return {"min": float(values.min()), "mean": float(values.mean()), "max": float(values.max())}
 
 
 def _angle_agreement(
@@ -224,7 +220,7 @@ def _problems(report: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def _inspect_calochallenge(files: Iterable[Path], quiet: bool) -> dict[str, Any]:
+def _inspect_calochallenge(files: Iterable[Path], progress: Progress) -> dict[str, Any]:
     opened = [calochallenge.describe(path) for path in files]
     first = opened[0]
     for file in opened[1:]:
@@ -235,7 +231,7 @@ def _inspect_calochallenge(files: Iterable[Path], quiet: bool) -> dict[str, Any]
             )
     events = sum(file.events for file in opened)
     visible, above, not_finite, negative, hottest = [], 0, 0, 0, 0.0
-    with progress("inspect", events, "showers", quiet=quiet) as advance:
+    with progress("inspect", events, "showers") as advance:
         for file in opened:
             for cells in file.stream():
                 finite = np.where(np.isfinite(cells), cells, 0)
@@ -260,9 +256,9 @@ def _inspect_calochallenge(files: Iterable[Path], quiet: bool) -> dict[str, Any]
             }
             for f in opened
         ],
-        "energy_gev": _range(energy),
-        "visible_gev": _range(total),
-        "visible_over_incident": _range(total / energy),
+        "energy_gev": value_range(energy),
+        "visible_gev": value_range(total),
+        "visible_over_incident": value_range(total / energy),
         "hottest_cell_gev": hottest,
         "occupancy": {str(calochallenge.VOXEL_THRESHOLD_GEV): above / (events * first.voxels)},
         "checks": {

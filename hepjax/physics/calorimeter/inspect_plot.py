@@ -1,13 +1,13 @@
 """The picture of ``hepjax inspect --plot``: the mean shower of a sample; needs ``plot``."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hepjax.formats.atomic import write_bytes
 from hepjax.physics.calorimeter.observables import published_sampling_fraction
-from hepjax.report.layout import EDGE, LINE, Axes, Figure, head, png, style
+from hepjax.report.inspection import caption
+from hepjax.report.layout import EDGE, LINE, WIDTH, Axes, Figure, head
+from hepjax.report.maps import positive
 
 # After the layout, which says how to get matplotlib where it is missing.
 from matplotlib.colors import LogNorm  # isort: skip
@@ -15,7 +15,7 @@ from matplotlib.image import AxesImage  # isort: skip
 
 DECADES = 5
 """How far below the hottest pixel the colours of a projection reach."""
-WIDTH, HEIGHT = 13.2, 8.4
+HEIGHT = 8.4
 """Inches."""
 
 
@@ -23,8 +23,7 @@ def draw(
     report: dict[str, Any],
     shower: np.ndarray,
     by_layer: tuple[np.ndarray, np.ndarray],
-    path: Path,
-) -> None:
+) -> Figure:
     """Projections of the mean shower, its longitudinal profile and the sampling fraction.
 
     Args:
@@ -32,50 +31,42 @@ def draw(
       shower: (x, y, z) mean cell energies, GeV.
       by_layer: mean energy of each layer and its error, (z,) GeV.
     """
-    with style():
-        figure = Figure(figsize=(WIDTH, HEIGHT))
-        top = figure.add_gridspec(
-            1, 4, left=0.065, right=0.93, top=0.88, bottom=0.55, wspace=0.3,
-            width_ratios=(1, 1, 1, 0.05),
-        )  # fmt: skip
-        pictures = {"xy": shower.sum(2), "zx": shower.sum(1), "zy": shower.sum(0)}
-        peak = max(float(picture.max()) for picture in pictures.values()) or 1.0
-        norm = LogNorm(peak / 10**DECADES, peak)
-        for k, (names, picture) in enumerate(pictures.items()):
-            image = _projection(figure.add_subplot(top[k]), picture, names, norm)
-        bar = figure.colorbar(image, cax=figure.add_subplot(top[3]))
-        bar.set_label("energy (GeV / shower)", loc="top")
-        grid = figure.add_gridspec(1, 2, left=0.065, right=0.985, top=0.44, bottom=0.085)
-        wide = report["sampling_fraction"] is None
-        profile = figure.add_subplot(grid[:] if wide else grid[0])
-        _longitudinal(profile, *by_layer)
-        if not wide:
-            _sampling_fraction(figure.add_subplot(grid[1]), report["sampling_fraction"])
-        head(figure, _caption(report))
-        picture = png(figure)
-    write_bytes(path, picture)
-
-
-def _caption(report: dict[str, Any]) -> str:
-    names = [Path(file["path"]).name for file in report["files"]]
-    sample = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+    figure = Figure(figsize=(WIDTH, HEIGHT))
+    top = figure.add_gridspec(
+        1, 4, left=0.065, right=0.93, top=0.88, bottom=0.55, wspace=0.3,
+        width_ratios=(1, 1, 1, 0.05),
+    )  # fmt: skip
+    pictures = {"xy": shower.sum(2), "zx": shower.sum(1), "zy": shower.sum(0)}
+    peak = max(float(picture.max()) for picture in pictures.values()) or 1.0
+    norm = LogNorm(peak / 10**DECADES, peak)
+    for k, (names, picture) in enumerate(pictures.items()):
+        image = _projection(figure.add_subplot(top[k]), picture, names, norm)
+    bar = figure.colorbar(image, cax=figure.add_subplot(top[3]))
+    bar.set_label("energy (GeV / shower)", loc="top")
+    grid = figure.add_gridspec(1, 2, left=0.065, right=0.985, top=0.44, bottom=0.085)
+    wide = report["sampling_fraction"] is None
+    profile = figure.add_subplot(grid[:] if wide else grid[0])
+    _longitudinal(profile, *by_layer)
+    if not wide:
+        _sampling_fraction(figure.add_subplot(grid[1]), report["sampling_fraction"])
     energy = report["energy_gev"]
-    text = f"{sample}: mean of {report['events']:,} showers"
-    return text + (f", {energy['min']:.4g}-{energy['max']:.4g} GeV" if energy else "")
+    text = f"mean of {report['events']:,} showers"
+    text += f", {energy['min']:.4g}-{energy['max']:.4g} GeV" if energy else ""
+    head(figure, caption(report, text))
+    return figure
 
 
 def _projection(axis: Axes, energy: np.ndarray, names: str, norm: LogNorm) -> AxesImage:
     """``energy`` is (x, y) for names xy, else (transverse, z), drawn with z to the right."""
-    picture = energy.T if names == "xy" else energy
-    image = axis.imshow(
-        np.where(picture > 0, picture, np.nan),
+    drawn = axis.imshow(
+        positive(energy.T if names == "xy" else energy),
         origin="lower", aspect="auto", cmap="viridis", norm=norm, interpolation="none",
     )  # fmt: skip
     axis.set_xlabel(f"{names[0]} (layer)" if names[0] == "z" else f"{names[0]} (cell)", labelpad=3)
     axis.set_ylabel(f"{names[1]} (cell)", labelpad=3)
     axis.set_title({"xy": "Along the beam", "zx": "From above", "zy": "From the side"}[names])
     axis.tick_params(which="both", color="0.6")
-    return image
+    return drawn
 
 
 def _longitudinal(axis: Axes, mean: np.ndarray, error: np.ndarray) -> None:

@@ -3,47 +3,42 @@
 from collections.abc import Iterator
 from typing import Any
 
+from hepjax.report.inspection import head_lines, line, problem_lines, range_header, range_line
+
 
 def text(report: dict[str, Any]) -> Iterator[str]:
     """The report as lines for people."""
-    first = report["files"][0]
-    count = len(report["files"])
-    yield _line("layout", report["layout"])
-    yield _line("files", first["path"] + (f" and {count - 1} more" if count > 1 else ""))
-    yield _line("showers", f"{report['events']:,}")
+    yield from head_lines(report, "showers")
     if "grid" in report:
-        yield _line("grid", " x ".join(map(str, report["grid"])) + " cells (x, y, z = depth)")
+        yield line("grid", " x ".join(map(str, report["grid"])) + " cells (x, y, z = depth)")
     else:
         grid = report["grid_layer_angle_radius"]
         shape = " x ".join(map(str, grid)) + " (layer, angle, radius)" if grid else "no one grid"
-        yield _line("voxels", f"{report['voxels']}, {shape}")
+        yield line("voxels", f"{report['voxels']}, {shape}")
     for unit, because in sorted(
         {(f["cell_unit"], f["cell_unit_because"]) for f in report["files"]}
     ):
-        yield _line("cell unit", f"{unit}: {because}")
+        yield line("cell unit", f"{unit}: {because}")
     yield ""
-    yield from _datasets(first)
+    yield from _datasets(report["files"][0])
     yield ""
-    yield f"{'':24}{'min':>12}{'mean':>12}{'max':>12}"
+    yield range_header(width=24)
     for key, label in RANGES.items():
         if report.get(key) is not None:
-            values = (report[key][name] for name in ("min", "mean", "max"))
-            yield f"{label:24}" + "".join(f"{value:12.5g}" for value in values)
+            yield range_line(label, report[key], 24)
     yield f"{'hottest cell (GeV)':24}{'':24}{report['hottest_cell_gev']:12.5g}"
     if report.get("energy_gev") is None:
         yield f"{'incident energy (GeV)':24}{'not stored':>12}"
     yield ""
     for threshold, share in report["occupancy"].items():
-        yield _line(f"cells > {float(threshold):g} GeV", f"{100 * share:.2f} %")
+        yield line(f"cells > {float(threshold):g} GeV", f"{100 * share:.2f} %")
     if agreement := report.get("mtheta_minus_theta_rad"):
-        yield _line("mtheta - theta", "mean {mean:.4f}, rms {rms:.4f} rad".format(**agreement))
+        yield line("mtheta - theta", "mean {mean:.4f}, rms {rms:.4f} rad".format(**agreement))
     if report.get("sampling_fraction"):
         yield ""
         yield from _fractions(report["sampling_fraction"])
     yield ""
-    yield from (_line("note", problem) for problem in report["problems"])
-    if not report["problems"]:
-        yield _line("checks", "no NaN, no negative cells, no empty showers")
+    yield from problem_lines(report, "no NaN, no negative cells, no empty showers")
 
 
 RANGES = {
@@ -53,10 +48,6 @@ RANGES = {
     "theta_rad": "polar angle (rad)",
     "mtheta_rad": "measured angle (rad)",
 }
-
-
-def _line(label: str, value: str) -> str:
-    return f"{label:22}{value}"
 
 
 def _datasets(file: dict[str, Any]) -> Iterator[str]:
@@ -74,7 +65,7 @@ def _fractions(bins: list[dict[str, Any]]) -> Iterator[str]:
     yield f"{'energy (GeV)':>14}{'showers':>9}{'mean':>10}{'rms':>9}{'published':>11}{'ratio':>16}"
     for row in bins:
         low, high = row["energy_gev"]
-        line = f"{f'{low:g}-{high:g}':>14}{row['events']:>9,}{row['mean']:>10.5f}{row['rms']:>9.5f}"
+        text = f"{f'{low:g}-{high:g}':>14}{row['events']:>9,}{row['mean']:>10.5f}{row['rms']:>9.5f}"
         if row["published"] is not None:
-            line += f"{row['published']:>11.5f}{row['ratio']:>8.3f} ± {row['ratio_error']:.3f}"
-        yield line
+            text += f"{row['published']:>11.5f}{row['ratio']:>8.3f} ± {row['ratio_error']:.3f}"
+        yield text

@@ -1,7 +1,7 @@
 """How far generated showers are from Monte Carlo: published totals, criteria and distances.
 
-Pure functions of per-event quantities (observables.py); lower is better and 0 is perfect. The sums
-over energy bins compile, so the training loop can add them up batch by batch; the rest is NumPy.
+Pure functions of per-event quantities (observables.py); lower is better, 0 is perfect. The sums
+over energy bins compile, so training adds them up batch by batch; the rest is NumPy.
 """
 
 from collections.abc import Sequence
@@ -82,7 +82,8 @@ def mean_relative_error(
     Returns:
       NaN, NaN if no bin is left; an infinite error if all generated showers of a bin are empty.
     """
-    used = _filled(np.asarray(reference)[:, 0], np.asarray(generated)[:, 0], min_events)
+    counts = np.minimum(np.asarray(reference)[:, 0], np.asarray(generated)[:, 0])
+    used = counts >= max(min_events, 1)
     if not used.any():
         return float("nan"), float("nan")
     count_r, mean_r, spread_r = _mean_and_spread(np.asarray(reference, float)[used])
@@ -180,8 +181,8 @@ def real_fake_distance(reference: Array, generated: Array) -> float:
 def mean_similarity(showers: Array) -> float:
     """Mean cosine similarity of all pairs of showers (n, x, y, z); NaN without a pair.
 
-    Towards 1 when showers are copies of one another: a generator whose value lies far above that of
-    the Monte Carlo has lost its diversity.
+    Towards 1 when showers are copies of one another. A generator whose value lies far above the
+    Monte Carlo value has lost its diversity (mode collapse).
     """
     cells = np.asarray(showers, np.float32).reshape(len(showers), int(np.prod(showers.shape[1:])))
     length = np.linalg.norm(cells, axis=1)
@@ -206,10 +207,6 @@ def chi_squared(reference: Array, generated: Array) -> float:
     if table.shape[1] < 2 or (table.sum(1) == 0).any():
         return float("nan")
     return float(stats.chi2_contingency(table, correction=False).pvalue)
-
-
-def _filled(reference: np.ndarray, generated: np.ndarray, min_events: int) -> np.ndarray:
-    return np.minimum(reference, generated) >= max(min_events, 1)
 
 
 def _mean_and_spread(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -2,7 +2,7 @@
 
 Showers are (n, x, y, z) cell energies in GeV with z the depth; any grid will do. Results are jax
 arrays, so every function compiles, and all but the counts differentiate. An empty shower has zero
-fractions, moments and ratios rather than NaN. Formulas are those of the published 3DGAN analysis
+fractions, moments and ratios rather than NaN. Formulas follow the published 3DGAN analysis
 (svalleco/3Dgan, branch Anglegan) unless said otherwise.
 """
 
@@ -148,8 +148,8 @@ def correlation_matrix(columns: Array) -> jax.Array:
 def measured_angle(showers: Array) -> jax.Array:
     """Polar angle of the shower axis in the y-z plane, (n,) rad; pi/2 is normal incidence.
 
-    Each layer with energy gives the slope of its barycentre (x, y)(z) seen from that of the whole
-    shower; their angles are averaged with weight z. Cell centres lie at i + 0.5.
+    Each layer with energy gives the slope of the line from the barycentre of the shower to its own
+    barycentre (x, y)(z); their angles are averaged with weight z. Cell centres lie at i + 0.5.
     An empty shower gives 100, the published flag. Differentiable everywhere, empty showers and
     layers included: values that are masked out are made harmless before they are used.
     """

@@ -16,9 +16,8 @@
   events_reference, events_generated, energy_range, labels, verdict, provenance
 """
 
-import dataclasses
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,33 +25,32 @@ import numpy as np
 from hepjax import InputError
 from hepjax.physics.calorimeter import comparison, displays, figures, metrics
 from hepjax.physics.calorimeter.summary import energy_table, summary, verdict
-from hepjax.report import document
-from hepjax.report.scores import plain
+from hepjax.report import curves
+from hepjax.report.document import Parts, Report
 
 Showers = dict[str, np.ndarray]
+"""``ecal`` (n, x, y, z) GeV and ``energy`` (n,) GeV."""
+CURVES = (
+    curves.validation(
+        "physics scores", ("sampling_fraction_mre", "moments", "shapes"), scale="log"
+    ),
+    curves.validation("validation losses", ("gen_loss", "real_loss", "fake_loss"), scale="log"),
+)
 
 
-def build_report(
-    reference: Showers, generated: Showers, out: Path, *,
-    labels: tuple[str, str] = ("Monte Carlo", "3DGAN"), run_config: str | None = None,
-    provenance: dict[str, Any] | None = None, discriminator: Showers | None = None,
-    history: list[dict[str, Any]] | None = None,
-) -> dict[str, Any]:  # fmt: skip
-    """Write ``index.html``, ``scores.json`` and ``figures/*.png`` into ``out``; return the scores.
+def report(
+    reference: Showers, generated: Showers, *,
+    labels: tuple[str, str] = ("Monte Carlo", "3DGAN"), discriminator: Showers | None = None,
+) -> Report:  # fmt: skip
+    """Compare generated showers with reference showers.
 
     Args:
-      reference, generated: ``ecal`` (n, x, y, z) GeV and ``energy`` (n,) GeV, best at the same
-        energies and after the same cell threshold.
-      out: folder; its files are put there once all are written.
-      run_config: the configuration of the run as text, shown on the page.
-      provenance: what made the samples; shown and kept in the scores.
+      reference, generated: best at the same energies and after the same cell threshold.
       discriminator: its outputs between 0 and 1, ``reference`` (n,) and ``generated`` (m,).
-      history: records of the run; those with ``event`` "validation" are drawn by epoch.
     Raises:
-      InputError: samples that are empty, not finite, of different grids or without energies; or
-        ``out`` is a file.
+      InputError: samples that are empty, not finite, of different grids or without energies.
     """
-    _check(reference, generated, labels, out)
+    _check(reference, generated, labels)
     pair = figures.Pair(
         comparison.quantities(reference["ecal"], reference["energy"]),
         comparison.quantities(generated["ecal"], generated["energy"]),
@@ -60,20 +58,22 @@ def build_report(
         labels=labels,
     )
     scores = _scores(reference, generated, pair, discriminator)
-    scores |= {"verdict": verdict(scores, labels), "provenance": provenance or {}}
+    text = verdict(scores, labels)
     used = tuple((b["low"], b["high"]) for b in scores["bins"] if b["used"])
-    pair = dataclasses.replace(pair, bins=used or pair.bins[:1])
-
-    document.write_document(
-        out, f"Shower validation: {labels[1]} against {labels[0]}", pair.text,
-        _sections(reference, generated, pair, discriminator, history or [], scores, run_config),
-        scores,
+    pair = replace(pair, bins=used or pair.bins[:1])
+    return Report(
+        f"Shower validation: {labels[1]} against {labels[0]}", pair.text, text, scores,
+        _sections(reference, generated, pair, discriminator, scores, text), CURVES, _best,
+        "The dashed line is the best of the last ten epochs by the published criterion, the error "
+        "of the sampling fraction.",
     )  # fmt: skip
-    return plain(scores)
 
 
-def _check(reference: Showers, generated: Showers, labels: tuple[str, str], out: Path) -> None:
-    document.check_folder(out)
+def _best(records: list[curves.Record]) -> int:
+    return metrics.select_epoch([r.get("sampling_fraction_mre") for r in records])
+
+
+def _check(reference: Showers, generated: Showers, labels: tuple[str, str]) -> None:
     for sample, label in zip((reference, generated), labels, strict=True):
         shape, energies = sample["ecal"].shape, sample["energy"].shape
         if len(shape) != 4 or shape[0] == 0 or energies != shape[:1]:
@@ -134,26 +134,22 @@ def _scores(
 
 def _sections(
     reference: Showers, generated: Showers, pair: figures.Pair, discriminator: Showers | None,
-    history: list[dict[str, Any]], scores: dict[str, Any], run_config: str | None,
-) -> Iterator[tuple[str, document.Parts]]:  # fmt: skip
+    scores: dict[str, Any], text: str,
+) -> Iterator[tuple[str, Parts]]:  # fmt: skip
     """The page in its order; figures are drawn one by one when asked for."""
     means = (
         comparison.mean_projections(s["ecal"], s["energy"], pair.bins)
         for s in (reference, generated)
     )
-    yield "Summary", [summary(scores)]
+    yield "Summary", [summary(scores, text)]
     yield "Energy", [*figures.energy_response(pair), energy_table(scores)]
-    yield "Mean showers", displays.projections(pair, *means)
-    yield "Single showers", displays.single_showers(pair, reference["ecal"], generated["ecal"])
+    yield "Mean showers", [displays.projections(pair, *means)]
+    yield "Single showers", [displays.single_showers(pair, reference["ecal"], generated["ecal"])]
     yield "Shapes", figures.shapes(pair)
     yield "Moments", figures.shower_moments(pair)
     yield "Longitudinal ratios", figures.longitudinal(pair)
     yield "Cells", figures.cells(pair)
     yield "Hottest cell", figures.hottest_cell(pair)
-    yield "Correlations", displays.correlations(pair)
+    yield "Correlations", [displays.correlations(pair)]
     if discriminator is not None:
-        yield "Real or fake", figures.real_or_fake(pair, discriminator)
-    records = [record for record in history if record.get("event") == "validation"]
-    if records:
-        yield "Training", displays.training(records)
-    yield "Configuration", [document.provenance(run_config, scores["provenance"])]
+        yield "Real or fake", [figures.real_or_fake(pair, discriminator)]

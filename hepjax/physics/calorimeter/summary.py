@@ -37,7 +37,7 @@ def verdict(scores: dict[str, Any], labels: tuple[str, str]) -> str:
     return text + "."
 
 
-def summary(scores: dict[str, Any]) -> str:
+def summary(scores: dict[str, Any], text: str) -> str:
     """Headline numbers, verdict, and the table of families, as HTML."""
     floor = scores["noise_floor"]
     totals = (
@@ -45,13 +45,9 @@ def summary(scores: dict[str, Any]) -> str:
         ("Shapes", "shapes_total", "published term (ii)"),
         ("Moments + shapes", "moments_shapes_total", "published total"),
     )
-    error = scores["sampling_fraction_mre_error"]
+    mre, error = (_percent(scores[f"sampling_fraction_mre{end}"]) for end in ("", "_error"))
     headline = [
-        (
-            "Sampling fraction",
-            _percent(scores["sampling_fraction_mre"]),
-            f"± {_percent(error)}, published mean relative error over energy bins",
-        ),
+        ("Sampling fraction", mre, f"± {error}, published mean relative error over energy bins"),
         *(
             (name, f"{scores[key]:.3g}", f"{what}; two halves of the reference: {floor[key]:.2g}")
             for name, key, what in totals
@@ -73,7 +69,7 @@ def summary(scores: dict[str, Any]) -> str:
         f"{SIGNIFICANT:g} times the floor. Scores are means over bins of incident energy."
     )
     return (
-        page.cards(headline) + page.verdict(scores["verdict"])
+        page.cards(headline) + page.verdict(text)
         + page.table(header, rows) + page.paragraph(explanation)
     )  # fmt: skip
 
@@ -97,9 +93,8 @@ def energy_table(scores: dict[str, Any]) -> str:
         else:
             row += ["too few", "-", "-", "-", "-"]
         rows.append(row)
-    return page.paragraph("Sampling fraction in bins of incident energy:") + page.table(
-        header, rows
-    )
+    title = page.paragraph("Sampling fraction in bins of incident energy:")
+    return title + page.table(header, rows)
 
 
 def _finite(score: float, noise: float | None) -> bool:

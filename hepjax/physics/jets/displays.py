@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.ndimage import uniform_filter
 
-from hepjax.report.layout import WIDTH, Axes, Figure, head
+from hepjax.report.layout import WIDTH, Axes, Figure, axes_at, head
+from hepjax.report.maps import image, positive
 
 # After the layout, which says how to get matplotlib where it is missing.
 from matplotlib.colors import LogNorm, Normalize  # isort: skip
@@ -15,7 +16,6 @@ from matplotlib.ticker import NullFormatter  # isort: skip
 COLUMNS = 4
 DECADES = 4.0
 """How far below the hottest pixel of a channel the colours reach."""
-
 SMOOTHED_CELLS = 25
 """Across a difference; single pixels of thousands of events are noise."""
 
@@ -41,34 +41,24 @@ def by_channel(
     left, top, gap, inner, under = 0.75, 0.95, 0.55, 0.12, 1.1
     size = min((WIDTH - left - 0.2 - gap * (columns - 1)) / columns, 3.4)
     block = stacked * (size + inner) + under
-    height = top + -(-len(channels) // columns) * block + below
-    figure = Figure(figsize=(WIDTH, height))
-
-    def axes(x: float, y: float, tall: float) -> Axes:
-        """New axes as wide as a picture, upper left corner at x from the left, y from the top."""
-        place = (x / WIDTH, 1 - (y + tall) / height, size / WIDTH, tall / height)
-        return figure.add_axes(place)
-
+    figure = Figure(figsize=(WIDTH, top + -(-len(channels) // columns) * block + below))
     for k, channel in enumerate(channels):
         group, column = divmod(k, columns)
         x, y = left + column * (size + gap), top + group * block
         norm = _norm([row[k] for row in planes])
         for i, name in enumerate(names):
             over, down = (i, 0) if sideways else (0, i)
-            axis = axes(x + over * (size + gap), y + down * (size + inner), size)
-            if i < len(rows):
-                picture = planes[i][k]
-                _draw(axis, np.where(picture > 0, picture, np.nan), norm, "viridis", shape)
-            else:
-                picture = _difference(planes[0][k], planes[1][k], norm.vmin or 0.0)
-                _draw(axis, picture, Normalize(-1, 1), "RdBu_r", shape)
+            axis = axes_at(
+                figure, x + over * (size + gap), y + down * (size + inner), size, size
+            )  # fmt: skip
+            _draw(axis, [row[k] for row in planes], i, norm, shape)
             if down < stacked - 1:
                 axis.set_xticklabels([])
             if down == 0:
                 axis.set_title(f"{channel}: {name}" if sideways else channel, fontsize=11.5)
             if column == 0 and not sideways:
                 axis.set_ylabel(name, fontweight="bold", loc="center")
-        bar = axes(x, y + stacked * (size + inner) + 0.2, 0.1)
+        bar = axes_at(figure, x, y + stacked * (size + inner) + 0.2, size, 0.1)
         figure.colorbar(ScalarMappable(norm, "viridis"), cax=bar, orientation="horizontal")
         bar.tick_params(labelsize=9)
         bar.xaxis.set_minor_formatter(NullFormatter())
@@ -77,14 +67,15 @@ def by_channel(
 
 
 def _draw(
-    axis: Axes, picture: np.ndarray, norm: Normalize, colours: str, shape: tuple[int, ...]
+    axis: Axes, pictures: list[np.ndarray], index: int, norm: LogNorm, shape: tuple[int, ...]
 ) -> None:
-    axis.imshow(
-        picture, origin="lower", norm=norm, cmap=colours, aspect="auto",
-        extent=(0, shape[1], 0, shape[0]), interpolation="none",
-    )  # fmt: skip
-    axis.minorticks_off()
-    axis.tick_params(labelsize=9, top=False, right=False, color="0.4")
+    """The picture of this index, or the difference of both for the index after them."""
+    extent = (0, shape[1], 0, shape[0])
+    if index < len(pictures):
+        image(axis, positive(pictures[index]), norm, extent=extent)
+    else:
+        difference = _difference(pictures[0], pictures[1], norm.vmin or 0.0)
+        image(axis, difference, Normalize(-1, 1), cmap="RdBu_r", extent=extent)
 
 
 def _norm(pictures: Sequence[np.ndarray]) -> LogNorm:

@@ -3,7 +3,6 @@
 From arrays to figures; what is computed comes from metrics.py. Pictures of images: displays.py.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ SCORE_BINS = 40
 
 def roc(
     score: np.ndarray, label: np.ndarray, baselines: dict[str, np.ndarray], text: str
-) -> Iterator[Drawing]:
+) -> Drawing:
     """ROC and background rejection of the network and of the best baselines.
 
     Args:
@@ -56,7 +55,7 @@ def roc(
     rejected.set(xlim=(0, 1), yscale="log", ylim=(0.8, 4 * (label == 0).sum()))
     rejected.set_title("1 / background efficiency")
     layout.head(figure, text)
-    yield Drawing(
+    return Drawing(
         "roc", "ROC and background rejection",
         "Every baseline is one number of an event, on the same events; the dotted line is a guess. "
         "The band is the binomial error of the background events that pass; a triangle is a lower "
@@ -76,7 +75,7 @@ def _band(axis: Axes, score: np.ndarray, label: np.ndarray) -> None:
 
 def score_distributions(
     score: np.ndarray, label: np.ndarray, classes: tuple[str, str], text: str
-) -> Iterator[Drawing]:
+) -> Drawing:
     """Scores by class on both scales, and how well they are calibrated.
 
     Args:
@@ -100,7 +99,7 @@ def score_distributions(
     reliable.set_xlabel(f"mean score (ECE {calibration_error(found):.3f})")
     reliable.set(xlim=(0, 1), ylim=(0, 1), title="Share of signal")
     layout.head(figure, text)
-    yield Drawing(
+    return Drawing(
         "scores", "Scores and calibration",
         "Share of each class, with its statistical error as a band. Right: the share of signal "
         "among events with about the same score; on the diagonal a score is a probability for "
@@ -117,7 +116,7 @@ def calibration_error(found: dict[str, np.ndarray]) -> float:
 def against_pt(
     rows: list[dict[str, Any]], pt: np.ndarray, label: np.ndarray, classes: tuple[str, str],
     baseline: tuple[str, list[dict[str, Any]]] | None, text: str,
-) -> Iterator[Drawing]:  # fmt: skip
+) -> Drawing:  # fmt: skip
     """AUC, rejection and spectra in bins of pT.
 
     Args:
@@ -131,7 +130,7 @@ def against_pt(
     spectrum.legend(loc="upper right", frameon=False)
     curves = [("network", rows, LINE), *([] if baseline is None else [(*baseline, "0.35")])]
     for name, bins, colour in curves:
-        _steps(areas, bins, lambda r: (r["auc"], r["auc_error"]), name, colour)
+        _areas(areas, bins, name, colour)
     areas.set(xlabel="pT [GeV]", title="AUC")
     for efficiency, colour in zip(metrics.SIGNAL_EFFICIENCIES, (EDGE, LINE), strict=True):
         _rejections(rejections, rows, efficiency, colour)
@@ -144,43 +143,12 @@ def against_pt(
         if axis.get_legend_handles_labels()[0]:
             axis.legend(loc="best", frameon=False)
     layout.head(figure, text)
-    yield Drawing(
+    return Drawing(
         "pt", "Against transverse momentum",
         "Bins of about equally many events. Where the spectra of the classes differ, part of an "
         "inclusive AUC is pT itself; within a bin it is not. Triangles are lower limits.",
         figure,
     )  # fmt: skip
-
-
-def learning(history: list[dict[str, Any]]) -> Iterator[Drawing]:
-    """Losses and scores against epoch, from the records of a run; nothing without them."""
-    panels = []
-    records = {e: [r for r in history if r.get("event") == e] for e in ("train", "validation")}
-    losses = [(event, *_curve(rows, "loss")) for event, rows in records.items()]
-    if curves := [curve for curve in losses if len(curve[1])]:
-        panels.append(("loss", curves, "log"))
-    for name, title in (("auc", "AUC"), ("accuracy", "accuracy")):
-        x, y = _curve(records["validation"], name)
-        if len(x):
-            panels.append((title, [("validation", x, y)], "linear"))
-    if panels:
-        yield Drawing(
-            "training", "The course of training",
-            "Loss of the updates (averaged over each epoch) and of the validation events, and the "
-            "scores of the validation events, after each epoch.",
-            plots.lines(panels, "epoch", f"{len(records['validation'])} epochs"),
-        )  # fmt: skip
-
-
-def _curve(records: list[dict[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of ``name`` in each epoch against the end of the epoch."""
-    found = [(r["epoch"], r[name]) for r in records if r.get(name) is not None]
-    if not found:
-        return np.empty(0), np.empty(0)
-    epoch, value = np.array(found, float).T
-    # Whatever falls between two epochs belongs to the one that ends next.
-    ends, index = np.unique(np.ceil(epoch - 1e-6), return_inverse=True)
-    return ends, np.bincount(index, value) / np.bincount(index)
 
 
 def _by_class(
@@ -202,29 +170,25 @@ def _spectrum_edges(pt: np.ndarray) -> np.ndarray:
     return np.linspace(low, max(high, low + 1.0), 31)
 
 
-def _steps(axis: Axes, rows: list[dict[str, Any]], take: Any, name: str, colour: str) -> None:
-    """Values with errors over the width of their bins."""
-    rows = [row for row in rows if row["used"]]
-    if not rows:
-        return
-    low, high = (np.array([row[key] for row in rows]) for key in ("low", "high"))
-    value, error = np.array([take(row) for row in rows]).T
-    axis.errorbar(
-        (low + high) / 2, value, error, (high - low) / 2,
-        fmt="o", ms=4.5, color=colour, label=name,
-    )  # fmt: skip
+def _areas(axis: Axes, rows: list[dict[str, Any]], name: str, colour: str) -> None:
+    """AUC with errors over the width of the bins."""
+    if rows := [row for row in rows if row["used"]]:
+        columns = _columns(rows, "low", "high", "auc", "auc_error")
+        plots.points(axis, *columns, ms=4.5, color=colour, label=name)
 
 
 def _rejections(axis: Axes, rows: list[dict[str, Any]], efficiency: float, colour: str) -> None:
     """Rejections with errors over the width of their bins; limits as triangles."""
-    points = [(r, r["rejection"][f"{efficiency:g}"]) for r in rows if r["used"]]
-    for limit, marker in ((False, "o"), (True, "^")):
-        chosen = [
-            ((r["low"] + r["high"]) / 2, p["value"], 0.0 if limit else p["error"],
-             (r["high"] - r["low"]) / 2)
-            for r, p in points if p["limit"] == limit
-        ]  # fmt: skip
-        if chosen:
-            name = None if limit else f"at {efficiency:.0%} signal efficiency"
-            x, y, error, half = np.array(chosen).T
-            axis.errorbar(x, y, error, half, fmt=marker, ms=5, color=colour, label=name)
+    found = [row | row["rejection"][f"{efficiency:g}"] for row in rows if row["used"]]
+    name = f"at {efficiency:.0%} signal efficiency"
+    for limit, marker, legend in ((False, "o", name), (True, "^", None)):
+        if chosen := [row for row in found if row["limit"] == limit]:
+            low, high, value, error = _columns(chosen, "low", "high", "value", "error")
+            error = np.zeros_like(error) if limit else error
+            plots.points(
+                axis, low, high, value, error, fmt=marker, ms=5, color=colour, label=legend
+            )
+
+
+def _columns(rows: list[dict[str, Any]], *names: str) -> list[np.ndarray]:
+    return [np.array([row[name] for row in rows], float) for name in names]

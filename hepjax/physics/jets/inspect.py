@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from hepjax.engine.progress import progress
 from hepjax.formats.images import Grid, SparseImages
 from hepjax.formats.jets.reader import open_jets
 from hepjax.formats.packed.manifest import read_manifest
 from hepjax.formats.packed.reader import PackedSource, open_packed
 from hepjax.formats.recognise import container
 from hepjax.physics.jets.inspect_text import text
+from hepjax.report.inspection import Progress, no_progress, save_picture, value_range
 
 __all__ = ["inspect", "text"]
 
@@ -32,7 +32,7 @@ def inspect(
     paths: str | Path | Sequence[str | Path],
     plot: str | Path | None = None,
     *,
-    quiet: bool = True,
+    progress: Progress = no_progress,
     channels: tuple[str, ...] | None = None,
     labels: dict[int, str] | None = None,
     shape: tuple[int, int] | None = None,
@@ -42,7 +42,7 @@ def inspect(
     Args:
       paths: files or folders of one layout, or packed sets.
       plot: PNG file to draw mean images and spectra into.
-      quiet: no progress.
+      progress: shows how far it is.
       channels, labels, shape: what the files do not say, see ``formats.jets.open_jets``.
     Returns:
       ``layout``, ``events``, ``shape``, ``files``, ``channels`` (each with ``filled``, the share of
@@ -57,7 +57,7 @@ def inspect(
     else:
         report, grid, names, events = _files(paths, channels, labels, shape)
     totals = _Totals(grid)
-    with progress("inspect", report["events"], "events", quiet=quiet) as advance:
+    with progress("inspect", report["events"], "events") as advance:
         for images, columns in events:
             totals.add(images, columns)
             advance(len(images))
@@ -65,7 +65,7 @@ def inspect(
     if plot is not None:
         from hepjax.physics.jets.inspect_plot import draw
 
-        draw(report, totals.means(), Path(plot))
+        save_picture(lambda: draw(report, totals.means()), Path(plot))
     return report
 
 
@@ -165,12 +165,12 @@ class _Totals:
 
 def _summary(totals: _Totals, names: dict[int, str]) -> dict[str, Any]:
     label, pt = totals.column("label"), totals.column("pt")
-    columns = {name: _range(totals.column(name)) for name in totals.columns[0] if name != "label"}
+    values = {name: totals.column(name) for name in totals.columns[0] if name != "label"}
     summary: dict[str, Any] = {
         "shape": list(totals.grid.shape),
         "channels": list(_channels(totals)),
         "labels": None if label is None else _label_counts(label, names),
-        "columns": columns,
+        "columns": {name: _finite_range(v) for name, v in values.items()},
         "pt_spectrum": None if pt is None else _spectrum(pt, label),
         "checks": {
             "empty_events": totals.empty,
@@ -180,6 +180,10 @@ def _summary(totals: _Totals, names: dict[int, str]) -> dict[str, Any]:
     }
     summary["problems"] = list(_problems(summary, names))
     return summary
+
+
+def _finite_range(values: np.ndarray | None) -> dict[str, float] | None:
+    return None if values is None or not np.isfinite(values).all() else value_range(values)
 
 
 def _channels(totals: _Totals) -> Iterator[dict[str, Any]]:
@@ -204,13 +208,6 @@ def _label_counts(label: np.ndarray, names: dict[int, str]) -> dict[str, dict[st
         str(k): {"name": names.get(k), "events": events.get(k, 0)}
         for k in sorted({*names, *events})
     }
-
-
-def _range(values: np.ndarray | None) -> dict[str, float] | None:
-    if values is None or not np.isfinite(values).all():
-        return None
-    values = values.astype(np.float64)
-    return {"min": float(values.min()), "mean": float(values.mean()), "max": float(values.max())}
 
 
 def _spectrum(pt: np.ndarray, label: np.ndarray | None) -> dict[str, Any]:

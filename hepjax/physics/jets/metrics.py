@@ -55,7 +55,6 @@ def roc(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Efficiencies of background and of signal as the threshold falls, (k,) each, from 0 to 1.
 
-
     Raises:
       InputError: a class without events, other labels than 0 and 1, or values that are not finite.
     """
@@ -69,7 +68,7 @@ def auc(
 ) -> tuple[float, float]:
     """Area under the ROC curve and its standard error.
 
-    The error is that of DeLong et al., Biometrics 44 (1988) 837, with weights in both sums.
+    The error follows DeLong et al., Biometrics 44 (1988) 837, with weights in both sums.
     NaN with one event in a class.
     """
     _check(score, label, weight)

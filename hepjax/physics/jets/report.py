@@ -14,7 +14,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,9 +21,14 @@ import numpy as np
 from hepjax import InputError
 from hepjax.formats.images import Grid
 from hepjax.physics.jets import displays, figures, metrics, summary
-from hepjax.report import document
-from hepjax.report.scores import plain
+from hepjax.report import curves
+from hepjax.report.document import Drawing, Parts, Report
 
+CURVES = (
+    curves.LOSS,
+    curves.Curves("AUC", (("validation", "validation", "auc"),)),
+    curves.Curves("accuracy", (("validation", "validation", "accuracy"),)),
+)
 Planes = list[list[np.ndarray]]
 """For each class and channel a picture."""
 
@@ -58,27 +62,18 @@ class Sample:
         )
 
 
-def build_report(
-    sample: Sample, out: Path, *, run_config: str | None = None,
-    provenance: dict[str, Any] | None = None, history: list[dict[str, Any]] | None = None,
-) -> dict[str, Any]:  # fmt: skip
-    """Write ``index.html``, ``scores.json`` and ``figures/*.png`` into ``out``; return the scores.
+def report(sample: Sample) -> Report:
+    """Judge the scores of labelled events.
 
-    Args:
-      run_config: the configuration of the run as text, shown on the page.
-      provenance: what made the scores; shown and kept with them.
-      history: records of the run, drawn by epoch.
     Raises:
-      InputError: scores that are not finite, a class without events, or ``out`` is a file.
+      InputError: scores that are not finite, or a class without events.
     """
-    document.check_folder(out)
     better, scores = _scores(sample)
-    scores |= {"verdict": summary.verdict(scores), "provenance": provenance or {}}
-    document.write_document(
-        out, f"Tagger: {sample.classes[1]} against {sample.classes[0]}", sample.text,
-        _sections(sample, better, scores, history or [], run_config), scores,
+    text = summary.verdict(scores)
+    return Report(
+        f"Tagger: {sample.classes[1]} against {sample.classes[0]}", sample.text, text, scores,
+        _sections(sample, better, scores, text), CURVES,
     )  # fmt: skip
-    return plain(scores)
 
 
 def _scores(sample: Sample) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -111,27 +106,23 @@ def _scores(sample: Sample) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def _sections(
-    sample: Sample, better: dict[str, np.ndarray], scores: dict[str, Any],
-    history: list[dict[str, Any]], run_config: str | None,
-) -> Iterator[tuple[str, document.Parts]]:  # fmt: skip
+    sample: Sample, better: dict[str, np.ndarray], scores: dict[str, Any], text: str
+) -> Iterator[tuple[str, Parts]]:
     """The page in its order; figures are drawn one by one when asked for."""
-    score, label, classes, text = sample.score, sample.label, sample.classes, sample.text
-    yield "Summary", [summary.headline(scores)]
-    yield "ROC", figures.roc(score, label, better, text)
+    score, label, classes = sample.score, sample.label, sample.classes
+    yield "Summary", [summary.headline(scores, text)]
+    yield "ROC", [figures.roc(score, label, better, sample.text)]
     if scores["baselines"]:
         yield "Baselines", [summary.baseline_table(scores)]
-    yield "Scores", figures.score_distributions(score, label, classes, text)
+    yield "Scores", [figures.score_distributions(score, label, classes, sample.text)]
     if sample.pt is not None:
         best = _best_by_pt(sample, better, scores)
-        drawn = figures.against_pt(scores["bins"], sample.pt, label, classes, best, text)
-        yield "Transverse momentum", [*drawn, summary.pt_table(scores["bins"])]
+        drawn = figures.against_pt(scores["bins"], sample.pt, label, classes, best, sample.text)
+        yield "Transverse momentum", [drawn, summary.pt_table(scores["bins"])]
     if sample.grid is not None and sample.images is not None:
         yield "Mean images", [_images(sample, sample.grid, sample.images)]
     if sample.grid is not None and sample.saliency is not None:
         yield "Saliency", [_saliency(sample, sample.grid, sample.saliency)]
-    if drawings := list(figures.learning(history)):
-        yield "Training", drawings
-    yield "Configuration", [document.provenance(run_config, scores["provenance"])]
 
 
 def _best_by_pt(
@@ -145,9 +136,9 @@ def _best_by_pt(
     return name, metrics.by_pt(better[name], sample.label, sample.pt, edges)
 
 
-def _images(sample: Sample, grid: Grid, planes: Planes) -> document.Drawing:
+def _images(sample: Sample, grid: Grid, planes: Planes) -> Drawing:
     titles = [f"{c.name} [{c.unit}]" for c in grid.channels]
-    return document.Drawing(
+    return Drawing(
         "images", "Mean images",
         "Mean absolute value of each pixel, one colour scale a channel (below it), cells as they "
         "are stored. Difference: (signal - background) / sum, smoothed, from -1 (blue) to 1 (red).",
@@ -155,8 +146,8 @@ def _images(sample: Sample, grid: Grid, planes: Planes) -> document.Drawing:
     )  # fmt: skip
 
 
-def _saliency(sample: Sample, grid: Grid, planes: Planes) -> document.Drawing:
-    return document.Drawing(
+def _saliency(sample: Sample, grid: Grid, planes: Planes) -> Drawing:
+    return Drawing(
         "saliency", "Mean saliency",
         "How strongly the log-odds of the signal react to a small change of a pixel, as the "
         "network is given it: the mean |derivative| over events of a class. What stays dark is "

@@ -13,7 +13,7 @@ def verdict(scores: dict[str, Any]) -> str:
     background, signal = scores["classes"]
     text = (
         f"On {scores['signal']:,} {signal} and {scores['background']:,} {background} events the "
-        f"network reaches an AUC of {_pair(scores, 'auc', 4)}"
+        f"network reaches an AUC of {page.pair(scores, 'auc', 4)}"
     )
     rivals = [(name, b) for name, b in scores["baselines"].items() if b["auc"] is not None]
     if rivals:
@@ -33,15 +33,12 @@ def verdict(scores: dict[str, Any]) -> str:
     return text
 
 
-def headline(scores: dict[str, Any]) -> str:
+def headline(scores: dict[str, Any], text: str) -> str:
     """Headline numbers and verdict, as HTML."""
+    accuracy, error = 100 * scores["accuracy"], 100 * scores["accuracy_error"]
     items = [
         ("AUC", f"{scores['auc']:.4f}", f"± {scores['auc_error']:.4f} (DeLong)"),
-        (
-            "Accuracy",
-            f"{100 * scores['accuracy']:.2f} %",
-            f"± {100 * scores['accuracy_error']:.2f} %, at a score of 0.5",
-        ),
+        ("Accuracy", f"{accuracy:.2f} %", f"± {error:.2f} %, at a score of 0.5"),
     ]
     for r in scores["rejection"].values():
         digits = 1 if r["value"] < 100 else 0
@@ -50,25 +47,20 @@ def headline(scores: dict[str, Any]) -> str:
         if r["limit"]:
             note = "lower limit at 95 % CL: less than one background event passes"
         items.append((f"1/ε_B at ε_S = {r['efficiency']:.0%}", value, note))
-    items.append(
-        (
-            "Calibration error",
-            f"{scores['calibration_error']:.3f}",
-            "mean |share of signal - score|",
-        )
-    )
-    return page.cards(items) + page.verdict(scores["verdict"])
+    calibration = f"{scores['calibration_error']:.3f}"
+    items.append(("Calibration error", calibration, "mean |share of signal - score|"))
+    return page.cards(items) + page.verdict(text)
 
 
 def baseline_table(scores: dict[str, Any]) -> str:
     """Each baseline with its area and what the network gains over it, as HTML."""
-    rows = [("network", _pair(scores, "auc", 4), "", "")]
+    rows = [("network", page.pair(scores, "auc", 4), "", "")]
     for name, b in scores["baselines"].items():
         if b["auc"] is None:
             rows.append((name, f"{b['not_finite']:,} values not finite", "", ""))
         else:
             side = "higher" if b["sign"] > 0 else "lower"
-            rows.append((name, _pair(b, "auc", 4), side, _pair(b, "gain", 4, "+")))
+            rows.append((name, page.pair(b, "auc", 4), side, page.pair(b, "gain", 4, "+")))
     header = ("score", "AUC", "signal lies", "network better by")
     note = (
         "One number of each event in place of the network, on the same events. The error of the "
@@ -88,13 +80,9 @@ def pt_table(bins: list[dict[str, Any]]) -> str:
     for row in bins:
         cells = [f"{row['low']:g}-{row['high']:g}", f"{row['signal']:,} / {row['background']:,}"]
         if row["used"]:
-            cells += [_pair(row, "auc", 4), _pair(row, "accuracy", 3)]
+            cells += [page.pair(row, "auc", 4), page.pair(row, "accuracy", 3)]
             cells += [row["rejection"][e]["text"] for e in efficiencies]
         else:
             cells += ["too few", *["-"] * (1 + len(efficiencies))]
         rows.append(cells)
     return page.table(header, rows)
-
-
-def _pair(scores: dict[str, Any], name: str, digits: int, sign: str = "") -> str:
-    return f"{scores[name]:{sign}.{digits}f} ± {scores[f'{name}_error']:.{digits}f}"

@@ -5,9 +5,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from hepjax.formats.particleflow.columns import CHARGED_HADRON, NEUTRAL_HADRON, PHOTON
-from hepjax.report import layout
-from hepjax.report.layout import EDGE, LINE, WIDTH, Axes, Figure
+from hepjax.report import layout, plots
+from hepjax.report.layout import EDGE, LINE, Axes, Figure, Line2D
 
+# After the layout, which says how to get matplotlib where it is missing.
+from matplotlib.ticker import MaxNLocator  # isort: skip
+
+SHORT = ("none", "ch. had.", "n. had.", "photon", "electron", "muon")
+"""Names of the classes where there is little room, by class id."""
 COLOURS = {"truth": "0.2", "rule-based": EDGE, "MLPF": LINE}
 FOUND = ("rule-based", "MLPF")
 SHOWN = (CHARGED_HADRON, NEUTRAL_HADRON, PHOTON)
@@ -36,32 +41,18 @@ def points(
     axis: Axes, edges: np.ndarray, values: np.ndarray, errors: np.ndarray | None, name: str
 ) -> None:
     """Values with errors over the width of their bins; bins that are NaN stay blank."""
-    known = np.isfinite(values)
-    if not known.any():
-        return
-    low, high = edges[:-1][known], edges[1:][known]
-    centre = np.sqrt(low * high)
-    axis.errorbar(
-        centre, values[known], None if errors is None else errors[known],
-        (centre - low, high - centre), fmt="o", ms=4, lw=1.3, color=COLOURS[name],
-    )  # fmt: skip
+    low, high = edges[:-1], edges[1:]
+    style = {"ms": 4, "lw": 1.3, "color": COLOURS[name]}
+    plots.points(axis, low, high, values, errors, centre=np.sqrt(low * high), **style)
 
 
 def prune(axes: Sequence[Axes]) -> None:
     """No numbers where two axes meet."""
-    from matplotlib.ticker import MaxNLocator
-
     axes[0].yaxis.set_major_locator(MaxNLocator(5, prune="lower"))
     axes[1].yaxis.set_major_locator(MaxNLocator(5, prune="upper"))
 
 
 def finish(figure: Figure, text: str, names: Iterable[str]) -> None:
     """The head of the figure, and whose colours these are."""
-    from matplotlib.lines import Line2D
-
-    layout.head(figure, text)
     handles = [Line2D([], [], color=COLOURS[name], lw=2, label=name) for name in names]
-    figure.legend(
-        handles=handles, loc="center right", ncols=3, frameon=False, borderaxespad=0,
-        bbox_to_anchor=(1 - 0.15 / WIDTH, 1 - 0.3 / figure.get_figheight()),
-    )  # fmt: skip
+    layout.head(figure, text, handles)

@@ -1,7 +1,4 @@
-"""The figures of the MLPF report that are about whole events, jets and the course of training."""
-
-from collections.abc import Iterator
-from typing import Any
+"""The figures of the MLPF report that are about whole events and jets."""
 
 import numpy as np
 
@@ -16,14 +13,14 @@ from hepjax.physics.particleflow.drawing import (
     points,
     symmetric_range,
 )
-from hepjax.report import layout, plots
+from hepjax.report import layout
 from hepjax.report.document import Drawing
 
 JET_EDGES = np.array([3, 5, 7.5, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500.0])
 """GeV."""
 
 
-def multiplicities(numbers: dict[int, dict[str, np.ndarray]], text: str) -> Iterator[Drawing]:
+def multiplicities(numbers: dict[int, dict[str, np.ndarray]], text: str) -> Drawing:
     """Found against true numbers of particles in each event.
 
     Args:
@@ -39,15 +36,15 @@ def multiplicities(numbers: dict[int, dict[str, np.ndarray]], text: str) -> Iter
         axis.set(xlabel="true number", title=f"{CLASSES[label]}s")
         axis.set_ylabel("found number" if label == SHOWN[0] else "")
     finish(figure, text, COLOURS)
-    yield Drawing(
+    return Drawing(
         "multiplicity", "Particles in an event",
         "One point an event; on the line the number is right.",
         figure,
     )  # fmt: skip
 
 
-def missing(values: dict[str, np.ndarray], text: str) -> Iterator[Drawing]:
-    """Missing transverse momentum, and how it differs from that of the true particles.
+def missing(values: dict[str, np.ndarray], text: str) -> Drawing:
+    """Missing transverse momentum, and its difference from the truth.
 
     Args:
       values: by ``COLOURS``, (events,) GeV.
@@ -60,7 +57,7 @@ def missing(values: dict[str, np.ndarray], text: str) -> Iterator[Drawing]:
     distributions(difference, off, symmetric_range(off.values()))
     difference.set(xlabel="missing pT, reco - gen [GeV]", title="Difference from the truth")
     finish(figure, text, COLOURS)
-    yield Drawing(
+    return Drawing(
         "missing", "Missing transverse momentum",
         "Length of the sum of the transverse momenta of all particles of an event, pile-up "
         "included; the truth is the sum over the true particles of the elements.",
@@ -71,7 +68,7 @@ def missing(values: dict[str, np.ndarray], text: str) -> Iterator[Drawing]:
 def jet_figures(
     pt: dict[str, np.ndarray], matched: dict[str, tuple[np.ndarray, np.ndarray]], events: int,
     text: str,
-) -> Iterator[Drawing]:  # fmt: skip
+) -> Drawing:  # fmt: skip
     """Spectra of jets; response and resolution of those that match a true one.
 
     Args:
@@ -94,42 +91,9 @@ def jet_figures(
     for axis in (spectrum, response, resolution):
         axis.set_xlabel("pT [GeV]" if axis is spectrum else "true pT [GeV]")
     finish(figure, text, COLOURS)
-    yield Drawing(
+    return Drawing(
         "jets", "Jets",
         "Anti-kt jets, R = 0.4, pT > 3 GeV, of all particles, each taken as massless; a found jet "
         "matches a true one within ΔR = 0.1.",
         figure,
     )  # fmt: skip
-
-
-def learning(history: list[dict[str, Any]]) -> Iterator[Drawing]:
-    """Losses and scores against epoch, from the records of a run; nothing without them."""
-    records = {e: [r for r in history if r.get("event") == e] for e in ("train", "validation")}
-    judged = records["validation"]
-    wanted: list[tuple[str, list[tuple[str, list[dict[str, Any]], str]], str]] = [
-        ("loss", [(event, rows, "loss") for event, rows in records.items()], "log"),
-        ("accuracy", [("of elements", judged, "accuracy")], "linear"),
-        (
-            "neutral hadrons",
-            [("efficiency", judged, "neutral_hadron_efficiency"),
-             ("fake rate", judged, "neutral_hadron_fake_rate")],
-            "linear",
-        ),
-    ]  # fmt: skip
-    panels = []
-    for title, curves, scale in wanted:
-        drawn = [(name, *_curve(rows, key)) for name, rows, key in curves]
-        if drawn := [curve for curve in drawn if len(curve[1])]:
-            panels.append((title, drawn, scale))
-    if panels:
-        yield Drawing(
-            "training", "The course of training",
-            "Loss of the updates, and loss and scores of the validation events after each epoch.",
-            plots.lines(panels, "epoch", f"{len(judged)} epochs"),
-        )  # fmt: skip
-
-
-def _curve(records: list[dict[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
-    found = [(r["epoch"], r[name]) for r in records if r.get(name) is not None]
-    epoch, value = np.array(found, float).reshape(-1, 2).T
-    return epoch, value

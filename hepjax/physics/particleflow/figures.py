@@ -4,15 +4,16 @@ From rows of elements to figures; what is computed comes from metrics.py. Everyw
 rule-based particle flow and MLPF have the same three colours.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from hepjax.formats.particleflow.columns import CLASSES
+from hepjax.formats.particleflow.columns import CLASSES, Particle
 from hepjax.physics.particleflow import metrics
 from hepjax.physics.particleflow.drawing import (
     COLOURS,
     FOUND,
+    SHORT,
     SHOWN,
     distributions,
     finish,
@@ -20,7 +21,7 @@ from hepjax.physics.particleflow.drawing import (
     prune,
     symmetric_range,
 )
-from hepjax.report import layout
+from hepjax.report import confusion, layout
 from hepjax.report.document import Drawing
 from hepjax.report.layout import WIDTH, Axes, Figure
 
@@ -32,7 +33,6 @@ EDGES = {
 }
 """GeV."""
 SYMBOLS = {"pt": "pT", "energy": "E", "eta": "η", "delta_eta": "η", "delta_phi": "φ"}
-SHORT = ("none", "ch. had.", "n. had.", "photon", "electron", "muon")
 
 
 def quantity_of(label: int) -> str:
@@ -40,27 +40,32 @@ def quantity_of(label: int) -> str:
     return metrics.main_column(label).name.lower()
 
 
-def confusion(counts: dict[str, np.ndarray], text: str) -> Iterator[Drawing]:
+def _panels(
+    heights: Sequence[float], ylabels: Sequence[str]
+) -> tuple[Figure, list[tuple[int, Particle, np.ndarray, list[Axes]]]]:
+    """A panel for each class shown: class id, its main column and its bins, and the axes."""
+    figure, grid = layout.panel_grid(len(SHOWN), 3, heights)
+    panels = []
+    for label, axes in zip(SHOWN, grid, strict=True):
+        quantity = quantity_of(label)
+        axes[0].set_title(CLASSES[label])
+        axes[-1].set_xlabel(f"{SYMBOLS[quantity]} [GeV]")
+        panels.append((label, metrics.main_column(label), EDGES[quantity], axes))
+    for axis, ylabel in zip(grid[0], ylabels, strict=True):
+        axis.set_ylabel(ylabel)
+    return figure, panels
+
+
+def confusions(counts: dict[str, np.ndarray], text: str) -> Drawing:
     """Shares of the true classes by found class, ``counts`` (6, 6) by ``FOUND``."""
-    size, top, gap = 4.4, 0.95, 1.6
-    left, height = 1.25, top + size + 0.85
-    figure = Figure(figsize=(WIDTH, height))
+    size, top, gap, left = 4.4, 0.95, 1.6, 1.25
+    figure = Figure(figsize=(WIDTH, top + size + 0.85))
     for k, name in enumerate(FOUND):
-        place = ((left + k * (size + gap)) / WIDTH, 0.85 / height, size / WIDTH, size / height)
-        axis = figure.add_axes(place)
-        shares = metrics.by_truth(counts[name])
-        axis.imshow(np.nan_to_num(shares), vmin=0, vmax=1, cmap="Blues")
-        for (i, j), value in np.ndenumerate(shares):
-            if np.isfinite(value):
-                colour = "white" if value > 0.6 else "black"
-                axis.text(j, i, f"{value:.3f}", ha="center", va="center", size=11, color=colour)
-        axis.set_xticks(range(len(SHORT)), SHORT, rotation=20)
-        axis.set_yticks(range(len(SHORT)), SHORT)
+        axis = layout.axes_at(figure, left + k * (size + gap), top, size, size)
+        confusion.draw(axis, counts[name], SHORT)
         axis.set(xlabel="found", ylabel="true", title=name)
-        axis.minorticks_off()
-        axis.tick_params(length=0)
     layout.head(figure, text)
-    yield Drawing(
+    return Drawing(
         "confusion", "Classes, true and found",
         "Of the elements of a true class (row) the share that is given to each class (column). "
         "Class none: no particle belongs to the element. Padding is left out.",
@@ -68,25 +73,20 @@ def confusion(counts: dict[str, np.ndarray], text: str) -> Iterator[Drawing]:
     )  # fmt: skip
 
 
-def efficiencies(rows: Rows, text: str) -> Iterator[Drawing]:
+def efficiencies(rows: Rows, text: str) -> Drawing:
     """Efficiency and fake rate against the transverse momentum or the energy."""
-    figure, grid = layout.panel_grid(len(SHOWN), 3, [2.1, 2.1])
-    for label, axes in zip(SHOWN, grid, strict=True):
-        quantity = quantity_of(label)
-        edges = EDGES[quantity]
+    figure, panels = _panels([2.1, 2.1], ("efficiency", "fake rate"))
+    for label, column, edges, axes in panels:
         for name in FOUND:
-            column = metrics.main_column(label)
             found = metrics.against(rows["truth"], rows[name], label, column, edges)
             for axis, key in zip(axes, ("efficiency", "fake_rate"), strict=True):
                 points(axis, edges, found[key], found[f"{key}_error"], name)
-        axes[0].set(title=CLASSES[label], ylim=(0, 1.1))
-        axes[0].set_ylabel("efficiency" if label == SHOWN[0] else "")
-        axes[1].set_ylabel("fake rate" if label == SHOWN[0] else "")
+        axes[0].set_ylim(0, 1.1)
         axes[1].set_ylim(0, max(1.25 * axes[1].get_ylim()[1], 0.01))
-        axes[1].set(xlabel=f"{SYMBOLS[quantity]} [GeV]", xscale="log")
+        axes[1].set_xscale("log")
         prune(axes)
     finish(figure, text, FOUND)
-    yield Drawing(
+    return Drawing(
         "efficiency", "Efficiency and fake rate",
         "Efficiency against the true value: share of the true particles of a class that are found "
         "with this class. Fake rate against the found value: share of the found ones that are of "
@@ -96,7 +96,7 @@ def efficiencies(rows: Rows, text: str) -> Iterator[Drawing]:
     )  # fmt: skip
 
 
-def resolutions(rows: Rows, text: str) -> Iterator[Drawing]:
+def resolutions(rows: Rows, text: str) -> Drawing:
     """Distributions of reco against gen for hadrons."""
     shown = [(label, q) for label in SHOWN[:2]
              for q in (quantity_of(label), "delta_eta", "delta_phi")]  # fmt: skip
@@ -111,30 +111,31 @@ def resolutions(rows: Rows, text: str) -> Iterator[Drawing]:
         )
         axis.set(title=f"{CLASSES[label]}: {symbol}", yscale="log")
     finish(figure, text, FOUND)
-    yield Drawing(
+    return Drawing(
         "resolution", "Resolutions",
         "Elements that the truth, rule-based particle flow and MLPF all give to the class, so both "
-        "are judged on the same particles. Whatever lies beyond is in the outermost bins.",
+        "are judged on the same particles. The outermost bins hold what lies beyond.",
         figure,
     )  # fmt: skip
 
 
-def responses(rows: Rows, text: str) -> Iterator[Drawing]:
+def responses(rows: Rows, text: str) -> Drawing:
     """Median response and resolution against the true transverse momentum or energy."""
-    figure, grid = layout.panel_grid(len(SHOWN), 3, [2.1, 2.1])
-    for label, axes in zip(SHOWN, grid, strict=True):
-        quantity, column = quantity_of(label), metrics.main_column(label)
+    figure, panels = _panels([2.1, 2.1], ("median reco / gen", "resolution"))
+    for label, column, edges, axes in panels:
         both = metrics.common(rows["truth"], [rows[name] for name in FOUND], label)
         position = rows["truth"][both, column]
-        values = _deviations(rows, label, quantity)
-        _response(axes, position, {k: 1 + v for k, v in values.items()}, EDGES[quantity])
-        axes[0].set_title(CLASSES[label])
-        axes[1].set_xlabel(f"true {SYMBOLS[quantity]} [GeV]")
-        axes[0].set_ylabel("median reco / gen" if label == SHOWN[0] else "")
-        axes[1].set_ylabel("resolution" if label == SHOWN[0] else "")
+        for name, values in _deviations(rows, label, quantity_of(label)).items():
+            found = metrics.in_bins(position, 1 + values, edges)
+            points(axes[0], edges, found["median"], found["error"], name)
+            points(axes[1], edges, found["iqr"], None, name)
+        axes[0].axhline(1, color=COLOURS["truth"], lw=1)
+        axes[1].set_xscale("log")
+        axes[1].set_ylim(bottom=0)
+        axes[1].set_xlabel(f"true {axes[1].get_xlabel()}")
         prune(axes)
     finish(figure, text, FOUND)
-    yield Drawing(
+    return Drawing(
         "response", "Response and resolution against momentum",
         "Above: median of reco / gen with its statistical error. Below: interquartile range of "
         "reco / gen over 1.35, the standard deviation of a normal core. Bins with fewer than "
@@ -143,29 +144,26 @@ def responses(rows: Rows, text: str) -> Iterator[Drawing]:
     )  # fmt: skip
 
 
-def spectra(rows: Rows, events: int, text: str) -> Iterator[Drawing]:
+def spectra(rows: Rows, events: int, text: str) -> Drawing:
     """Particles an event against pt or energy, and their ratio to the truth."""
-    figure, grid = layout.panel_grid(len(SHOWN), 3, [2.4, 1.0])
-    for label, axes in zip(SHOWN, grid, strict=True):
-        quantity, column = quantity_of(label), metrics.main_column(label)
-        edges = EDGES[quantity]
+    figure, panels = _panels([2.4, 1.0], ("particles / event", "/ truth"))
+    for label, column, edges, axes in panels:
         counts = {
             name: np.histogram(table[metrics.classes(table) == label, column], edges)[0]
             for name, table in rows.items()
         }
         for name, count in counts.items():
             axes[0].stairs(count / events, edges, color=COLOURS[name], lw=1.6)
+        true = np.where(counts["truth"] >= metrics.MIN_ENTRIES, counts["truth"], np.nan)
         for name in FOUND:
-            true = np.where(counts["truth"] >= metrics.MIN_ENTRIES, counts["truth"], np.nan)
             error = np.sqrt(counts[name]) / true
             points(axes[1], edges, counts[name] / true, error, name)
-        axes[0].set(title=CLASSES[label], yscale="log")
-        axes[0].set_ylabel("particles / event" if label == SHOWN[0] else "")
+        axes[0].set_yscale("log")
         axes[1].axhline(1, color=COLOURS["truth"], lw=1)
-        axes[1].set(xlabel=f"{SYMBOLS[quantity]} [GeV]", xscale="log", ylim=(0, 2))
-        axes[1].set_ylabel("/ truth" if label == SHOWN[0] else "", loc="center")
+        axes[1].set(xscale="log", ylim=(0, 2))
+        axes[1].yaxis.label.set(y=0.5, ha="center")
     finish(figure, text, COLOURS)
-    yield Drawing(
+    return Drawing(
         "spectra", "Spectra",
         "All particles of a class, whether found at the right element or not; below the ratio to "
         "the truth.",
@@ -178,15 +176,3 @@ def _deviations(rows: Rows, label: int, quantity: str) -> dict[str, np.ndarray]:
     both = metrics.common(rows["truth"], [rows[name] for name in FOUND], label)
     truth = rows["truth"][both]
     return {name: metrics.deviation(truth, rows[name][both], quantity) for name in FOUND}
-
-
-def _response(
-    axes: Sequence[Axes], position: np.ndarray, values: dict[str, np.ndarray], edges: np.ndarray
-) -> None:
-    for name, response in values.items():
-        found = metrics.in_bins(position, response, edges)
-        points(axes[0], edges, found["median"], found["error"], name)
-        points(axes[1], edges, found["iqr"], None, name)
-    axes[0].axhline(1, color=COLOURS["truth"], lw=1)
-    axes[1].set_xscale("log")
-    axes[1].set_ylim(bottom=0)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from hepjax.engine.progress import progress
 from hepjax.formats.particleflow.columns import (
     CLASSES,
     ELECTRON,
@@ -27,6 +26,7 @@ from hepjax.formats.particleflow.events import EventFile, Events
 from hepjax.formats.particleflow.reader import describe_all
 from hepjax.formats.particleflow.sound import faults, fill_candidates
 from hepjax.physics.particleflow.inspect_text import text
+from hepjax.report.inspection import Progress, no_progress, save_picture, value_range
 
 __all__ = ["inspect", "text"]
 
@@ -37,14 +37,15 @@ TYPES = {TRACK: "track", TOWER: "tower"}
 
 
 def inspect(
-    paths: str | Path | Sequence[str | Path], plot: str | Path | None = None, *, quiet: bool = True
-) -> dict[str, Any]:
+    paths: str | Path | Sequence[str | Path], plot: str | Path | None = None,
+    *, progress: Progress = no_progress,
+) -> dict[str, Any]:  # fmt: skip
     """Everything ``hepjax inspect`` prints, as one dictionary ready for JSON.
 
     Args:
-      paths: files, TFDS data sets or folders, see ``formats.mlpf.list_event_files``.
+      paths: files, TFDS data sets or folders, see ``formats.particleflow.reader``.
       plot: PNG file to draw the distributions into.
-      quiet: no progress.
+      progress: shows how far it is.
     Returns:
       ``events``, ``files``, ``elements_per_event``, ``types``, ``classes`` (targets ``ygen`` and
       candidates ``ycand``: number and sums an event), ``confusion`` (target by candidate),
@@ -55,7 +56,7 @@ def inspect(
     """
     files = describe_all(paths)
     totals = _Totals()
-    with progress("inspect", sum(map(len, files)), "events", quiet=quiet) as advance:
+    with progress("inspect", sum(map(len, files)), "events") as advance:
         for file in files:
             for start, stop in zip(file.blocks[:-1], file.blocks[1:], strict=True):
                 totals.add(file.read(int(start), int(stop)))
@@ -64,7 +65,7 @@ def inspect(
     if plot is not None:
         from hepjax.physics.particleflow.inspect_plot import draw
 
-        draw(report, Path(plot))
+        save_picture(lambda: draw(report), Path(plot))
     return report
 
 
@@ -134,7 +135,7 @@ def _report(files: Sequence[EventFile], totals: _Totals) -> dict[str, Any]:
         "events": totals.events,
         "files": [{"path": str(f.path), "layout": f.layout, "events": len(f)} for f in files],
         "elements": int(elements.sum()),
-        "elements_per_event": _range(elements),
+        "elements_per_event": value_range(elements),
         "types": {
             str(kind): {"name": name, "per_event": totals.types[kind] / totals.events}
             for kind, name in TYPES.items()
@@ -143,7 +144,7 @@ def _report(files: Sequence[EventFile], totals: _Totals) -> dict[str, Any]:
         "confusion": totals.confusion.tolist(),
         "lepton_charge": _share(*totals.leptons),
         "candidates_filled": totals.filled,
-        "unassociated_per_event": None if known is None else _range(known),
+        "unassociated_per_event": None if known is None else value_range(known),
         "spectra": _spectra(totals, elements),
         "checks": {
             "not_finite": totals.faults["finite numbers"],
@@ -154,10 +155,6 @@ def _report(files: Sequence[EventFile], totals: _Totals) -> dict[str, Any]:
     }  # fmt: skip
     report["problems"] = list(_problems(report))
     return report
-
-
-def _range(values: np.ndarray) -> dict[str, float]:
-    return {"min": float(values.min()), "mean": float(values.mean()), "max": float(values.max())}
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -3,20 +3,22 @@
 from collections.abc import Iterator
 from typing import Any
 
+from hepjax.report.inspection import head_lines, problem_lines, range_header, range_line
+
+WHOLE = (",.0f", ",.1f", ",.0f")
+"""How minimum, mean and maximum of whole numbers are written."""
+
 
 def text(report: dict[str, Any]) -> Iterator[str]:
     """The lines that ``hepjax inspect`` prints."""
-    first, count = report["files"][0], len(report["files"])
-    yield _line("layout", report["layout"])
-    yield _line("files", first["path"] + (f" and {count - 1} more" if count > 1 else ""))
-    yield _line("events", f"{report['events']:,}")
+    yield from head_lines(report, "events")
     yield ""
-    yield f"{'an event has':22}{'min':>12}{'mean':>12}{'max':>12}"
-    yield _range("elements", report["elements_per_event"])
+    yield range_header("an event has")
+    yield range_line("elements", report["elements_per_event"], formats=WHOLE)
     for kind, row in report["types"].items():
         yield f"{'  ' + row['name'] + 's, type ' + kind:22}{'':12}{row['per_event']:12,.1f}"
     if report["unassociated_per_event"]:
-        yield _range("particles unseen", report["unassociated_per_event"])
+        yield range_line("particles unseen", report["unassociated_per_event"], formats=WHOLE)
     yield ""
     yield (
         f"{'class':22}{'true':>10}{'rule-based':>12}{'sum pT':>12}{'rule-based':>12}"
@@ -36,17 +38,7 @@ def text(report: dict[str, Any]) -> Iterator[str]:
         yield line
     yield "  numbers and sums (GeV) an event; rule-based: the particle flow stored in the files"
     yield ""
-    yield from (_line("note", problem) for problem in report["problems"])
-    if not report["problems"]:
-        yield _line("checks", "finite numbers, known types and classes, no empty events")
-
-
-def _line(label: str, value: str) -> str:
-    return f"{label:22}{value}"
-
-
-def _range(label: str, values: dict[str, float]) -> str:
-    return f"{label:22}{values['min']:12,.0f}{values['mean']:12,.1f}{values['max']:12,.0f}"
+    yield from problem_lines(report, "finite numbers, known types and classes, no empty events")
 
 
 def _share(part: float, whole: float, width: int) -> str:

@@ -1,8 +1,8 @@
 """How well candidates stand for the true particles: classes, momenta, numbers, missing momentum.
 
 Pure functions of rows (n, 7), one per detector element and without padding, in the columns of
-formats/particleflow/columns.py (GeV); row i of ``truth`` and of ``found`` is the same element.
-Energies and momenta of candidates must be filled, as the readers do.
+``Particle`` (GeV); row i of ``truth`` and of ``found`` is the same element. Energies and
+momenta of candidates must be filled, as the readers do.
 """
 
 from itertools import pairwise
@@ -12,6 +12,8 @@ import numpy as np
 
 from hepjax.formats.particleflow.columns import CLASSES, NEUTRAL_HADRON, NONE, PHOTON, Particle
 
+NAMES = tuple(name.replace(" ", "_") for name in CLASSES)
+"""Classes as keys of scores, by class id."""
 CLIP = 10.0
 """Largest |reco - gen| / gen that enters a mean (published)."""
 TO_SIGMA = 1.35
@@ -28,7 +30,7 @@ def decide(probability: np.ndarray, thresholds: dict[int, float]) -> np.ndarray:
     """Classes (n,) from probabilities (n, 6): the most probable one that passes its threshold.
 
     Without thresholds plain argmax. Source of the rule: Pata et al., EPJC 81 (2021) 381, code v1.1.
-    A threshold below 1/6, as that of neutral hadrons, can never matter in it.
+    A threshold below 1/6, like 0.025 for neutral hadrons, never changes the class.
     """
     passing = probability.copy()
     for label, least in thresholds.items():
@@ -47,12 +49,6 @@ def confusion(true: np.ndarray, found: np.ndarray) -> np.ndarray:
     return np.bincount(true * size + found, minlength=size**2).reshape(size, size)
 
 
-def by_truth(counts: np.ndarray) -> np.ndarray:
-    """A confusion matrix whose rows sum to 1; rows without elements are NaN."""
-    with np.errstate(invalid="ignore"):
-        return counts / counts.sum(1, keepdims=True)
-
-
 def share(part: float, whole: float) -> tuple[float, float]:
     """part / whole and its binomial error; NaN without any."""
     if whole <= 0:
@@ -65,7 +61,7 @@ def class_scores(counts: np.ndarray, label: int) -> dict[str, Any]:
     """Efficiency and fake rates of a class from a confusion matrix, with binomial errors.
 
     ``efficiency``: N(gen = reco = class) / N(gen = class).
-    ``fake_rate``: 1 - N(gen = reco = class) / N(reco = class), the one of the published table:
+    ``fake_rate``: 1 - N(gen = reco = class) / N(reco = class), as in the published table:
     elements without a true particle (class 0) count.
     ``fake_rate_of_particles``: the same where there is a true particle, as published in figures.
     """
@@ -157,7 +153,7 @@ def wrapped(angle: np.ndarray) -> np.ndarray:
 
 
 def spread(values: np.ndarray) -> dict[str, Any]:
-    """Mean and standard deviation of the values, clipped at ``CLIP``, and their robust twins.
+    """Mean, standard deviation, median and robust width of the values, clipped at ``CLIP``.
 
     Returns:
       ``count``, ``mean``, ``std``, ``median`` and ``iqr``, the interquartile range / 1.35; NaN

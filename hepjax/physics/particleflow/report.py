@@ -19,19 +19,29 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hepjax import MissingExtraError
-from hepjax.engine.progress import progress
 from hepjax.physics.particleflow import event_figures, figures, jets, metrics, summary
 from hepjax.physics.particleflow.drawing import FOUND, SHOWN
-from hepjax.report import document, page
-from hepjax.report.scores import plain
-from hepjax.formats.particleflow.columns import IDENTIFIERS as NAMES
+from hepjax.physics.particleflow.metrics import NAMES
+from hepjax.report import curves, page
+from hepjax.report.document import Parts, Report
+from hepjax.report.inspection import Progress, no_progress
 
+CURVES = (
+    curves.LOSS,
+    curves.Curves("accuracy", (("of elements", "validation", "accuracy"),)),
+    curves.Curves(
+        "neutral hadrons",
+        (
+            ("efficiency", "validation", "neutral_hadron_efficiency"),
+            ("fake rate", "validation", "neutral_hadron_fake_rate"),
+        ),
+    ),
+)
 Response = tuple[np.ndarray, np.ndarray]
 
 
@@ -43,7 +53,7 @@ class Sample:
     event: np.ndarray
     """(n,) event of each element, rising."""
     truth: np.ndarray
-    """(n, 7), columns of formats/particleflow/columns.py."""
+    """(n, 7), columns of ``formats.particleflow.columns.Particle``."""
     rule_based: np.ndarray
     """(n, 7), momenta and energies filled."""
     mlpf: np.ndarray
@@ -90,30 +100,15 @@ class JetSample:
     matched: dict[str, Response]
 
 
-def build_report(
-    sample: Sample, out: Path, *, run_config: str | None = None,
-    provenance: dict[str, Any] | None = None, history: list[dict[str, Any]] | None = None,
-    quiet: bool = True,
-) -> dict[str, Any]:  # fmt: skip
-    """Write ``index.html``, ``scores.json`` and ``figures/*.png`` into ``out``; return the scores.
-
-    Args:
-      run_config: the configuration of the run as text, shown on the page.
-      provenance: what made the scores; shown and kept with them.
-      history: records of the run, drawn by epoch.
-      quiet: no progress of the clustering of jets.
-    Raises:
-      InputError: ``out`` is a file.
-    """
-    document.check_folder(out)
-    clustered = cluster(sample, quiet=quiet)
+def report(sample: Sample, progress: Progress = no_progress) -> Report:
+    """Judge the candidates of some events, and cluster their jets where FastJet is installed."""
+    clustered = cluster(sample, progress)
     scores = score(sample) | {"jets": None if clustered is None else clustered.scores}
-    scores |= {"verdict": summary.verdict(scores), "provenance": provenance or {}}
-    document.write_document(
-        out, "MLPF beside rule-based particle flow", sample.text,
-        _sections(sample, clustered, scores, history or [], run_config), scores,
+    text = summary.verdict(scores)
+    return Report(
+        "MLPF beside rule-based particle flow", sample.text, text, scores,
+        _sections(sample, clustered, scores, text), CURVES,
     )  # fmt: skip
-    return plain(scores)
 
 
 def score(sample: Sample) -> dict[str, Any]:
@@ -155,11 +150,11 @@ def score(sample: Sample) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def cluster(sample: Sample, *, quiet: bool = True) -> JetSample | None:
+def cluster(sample: Sample, progress: Progress = no_progress) -> JetSample | None:
     """The jets of the sample and how they compare; None without ``fastjet``."""
     found: dict[str, jets.Jets] = {}
     try:
-        with progress("jets", 3, "samples", quiet=quiet) as advance:
+        with progress("jets", 3, "samples") as advance:
             for name, table in sample.rows.items():
                 found[name] = jets.anti_kt(table, sample.event, sample.events)
                 advance(1)
@@ -168,7 +163,7 @@ def cluster(sample: Sample, *, quiet: bool = True) -> JetSample | None:
     compared = {name: jets.compare(found["truth"], found[name], sample.events) for name in FOUND}
     return JetSample(
         {name: scores for name, (scores, _, _) in compared.items()},
-        {name: of["pt"] for name, of in found.items()},
+        {name: of.pt for name, of in found.items()},
         {name: (pt, response) for name, (_, pt, response) in compared.items()},
     )
 
@@ -195,17 +190,16 @@ def _unclipped(values: np.ndarray) -> dict[str, float]:
 
 
 def _sections(
-    sample: Sample, clustered: JetSample | None, scores: dict[str, Any],
-    history: list[dict[str, Any]], run_config: str | None,
-) -> Iterator[tuple[str, document.Parts]]:  # fmt: skip
+    sample: Sample, clustered: JetSample | None, scores: dict[str, Any], verdict: str
+) -> Iterator[tuple[str, Parts]]:
     rows, text = sample.rows, sample.text
-    yield "Summary", [summary.headline(scores)]
+    yield "Summary", [summary.headline(scores, verdict)]
     yield (
         "Classes",
         [
             summary.class_table(scores),
-            *figures.confusion(scores["confusion"], text),
-            *figures.efficiencies(rows, text),
+            figures.confusions(scores["confusion"], text),
+            figures.efficiencies(rows, text),
             summary.threshold_table(scores),
         ],
     )
@@ -213,24 +207,21 @@ def _sections(
         "Momenta",
         [
             summary.resolution_table(scores),
-            *figures.resolutions(rows, text),
-            *figures.responses(rows, text),
-            *figures.spectra(rows, sample.events, text),
+            figures.resolutions(rows, text),
+            figures.responses(rows, text),
+            figures.spectra(rows, sample.events, text),
         ],
     )
     yield (
         "Events",
         [
             summary.event_tables(scores),
-            *event_figures.multiplicities(sample.numbers, text),
-            *event_figures.missing(sample.missing, text),
+            event_figures.multiplicities(sample.numbers, text),
+            event_figures.missing(sample.missing, text),
         ],
     )
     if clustered is None:
         yield "Jets", [page.paragraph("Left out: they need pip install 'hepjax[hep]' (fastjet).")]
     else:
         drawn = event_figures.jet_figures(clustered.pt, clustered.matched, sample.events, text)
-        yield "Jets", [summary.jet_table(scores["jets"]), *drawn]
-    if drawings := list(event_figures.learning(history)):
-        yield "Training", drawings
-    yield "Configuration", [document.provenance(run_config, scores["provenance"])]
+        yield "Jets", [summary.jet_table(scores["jets"]), drawn]

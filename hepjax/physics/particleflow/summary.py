@@ -11,6 +11,7 @@ import numpy as np
 from hepjax.physics.particleflow import metrics
 from hepjax.physics.particleflow.drawing import FOUND
 from hepjax.report import page
+from hepjax.report.page import number, pair
 
 SIGNIFICANT = 2.0
 """Standard errors that a difference must exceed to be called one."""
@@ -25,9 +26,9 @@ def verdict(scores: dict[str, Any]) -> str:
     neutral = scores["classes"]["neutral_hadron"]
     text = f"On {scores['events']:,} events with {scores['elements']:,} elements MLPF finds "
     text += (
-        f"{_pair(neutral['MLPF'], 'efficiency')} of the neutral hadrons "
+        f"{pair(neutral['MLPF'], 'efficiency')} of the neutral hadrons "
         f"({_against(neutral, 'efficiency', True)}) with a fake rate of "
-        f"{_pair(neutral['MLPF'], 'fake_rate')} ({_against(neutral, 'fake_rate', False)})."
+        f"{pair(neutral['MLPF'], 'fake_rate')} ({_against(neutral, 'fake_rate', False)})."
     )
     for key, quantity, words in (
         ("neutral_hadron", "energy", "Their energy resolution"),
@@ -53,7 +54,7 @@ def _against(rows: dict[str, Any], name: str, higher_is_better: bool) -> str:
     return f"{text}, {'better' if (mlpf > rule) == higher_is_better else 'worse'}"
 
 
-def headline(scores: dict[str, Any]) -> str:
+def headline(scores: dict[str, Any], text: str) -> str:
     """Headline numbers and verdict, as HTML."""
     neutral = scores["classes"]["neutral_hadron"]
     resolution = {
@@ -61,16 +62,16 @@ def headline(scores: dict[str, Any]) -> str:
         "Charged-hadron pT resolution": scores["resolution"]["charged_hadron"]["pt"],
     }
     items = [
-        (f"Neutral-hadron {words}", _number(neutral["MLPF"][name]),
-         f"± {_number(neutral['MLPF'][name + '_error'])}; "
-         f"rule-based {_number(neutral['rule-based'][name])}")
+        (f"Neutral-hadron {words}", number(neutral["MLPF"][name]),
+         f"± {number(neutral['MLPF'][name + '_error'])}; "
+         f"rule-based {number(neutral['rule-based'][name])}")
         for words, name in (("efficiency", "efficiency"), ("fake rate", "fake_rate"))
     ] + [
-        (words, _number(rows["MLPF"]["iqr"]),
-         f"IQR / 1.35; rule-based {_number(rows['rule-based']['iqr'])}")
+        (words, number(rows["MLPF"]["iqr"]),
+         f"IQR / 1.35; rule-based {number(rows['rule-based']['iqr'])}")
         for words, rows in resolution.items()
     ]  # fmt: skip
-    return page.cards(items) + page.verdict(scores["verdict"])
+    return page.cards(items) + page.verdict(text)
 
 
 def class_table(scores: dict[str, Any]) -> str:
@@ -83,7 +84,7 @@ def class_table(scores: dict[str, Any]) -> str:
         cells = [_words(key), f"{by_name['MLPF']['true']:,}"]
         cells += [f"{by_name[name]['found']:,}" for name in FOUND]
         for score in ("efficiency", "fake_rate", "fake_rate_of_particles"):
-            cells += [_pair(by_name[name], score) for name in FOUND]
+            cells += [pair(by_name[name], score) for name in FOUND]
         rows.append(cells)
     accuracy = " and ".join(f"{scores['accuracy'][name]:.4f} ({name})" for name in FOUND)
     note = (
@@ -102,11 +103,11 @@ def threshold_table(scores: dict[str, Any]) -> str:
     rows = []
     for key, thresholded in scores["thresholded"].items():
         argmax = scores["classes"][key]["MLPF"]
-        cells = [_pair(of, name) for name in ("efficiency", "fake_rate")
+        cells = [pair(of, name) for name in ("efficiency", "fake_rate")
                  for of in (argmax, thresholded)]  # fmt: skip
         same = scores["same_fakes"][key]
-        rule = _pair(scores["classes"][key]["rule-based"], "efficiency")
-        rows.append([_words(key), *cells, _pair(same, "efficiency"), rule])
+        rule = pair(scores["classes"][key]["rule-based"], "efficiency")
+        rows.append([_words(key), *cells, pair(same, "efficiency"), rule])
     limits = " and ".join(
         f"a {_words(list(scores['classes'])[label - 1])} above {least:g}"
         for label, least in metrics.THRESHOLDS.items()
@@ -132,9 +133,9 @@ def resolution_table(scores: dict[str, Any]) -> str:
             found = [by_name[name] for name in FOUND]
             rows.append([
                 f"{_words(key)}: {RESOLUTION_NAMES[quantity]}", f"{found[0]['count']:,}",
-                *(f"{_number(f['mean'])} ± {_number(f['std'])}" for f in found),
-                *(_number(f["median"]) for f in found),
-                *(_number(f["iqr"]) for f in found),
+                *(f"{number(f['mean'])} ± {number(f['std'])}" for f in found),
+                *(number(f["median"]) for f in found),
+                *(number(f["iqr"]) for f in found),
             ])  # fmt: skip
     note = (
         "Of pT, energy and relative eta (reco - gen) / gen, so that the median response is 1 + the "
@@ -151,8 +152,8 @@ def event_tables(scores: dict[str, Any]) -> str:
     for key, by_name in scores["multiplicity"].items():
         found = [by_name[name] for name in FOUND]
         cells = [_words(key), f"{found[0]['true']:.1f}", *(f"{f['found']:.1f}" for f in found)]
-        cells += [f"{_number(f['mean'])} ± {_number(f['std'])}" for f in found]
-        rows.append([*cells, *(_number(f["r"]) for f in found)])
+        cells += [f"{number(f['mean'])} ± {number(f['std'])}" for f in found]
+        rows.append([*cells, *(number(f["r"]) for f in found)])
     columns = ("(reco - gen) / gen", "Pearson r")
     header = ["class", "true an event", *FOUND]
     header += [f"{words}, {name}" for words in columns for name in FOUND]
@@ -174,8 +175,8 @@ def jet_table(jets: dict[str, Any]) -> str:
     rows: list[Sequence[str]] = [("truth", f"{jets['MLPF']['true']:,}", "", "", "")]
     for name in FOUND:
         row = jets[name]
-        rows.append((name, f"{row['found']:,}", _pair(row, "matched_share"),
-                     _number(row["median"]), _number(row["iqr"])))  # fmt: skip
+        rows.append((name, f"{row['found']:,}", pair(row, "matched_share"),
+                     number(row["median"]), number(row["iqr"])))  # fmt: skip
     return page.table(
         ("jets", "number", "true ones matched", "median reco / gen", "IQR / 1.35"), rows
     )
@@ -183,12 +184,3 @@ def jet_table(jets: dict[str, Any]) -> str:
 
 def _words(key: str) -> str:
     return key.replace("_", " ")
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}" if np.isfinite(value) else "-"
-
-
-def _pair(scores: dict[str, Any], name: str) -> str:
-    value, error = scores[name], scores[f"{name}_error"]
-    return f"{value:.3f} ± {error:.3f}" if np.isfinite(value) else "-"

@@ -4,7 +4,7 @@ Top against QCD and quark against gluon. Needs the extra ``hep``; toy.py does no
 are written by ``hepjax.formats.packed.writer``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ import numpy as np
 
 from hepjax import HepjaxError, InputError
 from hepjax.formats.images import SparseImages
-from hepjax.simulate.clustering import anti_kt
+from hepjax.ops import clustering
 from hepjax.simulate.collisions import pythia
-from hepjax.simulate.collisions.detector import flow_objects, respond
+from hepjax.simulate.collisions.detector import FlowObjects, flow_objects, respond
 from hepjax.simulate.collisions.pythia import Partons, collisions
 from hepjax.simulate.jets.deposits import deposits_of, merged, seen_by
 from hepjax.simulate.jets.images import Deposits, jet_images, tracks_in_window
@@ -50,6 +50,15 @@ class Found(NamedTuple):
 
     columns: dict[str, np.ndarray]  # pt, mass, eta, phi, event
     deposits: dict[str, Deposits]
+
+
+def anti_kt(events: Sequence[FlowObjects], radius: float, pt_min: float) -> clustering.Jets:
+    """Anti-kt jets of energy-flow objects above ``pt_min`` GeV."""
+    parts = [
+        clustering.momenta(e.pt, e.eta, np.cos(e.phi), np.sin(e.phi), e.energy) for e in events
+    ]
+    counts = np.array([len(part) for part in parts])
+    return clustering.anti_kt(np.concatenate(parts), counts, radius, pt_min)
 
 
 def _delta_r(partons: Partons, eta: float, phi: float) -> np.ndarray:

@@ -83,8 +83,10 @@ def evaluate(
     cfg: Gan3DConfig, model: Model[Gan3DConfig, State], source: Source, out: Path, about: About
 ) -> Scores:
     """Report on showers generated at the energies of ``source``; return the scores."""
-    from hepjax.physics.calorimeter.report import build_report
+    from hepjax.physics.calorimeter.report import report
+    from hepjax.report.document import check_folder, write_report
 
+    check_folder(out)
     reference = read_showers(source, "read", model.quiet)
     reference["ecal"] = np.where(reference["ecal"] < cfg.data.threshold, 0.0, reference["ecal"])
     energy, made = reference["energy"], []
@@ -98,21 +100,22 @@ def evaluate(
         cells = {"ecal": sample["ecal"].astype(np.float32)}
         parts = model.placed.given(real_probability(cfg), cells, BATCH)
         real[name] = np.concatenate([part["real"] for part in parts])
-    return build_report(
-        reference, generated, out, discriminator=real, run_config=about.run_config,
-        provenance=about.provenance, history=about.history,
-    )  # fmt: skip
+    return write_report(report(reference, generated, discriminator=real), out, **about._asdict())
 
 
 def compare(reference: list[Path], generated: list[Path], out: Path, quiet: bool) -> Scores:
     """Report on the showers of some files against showers of others; return the scores."""
-    from hepjax.physics.calorimeter.report import build_report
+    from hepjax.physics.calorimeter.report import report
+    from hepjax.report.document import check_folder, write_report
 
+    check_folder(out)
     one, other = (
         read_showers(open_showers(paths), "read", quiet) for paths in (reference, generated)
     )
     provenance = {"reference": list(map(str, reference)), "generated": list(map(str, generated))}
-    return build_report(one, other, out, labels=("reference", "generated"), provenance=provenance)
+    return write_report(
+        report(one, other, labels=("reference", "generated")), out, provenance=provenance
+    )
 
 
 def read_showers(source: Source, label: str, quiet: bool) -> dict[str, np.ndarray]:

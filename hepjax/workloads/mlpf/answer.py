@@ -1,6 +1,7 @@
 """What a trained MLPF gives: a candidate for each detector element, in tables and in the report."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -100,10 +101,10 @@ def evaluate(
     Raises:
       InputError: candidates that are not finite.
     """
-    from hepjax.physics.particleflow.report import Sample, build_report
-    from hepjax.report import document
+    from hepjax.physics.particleflow.report import Sample, report
+    from hepjax.report.document import check_folder, write_report
 
-    document.check_folder(out)
+    check_folder(out)
     parts: dict[str, list[np.ndarray]] = {}
     for start, events, answers, inside in _answers(model, source):
         made = {
@@ -114,10 +115,8 @@ def evaluate(
         for name, values in made.items():
             parts.setdefault(name, []).append(values)
     joined = {name: np.concatenate(values) for name, values in parts.items()}
-    return build_report(
-        Sample(events=len(source), **joined), out, quiet=model.quiet,
-        run_config=about.run_config, provenance=about.provenance, history=about.history,
-    )  # fmt: skip
+    sample, bar = Sample(events=len(source), **joined), partial(progress, quiet=model.quiet)
+    return write_report(report(sample, bar), out, **about._asdict())
 
 
 def _answers(

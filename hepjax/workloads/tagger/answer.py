@@ -93,10 +93,10 @@ def evaluate(
     Raises:
       InputError: no labels, a class without events, or scores that are not finite.
     """
-    from hepjax.physics.jets.report import Sample, build_report
-    from hepjax.report import document
+    from hepjax.physics.jets.report import Sample, report
+    from hepjax.report.document import check_folder, write_report
 
-    document.check_folder(out)
+    check_folder(out)
     jets = _jets(source)
     scores: list[np.ndarray] = []
     columns: dict[str, list[np.ndarray]] = {}
@@ -124,10 +124,7 @@ def evaluate(
         images=[planes(jets.grid, mean) for mean in means],
         saliency=mean_saliency(cfg, model, source),
     )  # fmt: skip
-    return build_report(
-        sample, out, run_config=about.run_config, provenance=about.provenance,
-        history=about.history,
-    )  # fmt: skip
+    return write_report(report(sample), out, **about._asdict())
 
 
 @functools.lru_cache(maxsize=4)

@@ -1,6 +1,7 @@
 """``hepjax inspect`` on jet images: channels, labels and checks, with and without their meaning."""
 
 import json
+from contextlib import contextmanager
 
 import h5py
 import numpy as np
@@ -50,6 +51,19 @@ def test_what_is_in_the_channels(jets):
     }  # fmt: skip
     assert report["problems"][0] == "channel ECAL has 1 negative cells"
     assert len(report["problems"]) == 3
+
+
+def test_progress_counts_every_event(jets):
+    told, counted = [], []
+
+    @contextmanager
+    def progress(*about):
+        told.append(about)
+        yield counted.append
+
+    inspect(jets, progress=progress)
+    assert told == [("inspect", 5, "events")]
+    assert sum(counted) == 5
 
 
 def test_without_a_meaning_the_channels_go_by_number(jets, capsys):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hepjax.formats.particleflow import reader
 from hepjax.formats.particleflow.columns import Particle
 from hepjax.physics.particleflow import jets, metrics
+from hepjax.report.confusion import by_truth
 
 
 def rows(labels, pt=10.0, eta=0.0, phi=0.0) -> np.ndarray:
@@ -76,7 +77,7 @@ def test_confusion_counts_every_element_once(pairs):
     counts = metrics.confusion(true, found)
     assert counts.sum() == len(pairs)
     assert counts[true[0], found[0]] >= 1
-    shares = metrics.by_truth(counts)
+    shares = by_truth(counts)
     assert np.nansum(shares, axis=1)[np.unique(true)] == pytest.approx(1.0)
     assert np.isnan(shares[np.setdiff1d(np.arange(6), true)]).all()
 
@@ -160,16 +161,17 @@ def test_two_jets_far_apart():
     # The third event is empty, the second has something too soft for a jet.
     event_of = np.array([0, 0, 0, 0, 1])
     found = jets.anti_kt(np.concatenate([table, rows([1], 1.0)]), event_of, 3)
-    assert found["event"].tolist() == [0, 0]
-    assert sorted(found["pt"]) == pytest.approx([30, 40], rel=0.01)
-    assert jets.anti_kt(rows([0, 0]), np.array([0, 0]), 1)["pt"].size == 0
+    assert found.event.tolist() == [0, 0]
+    assert found.pt == pytest.approx([40, 30], rel=0.01)
+    assert jets.anti_kt(rows([0, 0]), np.array([0, 0]), 1).pt.size == 0
 
 
 def test_jets_match_the_nearest_in_their_event():
-    true = {"event": np.array([0, 1, 1]), "pt": np.array([10.0, 20.0, 40.0]),
-            "eta": np.array([0.0, 1.0, 2.0]), "phi": np.array([3.14, 0.0, 0.0])}  # fmt: skip
-    found = {"event": np.array([0, 0, 1]), "pt": np.array([9.0, 50.0, 22.0]),
-             "eta": np.array([0.05, 2.0, 1.02]), "phi": np.array([-3.14, 0.0, 0.0])}  # fmt: skip
+    def at(event, pt, eta, phi):
+        return jets.Jets(*map(np.array, (event, pt, eta, phi, [0.0] * len(pt))))
+
+    true = at([0, 1, 1], [10.0, 20.0, 40.0], [0.0, 1.0, 2.0], [3.14, 0.0, 0.0])
+    found = at([0, 0, 1], [9.0, 50.0, 22.0], [0.05, 2.0, 1.02], [-3.14, 0.0, 0.0])
     assert jets.matched(true, found, 2).tolist() == [0, 2, -1]
     scores, pt, response = jets.compare(true, found, 2)
     assert scores["matched_share"] == pytest.approx(2 / 3)

@@ -5,11 +5,10 @@ import pytest
 from helpers import lost_worker
 
 from hepjax import HepjaxError, InputError
-from hepjax.simulate.clustering import anti_kt
 from hepjax.simulate.collisions.detector import FlowObjects
 from hepjax.simulate.collisions.pythia import Partons
 from hepjax.simulate.jets import jets as simulated
-from hepjax.simulate.jets.jets import TASKS, is_available, simulate_jets
+from hepjax.simulate.jets.jets import TASKS, anti_kt, is_available, simulate_jets
 
 needs_pythia = pytest.mark.skipif(not is_available(), reason="the extra hep is not installed")
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from hepjax.report.scores import plain, write_scores
+from hepjax.formats.atomic import plain, write_json
 
 
 def test_numbers_become_plain_and_non_finite_null():
@@ -18,14 +18,14 @@ def test_numbers_become_plain_and_non_finite_null():
 
 
 def test_file_reads_back(tmp_path):
-    write_scores(tmp_path / "scores.json", {"x": np.float64(0.25), "y": np.nan})
+    write_json(tmp_path / "scores.json", {"x": np.float64(0.25), "y": np.nan})
     assert json.loads((tmp_path / "scores.json").read_text()) == {"x": 0.25, "y": None}
 
 
 def test_failure_keeps_the_old_file(tmp_path):
     path = tmp_path / "scores.json"
-    write_scores(path, {"x": 1})
+    write_json(path, {"x": 1})
     with pytest.raises(TypeError):
-        write_scores(path, {"x": object()})
+        write_json(path, {"x": object()})
     assert json.loads(path.read_text()) == {"x": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["scores.json"]
