@@ -52,7 +52,7 @@ def parts(path: Path) -> tuple[str, ...]:
 
 def folder_of_workload(dotted: tuple[str, ...]) -> str | None:
     """``gan3d`` of workloads/gan3d/model.py; None for what is no part of a workload."""
-    inside = dotted[0] == "workloads" and len(dotted) > 1 and dotted[1] != "table"
+    inside = dotted[0] == "workloads" and (PACKAGE / "workloads" / dotted[1]).is_dir()
     return dotted[1] if inside else None
 
 

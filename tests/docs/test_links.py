@@ -14,8 +14,6 @@ PAGES = [
     *sorted(ROOT.glob("benchmarks/**/*.md")),
 ]  # fmt: skip
 FOLDERS = "hepjax|benchmarks|configs|launch|tests|docs"
-COMING = {"tests/outside/", "benchmarks/README.md"}
-"""Named by pages and made beside them; delete what is there."""
 
 
 def each_page(function):
@@ -52,7 +50,7 @@ def test_links_lead_somewhere(page):
 @each_page
 def test_named_files_exist(page):
     for name in re.findall(rf"(?<![\w./<-])((?:{FOLDERS})/[\w./-]*\w/?)", page.read_text()):
-        assert name in COMING or (ROOT / name).exists(), f"{page.name} names {name}"
+        assert (ROOT / name).exists(), f"{page.name} names {name}"
 
 
 @each_page

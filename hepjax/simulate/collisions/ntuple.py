@@ -1,7 +1,7 @@
 """The arrays of the MLPF data set: elements, targets and candidates of a simulated event.
 
 Columns and target rules follow the published Delphes ntuples (Zenodo 4559324) with two differences
-(docs/events.md): candidates have both pT and energy, and the charge of a track is the true one
+(docs/reference/simulation.md): candidates have both pT and energy, and the charge of a track is the true one
 instead of the sign of its code.
 """
 

@@ -50,9 +50,11 @@ class DataConfig:
 
     files: tuple[str, ...] = ("data/jets",)
     """Packed sets (``hepjax pack``, ``hepjax simulate jets``), or small files of another layout,
-    which are read into memory. Divided by ``fractions`` unless the next two are given."""
+    which are read into memory. Divided by ``fractions``."""
     validation_files: tuple[str, ...] = ()
+    """Validation events, if not a part of ``files``."""
     test_files: tuple[str, ...] = ()
+    """Test events, if not a part of ``files``."""
     fractions: tuple[NotNegative, NotNegative, NotNegative] = (0.8, 0.1, 0.1)
     """Training, validation, test; jets of one event and label stay together."""
     rotate: Fraction = 0.0
