@@ -21,7 +21,7 @@ from hepjax.engine.checkpoint import (
     restore,
     restore_first,
 )
-from hepjax.engine.config import find_config, put, read_settings, to_settings
+from hepjax.engine.config import find_config, put, read_settings, require_seed, to_settings
 from hepjax.engine.group import processes
 from hepjax.engine.inference import HostBatch, Placed, mesh_config, place
 from hepjax.engine.mesh import request_devices
@@ -65,6 +65,7 @@ class Run:
         Raises:
           InputError: conditions that the workload does not have, or values out of range.
         """
+        require_seed("seed", seed)
         asked = {name: np.atleast_1d(np.asarray(a)) for name, a in conditions.items()}
         return np.concatenate(list(self.generated_batches(asked, seed, batch_size)))
 
@@ -123,6 +124,7 @@ class Run:
         Without paths the test events of the run are used, or its validation events if it has no
         others.
         """
+        require_seed("seed", seed)
         source, part = self._judged(paths)
         about = About(
             yaml.safe_dump(to_settings(self.cfg), sort_keys=False),

@@ -7,10 +7,14 @@ imports jax inside ``run`` only, so that help starts at once.
 import argparse
 import importlib
 import os
+import signal
 import sys
 import traceback
 
-from hepjax import HepjaxError, __version__
+from hepjax import HepjaxError, InputError, __version__
+from hepjax.cli import console, ranges
+from hepjax.engine import signals
+from hepjax.formats import access
 
 VERBS = {
     "simulate": "make showers, images or events, the embedded default data",
@@ -27,8 +31,26 @@ VERBS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; return its exit code (listed in the README)."""
-    argv = sys.argv[1:] if argv is None else argv
+    """Run one command; return its exit code (listed in docs/reference/records.md).
+
+    Without ``argv`` this is the whole process, which may be ended at once after a signal.
+    """
+    alone = argv is None
+    with signals.caught():
+        with console.attached() as streams:
+            code = _command(sys.argv[1:] if argv is None else argv, streams)
+        if signals.received:
+            code = code or 128 + signals.received[0]
+            if alone:
+                _end_processes()
+                os._exit(code)  # a shutdown beside threads that compile is a segmentation fault
+    if alone:
+        signals.default()
+    return code
+
+
+def _command(argv: list[str], streams: console.Console) -> int:
+    """Parse and run; the exit code, with everything said that there is to say."""
     parser = _parser(argv)
     args, rest = parser.parse_known_args(argv)
     if rest and hasattr(args, "overrides") and not any(word.startswith("-") for word in rest):
@@ -40,27 +62,50 @@ def main(argv: list[str] | None = None) -> int:
         parser.print_help()
         return 2
     try:
-        return args.execute(args)
-    except HepjaxError as error:
-        if args.debug:
-            traceback.print_exc()
-        print(f"hepjax: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return error.exit_code
+        ranges.check_seed(getattr(args, "seed", None))
+        signals.enter(signals.State.WORKING)
+        code = args.execute(args)
+        return streams.verdict(code, args.verb, getattr(args, "json", False))
     except KeyboardInterrupt:
-        print("hepjax: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # The reader of our output (head, less) has gone; nothing is wrong with us.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _interrupted()
+    except HepjaxError as error:
+        return _told(args, error, error.exit_code, _line(error))
     except Exception as error:
-        if args.debug:
-            traceback.print_exc()
-        print(
-            f"hepjax: bug: {type(error).__name__}: {error}; --debug shows the traceback",
-            file=sys.stderr,
-        )
-        return 1
+        if signals.received:
+            return _interrupted()  # an exception of ours, as some library passes it on
+        from hepjax.engine import platforms
+
+        said = access.refusal(error) if isinstance(error, OSError) else platforms.unusable(error)
+        if said is not None:
+            return _told(args, error, InputError.exit_code, f"error: {said}")
+        name = type(error).__name__
+        return _told(args, error, 1, f"bug: {name}: {error}; --debug shows the traceback")
+
+
+def _line(error: HepjaxError) -> str:
+    """The message, or that its file may not be read, of which all others are consequences."""
+    text = " ".join(str(error).split())
+    path, colon, _ = text.partition(": ")
+    unread = access.denied(path) if colon and isinstance(error, InputError) else None
+    return f"error: {unread or text}"
+
+
+def _told(args: argparse.Namespace, error: Exception, code: int, line: str) -> int:
+    if args.debug:
+        traceback.print_exception(error)
+    print(f"hepjax: {line}", file=sys.stderr)
+    return code
+
+
+def _interrupted() -> int:
+    print("hepjax: interrupted", file=sys.stderr)
+    return 128 + (signals.received or [signal.SIGINT])[0]
+
+
+def _end_processes() -> None:
+    """What ``multiprocessing`` does at the end of a process, if it was used."""
+    if util := sys.modules.get("multiprocessing.util"):
+        util._run_finalizers()
 
 
 def _parser(argv: list[str]) -> argparse.ArgumentParser:

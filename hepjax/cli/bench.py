@@ -2,8 +2,6 @@
 
 import argparse
 import json
-import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,8 +52,6 @@ def run(args: argparse.Namespace) -> int:
     _check(args, events)
     keep_memory()
     request_devices(args.devices)
-    # As after an interrupt from the keyboard: what is half done is removed on the way out.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         args.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -75,7 +71,6 @@ def _check(args: argparse.Namespace, events: int) -> None:
     require_range("events", args.events, 2, LARGEST)
     require_range("epochs", args.epochs, 2, LARGEST)
     require_range("devices", args.devices, 0, LARGEST)
-    require_range("seed", args.seed, 0, LARGEST)
     require_range("batch-size", args.batch_size, 1, LARGEST if args.data else events)
 
 

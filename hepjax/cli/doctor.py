@@ -30,15 +30,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print what was found; in a process group process 0 prints for all."""
     from hepjax.engine.group.processes import join, leaving_at_once
-    from hepjax.engine.mesh import request_devices
+    from hepjax.engine.mesh import number_of_devices
+    from hepjax.engine.platforms import platform_or_cpu
 
     processes = join()
-    request_devices(-(-args.devices // processes))
+    number_of_devices(-(-args.devices // processes))
+    absent = platform_or_cpu()
     with leaving_at_once():
-        return _report(args)
+        return _report(args, absent)
 
 
-def _report(args: argparse.Namespace) -> int:
+def _report(args: argparse.Namespace, absent: str | None) -> int:
     import jax
 
     from hepjax.engine import probe
@@ -52,6 +54,7 @@ def _report(args: argparse.Namespace) -> int:
         },
         "all_reduce_gb_per_s": None if rate is None else round(rate, 3),
         "read_events_per_s": None if not args.data else round(probe.read_rate(_open(args.data)), 1),
+        "platform_asked": absent,
         "missing": _missing(),
     }
     if jax.process_index() > 0:

@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the report; 2 if there are numbers that no training accepts."""
     from hepjax import InputError
+    from hepjax.engine.platforms import platform_or_cpu
     from hepjax.engine.progress import progress
     from hepjax.workloads.families import family_of
 
@@ -33,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
             f"{first}: expected jet images with {', '.join(f'--{key}' for key in meaning)}, "
             "found files that say what they hold; leave it out"
         )
+    platform_or_cpu()
     module = family.module
     bar = partial(progress, quiet=args.quiet)
     report = module.inspect(args.paths, args.plot, progress=bar, **meaning)

@@ -1,6 +1,18 @@
-"""Ranges as users type them: ``low:high``, inclusive."""
+"""Numbers as users type them: seeds, and ranges ``low:high``, inclusive."""
 
 from hepjax import InputError
+
+
+def check_seed(seed: int | None) -> None:
+    """The one rule for the ``--seed`` of all verbs, that of ``train.seed``.
+
+    Raises:
+      InputError: outside of it.
+    """
+    from hepjax.engine.config import require_seed
+
+    if seed is not None:
+        require_seed("--seed", seed)
 
 
 def parse_range(name: str, text: str) -> tuple[float, float]:

@@ -61,7 +61,6 @@ def _simulate(args: argparse.Namespace) -> int:
     from hepjax.workloads.table import simulation
 
     check_at_least("events", args.events, 1)
-    check_at_least("seed", args.seed, 0)
     settings = {
         "what": args.what, "events": args.events, "seed": args.seed, "hepjax": __version__,
     }  # fmt: skip

@@ -89,7 +89,6 @@ def _settings(args: argparse.Namespace, toy: bool) -> dict[str, Any]:
     from hepjax.simulate.collisions.events import provenance
 
     check_at_least("events", args.events, 1)
-    check_at_least("seed", args.seed, 0)
     if not 0 <= args.pileup <= 1000:
         raise InputError(f"--pileup: expected 0 to 1000, found {args.pileup:g}")
     jets = "anti-kt 0.4 above 5 GeV" if clustering.is_available() else "none, fastjet is missing"

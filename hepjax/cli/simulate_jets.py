@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from hepjax.simulate.jets.jets import is_available, simulate_jets
     from hepjax.simulate.jets.toy import simulate_toy_jets
 
-    for option, least in (("events", 1), ("seed", 0), ("workers", 1)):
+    for option, least in (("events", 1), ("workers", 1)):
         check_at_least(option, getattr(args, option), least)
     toy = args.toy or not is_available()
     if toy:

@@ -23,7 +23,6 @@ def run(args: argparse.Namespace) -> int:
     from hepjax.simulate.photons.photons import GRID, LABELS, simulate_photons
 
     check_at_least("events", args.events, 1)
-    check_at_least("seed", args.seed, 0)
     energy = parse_range("--energy", args.energy)
     if energy[0] < 1 or energy[1] > 1000:
         raise InputError(f"--energy: expected 1 to 1000 GeV, found {args.energy}")

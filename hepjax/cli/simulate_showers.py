@@ -66,7 +66,7 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
     from hepjax.cli.ranges import parse_range
     from hepjax.cli.simulated import check_at_least
 
-    for option, least in (("events", 1), ("events-per-file", 1), ("seed", 0)):
+    for option, least in (("events", 1), ("events-per-file", 1)):
         check_at_least(option, getattr(args, option.replace("-", "_")), least)
     energy = parse_range("--energy", args.energy)
     if energy[0] < 0.5 or energy[1] > 2000:

@@ -1,7 +1,6 @@
 """``hepjax train``: make or resume a run directory."""
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train until done or interrupted; 143 or 130 after a saved interruption."""
     from hepjax import run
+    from hepjax.engine import signals
     from hepjax.engine.group.processes import join, leaving_at_once
     from hepjax.engine.host_memory import keep_memory
 
@@ -36,21 +36,13 @@ def run(args: argparse.Namespace) -> int:
     workload, cfg = run.configured(args.config, args.overrides + devices)
     name = args.config.removesuffix(".yaml").strip("./").replace("/", "-")
     directory = args.run or Path("runs") / name
-    received: list[int] = []
-
-    def on_signal(number: int, frame: object) -> None:
-        if received:
-            raise KeyboardInterrupt  # asked twice: end now, the last checkpoint stands
-        received.append(number)
-        print("hepjax: saving before the end", file=sys.stderr)
-
     processes = join(args.cluster)
-    # In a group jax takes SIGTERM as the notice that all processes see at the same step.
-    for number in (signal.SIGINT, signal.SIGTERM) if processes == 1 else ():
-        signal.signal(number, on_signal)
+    if processes > 1:
+        # jax takes SIGTERM as the notice that all processes see at the same step.
+        signals.enter(signals.State.GROUP)
     with leaving_at_once():
         outcome = run.train(
-            workload, cfg, directory, quiet=args.quiet, group=processes, received=received
+            workload, cfg, directory, quiet=args.quiet, group=processes, received=signals.received
         )
         return _told(directory, outcome)
 

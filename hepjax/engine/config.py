@@ -69,9 +69,19 @@ Count = Annotated[int, Bound(least=1)]
 CountOrNone = Annotated[int, Bound(least=0)]
 Positive = Annotated[float, Bound(above=0)]
 NotNegative = Annotated[float, Bound(least=0)]
-Seed = Annotated[int, Bound(least=0, most=2**31 - 1)]
+SEEDS = Bound(least=0, most=2**31 - 1)
+Seed = Annotated[int, SEEDS]
 Rule = tuple[bool, str, str]
 """Whether it holds, the field that is wrong if not, and what was expected of it."""
+
+
+def require_seed(key: str, seed: int) -> None:
+    """Refuse a seed outside of the one range that all of hepjax has.
+
+    Raises:
+      InputError: it is negative or has more than 31 bits.
+    """
+    require(SEEDS.holds(seed), key, SEEDS.text, seed)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from hepjax.engine.config import MeshConfig, require
+from hepjax.engine.platforms import require_platform
 
 DATA = "data"
 """Mesh axis over which events are spread."""
@@ -43,7 +44,16 @@ def request_devices(count: int) -> None:
     """Make ``count`` virtual devices of a CPU, should that be the platform.
 
     It acts before jax starts only; ``make_mesh`` says if there are too few in the end.
+
+    Raises:
+      InputError: the platform that the environment asks for is not here.
     """
+    number_of_devices(count)
+    require_platform()
+
+
+def number_of_devices(count: int) -> None:
+    """``request_devices`` without starting jax."""
     if count > 1:
         with contextlib.suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", count)

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -22,11 +22,25 @@ def progress(
     """
     if quiet:
         yield lambda n, note="": None
-    elif sys.stderr.isatty():
+    elif _on_a_terminal():
         with _bar(label, total, unit, start) as advance:
             yield advance
     else:
         yield _lines(label, total, unit, start)
+
+
+def say(text: str) -> None:
+    """A line on standard error; one that cannot be written is lost."""
+    with suppress(AttributeError, OSError, ValueError):
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+
+def _on_a_terminal() -> bool:
+    try:
+        return sys.stderr.isatty()
+    except (AttributeError, OSError, ValueError):
+        return False
 
 
 @contextmanager
@@ -69,6 +83,6 @@ def _lines(label: str, total: int, unit: str, start: int) -> Callable[..., None]
         rate = done / max(now - began, 1e-9)
         left = (total - start - done) / max(rate, 1e-9)
         text = f"{label}: {start + done}/{total} {unit}, {rate:,.1f}/s, {left:.0f} s left"
-        print(f"{text}  {note}".rstrip(), file=sys.stderr, flush=True)
+        say(f"{text}  {note}".rstrip())
 
     return advance

@@ -4,7 +4,6 @@ It reads top to bottom and knows no workload. The key of update N is ``fold_in(k
 its batch depends on N alone, so a restart needs the checkpoint and nothing else.
 """
 
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from hepjax.engine.checkpoint import Checkpoints
 from hepjax.engine.device_memory import enough_memory
 from hepjax.engine.mesh import make_mesh, over_data, replicated
 from hepjax.engine.mesh_checks import require_equal_shares
-from hepjax.engine.progress import progress
+from hepjax.engine.progress import progress, say
 from hepjax.engine.rundir import Goodput, provenance
 from hepjax.engine.step import Metrics, compiled_step, validation_step
 from hepjax.engine.workload import Model, Workload
@@ -94,7 +93,7 @@ def train(
         began, compiling = time.monotonic(), 0.0
         quiet = quiet or not first
         if not quiet:
-            print("hepjax: compiling the update", file=sys.stderr, flush=True)
+            say("hepjax: compiling the update")
         with progress("train", total * size, "events", quiet=quiet, start=start * size) as advance:
             for step in range(start + 1, total + 1):
                 batch = batches.to_mesh(next(stream), over_data(mesh))
@@ -103,7 +102,7 @@ def train(
                 if step == start + 1:
                     compiling = time.monotonic() - called  # a call returns at once afterwards
                     if not quiet:
-                        print(f"hepjax: compiled in {compiling:.1f} s", file=sys.stderr, flush=True)
+                        say(f"hepjax: compiled in {compiling:.1f} s")
                 recent.append(metrics)
                 if len(recent) > STEPS_IN_FLIGHT:
                     # Not the newest: the device stays busy, and no queue of batches builds up.

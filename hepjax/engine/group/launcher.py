@@ -36,19 +36,20 @@ def run_group(command: list[str], processes: int, environment: Mapping[str, str]
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     group = {COORDINATOR: f"127.0.0.1:{port}", PROCESSES: str(processes)}
-    children, threads = [], []
-    for process in range(processes):
-        child = subprocess.Popen(
-            command, env={**environment, **group, PROCESS: str(process)}, start_new_session=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        children.append(child)
-        for pipe, out in ((child.stdout, sys.stdout), (child.stderr, sys.stderr)):
-            threads.append(threading.Thread(target=_echo, args=(pipe, out, process)))
-            threads[-1].start()
+    children, threads = list[subprocess.Popen[bytes]](), list[threading.Thread]()
     asked: list[int] = []
-    before = {n: signal.signal(n, lambda n, _: asked.append(n)) for n in ENDING}
+    hung_up = [] if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else [signal.SIGHUP]
+    before = {n: signal.signal(n, lambda n, _: asked.append(n)) for n in (*ENDING, *hung_up)}
     try:
+        for process in range(processes):
+            child = subprocess.Popen(
+                command, env={**environment, **group, PROCESS: str(process)},
+                start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            )  # fmt: skip
+            children.append(child)
+            for pipe, out in ((child.stdout, sys.stdout), (child.stderr, sys.stderr)):
+                threads.append(threading.Thread(target=_echo, args=(pipe, out, process)))
+                threads[-1].start()
         code = _watch(children, asked)
     finally:
         for child in children:

@@ -18,6 +18,7 @@ import jax
 import numpy as np
 
 from hepjax import HepjaxError, InputError, MissingExtraError
+from hepjax.engine import signals
 from hepjax.engine.group.rollcall import COORDINATOR, PROCESS, PROCESSES, call_roll
 
 JOIN_SECONDS, HEARTBEAT_SECONDS = "HEPJAX_JOIN_SECONDS", "HEPJAX_HEARTBEAT_SECONDS"
@@ -184,7 +185,13 @@ def interruption(received: list[int]) -> Callable[[int], int | None]:
       received: signals of this process so far, for a process alone.
     """
     if jax.process_count() == 1:
-        return lambda step: received[0] if received else None
+
+        def noted(step: int) -> int | None:
+            if received is signals.received:
+                signals.enter(signals.State.SAVING)  # asked after an update: there is one to save
+            return received[0] if received else None
+
+        return noted
     from jax.experimental import multihost_utils
 
     def asked(step: int) -> int | None:
