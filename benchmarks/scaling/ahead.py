@@ -169,7 +169,7 @@ def compile_step(workload: Any, cfg: Any, devices: list[Any], raw: dict[str, Any
     from jax.sharding import AxisType, Mesh
 
     from hepjax.engine.mesh import DATA, MODEL, SHARD, state_shardings
-    from hepjax.engine.train import compiled_step, init_state
+    from hepjax.engine.step import compiled_step, init_state
 
     # As engine.mesh.make_mesh, which takes the devices that are here.
     second = SHARD if cfg.mesh.layout == "hybrid" else MODEL

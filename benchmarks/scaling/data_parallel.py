@@ -158,7 +158,7 @@ def order(batches: int, epochs: int) -> list[int]:
 
 def beginning(program: Program) -> Any:
     """The state of a new run."""
-    from hepjax.engine.train import init_state
+    from hepjax.engine.step import init_state
 
     return jax.device_get(jax.jit(partial(init_state, program.workload, program.cfg))())
 

@@ -115,7 +115,7 @@ def work(config: str, devices: int, events: int, updates: int, out: Path) -> Non
     from hepjax.engine.group.processes import join
     from hepjax.engine.input import to_mesh
     from hepjax.engine.mesh import make_mesh, over_data, replicated, request_devices
-    from hepjax.engine.train import compiled_step, init_state
+    from hepjax.engine.step import compiled_step, init_state
     from hepjax.workloads.table import configure
 
     processes = int(os.environ["HEPJAX_PROCESSES"])

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from hepjax.engine.input import to_mesh
 from hepjax.engine.mesh import make_mesh, over_data, replicated, state_shardings
 from hepjax.engine.resident import Take
-from hepjax.engine.train import STEPS_IN_FLIGHT, compiled_step, init_state
+from hepjax.engine.step import compiled_step, init_state
+from hepjax.engine.train import STEPS_IN_FLIGHT
 from hepjax.formats.source import Batch
 from hepjax.workloads.tagger import objective
 from hepjax.workloads.tagger.config import TaggerConfig

@@ -12,7 +12,7 @@ from helpers.gan3d import TINY, raw_showers
 
 from hepjax.engine.config import MeshConfig
 from hepjax.engine.mesh import make_mesh, over_data, replicated, state_shardings
-from hepjax.engine.train import TrainState, compiled_step
+from hepjax.engine.step import TrainState, compiled_step
 from hepjax.physics.calorimeter.observables import published_sampling_fraction
 from hepjax.workloads.gan3d import objective
 from hepjax.workloads.gan3d.config import OptimizerConfig

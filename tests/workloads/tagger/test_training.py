@@ -11,7 +11,8 @@ from helpers.tagger import SHAPE, TINY, write_toy
 from hepjax.engine import records
 from hepjax.engine.checkpoint import restore
 from hepjax.engine.config import InputConfig, TrainConfig
-from hepjax.engine.train import init_state, train
+from hepjax.engine.step import init_state
+from hepjax.engine.train import train
 from hepjax.workloads.tagger import prediction, validation
 from hepjax.workloads.tagger.workload import WORKLOAD
 
