@@ -14,6 +14,7 @@ import pytest
 from helpers import toy
 from helpers.toy import TOTAL, TOY, ToyConfig, final_state
 
+import hepjax.run
 from hepjax import InputError, TrainingError
 from hepjax.engine import records
 from hepjax.engine.checkpoint import complete_steps, read_manifest
@@ -31,7 +32,7 @@ def same_bits(a, b):
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
     run = tmp_path_factory.mktemp("straight")
-    outcome = train(TOY, ToyConfig(), run, quiet=True)
+    outcome = hepjax.run.train(TOY, ToyConfig(), run)
     assert (outcome.step, outcome.signal) == (TOTAL, None)
     return run
 
@@ -175,6 +176,30 @@ def test_a_warm_start_begins_with_the_best_epoch_of_another_run(straight, tmp_pa
     assert 0 < np.abs(moved.model["w"] - start.model["w"]).max() < 0.1
     cold = init_state(TOY, ToyConfig())
     assert np.abs(moved.model["w"] - cold.model["w"]).mean() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "named"),
+    [
+        ({}, {"program": "explicit"}, "mesh.program=partitioned .* found explicit"),
+        (
+            {"program": "explicit"},
+            {"program": "explicit", "batch_norm": "local"},
+            "mesh.batch_norm=global .* found local",
+        ),
+    ],
+)
+def test_what_changes_the_noise_or_the_statistics_stays_when_a_run_resumes(
+    tmp_path, before, after, named
+):
+    run, policy = tmp_path / "run", TrainConfig(batch_size=8, steps=2)
+    hepjax.run.train(TOY, ToyConfig(policy, MeshConfig(devices=2, **before)), run)
+    longer = TrainConfig(batch_size=8, steps=4)
+    with pytest.raises(InputError, match=f"expected {named}") as error:
+        hepjax.run.train(TOY, ToyConfig(longer, MeshConfig(devices=2, **after)), run)
+    assert "\n" not in str(error.value)
+    # Other devices are no other run.
+    hepjax.run.train(TOY, ToyConfig(longer, MeshConfig(devices=4, **before)), run)
 
 
 def test_a_warm_start_from_nowhere_is_an_error(tmp_path):
