@@ -191,7 +191,7 @@ class Whole(RunConfig):
         ({"train": {"batch_size": 0}}, "train.batch_size: expected at least 1, found 0"),
         ({"checkpoint": {"keep": 1}}, "checkpoint.keep: expected at least 2, found 1"),
         ({"middle": {"deep": {"share": 2}}}, "middle.deep.share: expected 0 to 1, found 2.0"),
-        ({"middle": {"deep": {"share": math.nan}}}, "middle.deep.share: expected 0 to 1, found nan"),
+        ({"middle": {"deep": {"share": math.nan}}}, "middle.deep.share: .* found nan"),
         (
             {"middle": {"deep": {"sizes": [3, 0]}}},
             r"middle.deep.sizes: expected at least 1, found \(3, 0\)",
