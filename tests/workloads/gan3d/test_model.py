@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from helpers.gan3d import TINY
 
+from hepjax.nn.convolution import Conv3D, Dropout
 from hepjax.workloads.gan3d import objective
 from hepjax.workloads.gan3d.config import Gan3DConfig, ModelConfig
-from hepjax.workloads.gan3d.model import Conv3D, Discriminator, Dropout, Generator
+from hepjax.workloads.gan3d.model import Discriminator, Generator
 
 
 def count(tree):
