@@ -25,7 +25,7 @@ def count(tree):
 )
 def test_published_number_of_parameters(filters, generator, discriminator):
     model = ModelConfig(generator_filters=filters[0], discriminator_filters=filters[1])
-    state = jax.eval_shape(lambda: objective.init(Gan3DConfig(model), jax.random.key(0)))
+    state = jax.eval_shape(lambda: objective.init(Gan3DConfig(model=model), jax.random.key(0)))
     for network, (total, trainable) in (
         (state.generator, generator), (state.discriminator, discriminator),
     ):  # fmt: skip

@@ -94,17 +94,15 @@ def test_learning_rate_climbs_to_the_scaled_value(epoch, rate):
     cfg = replace(
         TINY, optimizer=published_optimizer(), train=replace(TINY.train, batch_size=1024)
     )  # fmt: skip
-    assert float(
-        optimizers.learning_rate(cfg.optimizer, cfg.train, jnp.float32(epoch))
-    ) == pytest.approx(rate)
+    found = optimizers.learning_rate(cfg.optimizer, cfg.train, jnp.float32(epoch))
+    assert float(found) == pytest.approx(rate)
 
 
 @pytest.mark.parametrize(("epoch", "rate"), [(2, 1e-3), (3, 1e-4), (7, 1e-5)])
 def test_learning_rate_drops(epoch, rate):
     cfg = replace(TINY, optimizer=replace(TINY.optimizer, drops=((6.0, 0.01), (3.0, 0.1))))
-    assert float(
-        optimizers.learning_rate(cfg.optimizer, cfg.train, jnp.float32(epoch))
-    ) == pytest.approx(rate)
+    found = optimizers.learning_rate(cfg.optimizer, cfg.train, jnp.float32(epoch))
+    assert float(found) == pytest.approx(rate)
 
 
 def test_uniform_conditions_follow_the_published_fit(batch):

@@ -123,7 +123,7 @@ LAYOUTS = [
 def test_eight_devices_equal_one_to_rounding(name, mesh_config):
     raw = {k: jnp.asarray(v) for k, v in raw_events([21, 30, 32, 9, 16, 32, 3, 25], 32).items()}
 
-    begin = Clock(jnp.float32(0), jnp.int32(0))
+    clock = Clock(jnp.float32(0), jnp.int32(0))
 
     def updated(cfg):
         mesh = make_mesh(cfg.mesh, 8)
@@ -134,7 +134,7 @@ def test_eight_devices_equal_one_to_rounding(name, mesh_config):
 
             def step(state, raw):
                 batch = objective.prepare(cfg, Spec(), raw)
-                return objective.train_step(cfg, state, batch, jax.random.key(1), begin)
+                return objective.train_step(cfg, state, batch, jax.random.key(1), clock)
 
             run = jax.jit(step, in_shardings=(shardings, over_data(mesh)))
             state, metrics = run(state, jax.device_put(raw, over_data(mesh)))

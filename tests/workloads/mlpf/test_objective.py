@@ -97,9 +97,8 @@ def test_learning_rate_falls_in_steps_and_may_grow_with_the_batch():
 
 
 def batch_of(cfg):
-    return objective.prepare(
-        cfg, Spec(), {k: jnp.asarray(v) for k, v in raw_events([14, 11], 16).items()}
-    )
+    raw = {k: jnp.asarray(v) for k, v in raw_events([14, 11], 16).items()}
+    return objective.prepare(cfg, Spec(), raw)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers.mlpf import CONCAT, config, raw_events
+from helpers.models import model_of
 
 from hepjax import InputError
-from hepjax.engine.inference import Placed, mesh_config, place
-from hepjax.engine.workload import Model, Spec
+from hepjax.engine.workload import Spec
 from hepjax.workloads.mlpf import answer, objective, validation
 from hepjax.workloads.mlpf.config import DataConfig, ModelConfig, published_optimizer
 from hepjax.workloads.mlpf.workload import WORKLOAD
@@ -92,9 +92,7 @@ def test_prediction_gives_every_event_once_in_order(state):
         def __getitem__(self, rows):
             return {k: v[rows] for k, v in raw.items()}
 
-    serving = replace(CFG, mesh=mesh_config(CFG.mesh, 1))
-    model = Model(WORKLOAD, serving, Placed(place(serving, state, 1)[0], state))
-    batches = list(model.over(Events(), 3))
+    batches = list(model_of(WORKLOAD, CFG, state).over(Events(), 3))
     rows = np.concatenate([made["candidates"] for _, made in batches])
     whole = jax.jit(WORKLOAD.answer(CFG, Spec()))(state, {k: raw[k] for k in ("X", "n")}, None)
     np.testing.assert_allclose(rows, whole["candidates"], rtol=1e-4, atol=1e-5)
@@ -113,8 +111,9 @@ def test_a_table_has_a_row_for_each_element(state):
     np.testing.assert_array_equal(table["energy"], made["candidates"][inside][:, 6])
     columns = [table[f"probability_{name}"] for name in validation.NAMES]
     np.testing.assert_array_equal(np.stack(columns, 1), made["probability"][inside])
+    made["candidates"] = made["candidates"].copy()
     made["candidates"][1, 3] = np.nan
-    with pytest.raises(InputError, match="^candidates: .* found 1 of 24 elements"):
+    with pytest.raises(InputError, match=r"^candidates: .* found 1 of 24 elements"):
         WORKLOAD.rows(CFG, raw, made, 0)
 
 

@@ -216,6 +216,9 @@ def test_a_dead_network_is_seen():
     assert WORKLOAD.failure(TINY, 3, {"spread": 1e-9}) is None
 
 
+FINER = TaggerConfig(model=ModelConfig(granularity=3))
+
+
 def data(**settings):
     """What makes a configuration with these settings of the data."""
     return lambda: TaggerConfig(data=DataConfig(**settings))
@@ -230,7 +233,7 @@ def data(**settings):
         (data(labels=("top", "top")), "data.labels: expected two names"),
         (data(shape=(12, 12)), "data.shape: expected 16 or more"),
         (
-            lambda: TaggerConfig(model=ModelConfig(granularity=3), data=DataConfig(shape=(32, 32))),
+            lambda: replace(FINER, data=DataConfig(shape=(32, 32))),
             "data.shape: .*48",
         ),
         (lambda: TaggerConfig(model=ModelConfig("vgg", head="global")), "model.head: .*flatten"),

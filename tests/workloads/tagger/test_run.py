@@ -98,7 +98,7 @@ def test_scores_that_are_not_finite_are_not_written(run_dir, tmp_path):
     broken = replace(run.workload, infer=infer)
     run = replace(run, workload=broken, model=replace(run.model, workload=broken))
     data = write_toys(tmp_path / "new", 2, 1)
-    with pytest.raises(InputError, match="score: .* found 2 of 2 that are not") as error:
+    with pytest.raises(InputError, match=r"score: .* found 2 of 2 that are not") as error:
         list(run.predict([data]))
     assert "\n" not in str(error.value)
 

@@ -6,15 +6,14 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
+from helpers.models import model_of
 from helpers.tagger import SHAPE, TINY, write_toy
 
 from hepjax.engine import records
 from hepjax.engine.checkpoint import restore
 from hepjax.engine.config import InputConfig, TrainConfig
-from hepjax.engine.inference import Placed, mesh_config, place
 from hepjax.engine.step import init_state
 from hepjax.engine.train import train
-from hepjax.engine.workload import Model
 from hepjax.workloads.tagger import answer, validation
 from hepjax.workloads.tagger.workload import WORKLOAD
 
@@ -42,11 +41,7 @@ def final_state(cfg, run, step):
 
 def trained(cfg, straight):
     """The model of the last epoch on one device."""
-    state = final_state(cfg, *straight).model
-    serving = replace(cfg, mesh=mesh_config(cfg.mesh, 1))
-    mesh, abstract = place(serving, jax.eval_shape(lambda: state), 1)
-    placed = jax.device_put(state, jax.tree.map(lambda a: a.sharding, abstract))
-    return Model(WORKLOAD, serving, Placed(mesh, placed))
+    return model_of(WORKLOAD, cfg, final_state(cfg, *straight).model)
 
 
 def assert_same_bits(a, b):
