@@ -7,11 +7,13 @@ Another package adds one through an entry point of the group ``hepjax.workloads`
 import functools
 import importlib
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hepjax import InputError
 from hepjax.engine.config import build, require
-from hepjax.engine.workload import Simulation, Workload
+
+if TYPE_CHECKING:  # the names alone start no jax
+    from hepjax.engine.workload import Simulation, Workload
 
 OWN = ("gan3d", "mlpf", "tagger")
 GROUP = "hepjax.workloads"
@@ -22,7 +24,7 @@ def names() -> tuple[str, ...]:
     return (*OWN, *sorted(_outside()))
 
 
-def get(name: object) -> Workload[Any, Any]:
+def get(name: object) -> "Workload[Any, Any]":
     """The workload of that name.
 
     Raises:
@@ -34,7 +36,7 @@ def get(name: object) -> Workload[Any, Any]:
     return _load(str(name))
 
 
-def configure(settings: dict[str, Any]) -> tuple[Workload[Any, Any], Any]:
+def configure(settings: dict[str, Any]) -> "tuple[Workload[Any, Any], Any]":
     """The workload that ``settings`` name and its checked configuration.
 
     Raises:
@@ -45,12 +47,12 @@ def configure(settings: dict[str, Any]) -> tuple[Workload[Any, Any], Any]:
     return workload, build(workload.Config, own)
 
 
-def outside() -> list[Workload[Any, Any]]:
+def outside() -> "list[Workload[Any, Any]]":
     """The workloads of other packages."""
     return [_load(name) for name in sorted(_outside())]
 
 
-def simulation(name: str) -> Simulation | None:
+def simulation(name: str) -> "Simulation | None":
     """What writes the simulated events of that name for a workload from outside, if one has it."""
     found = (w.simulations[name] for w in outside() if name in w.simulations)
     return next(found, None)
@@ -69,7 +71,9 @@ def _outside() -> dict[str, EntryPoint]:
 
 
 @functools.cache
-def _load(name: str) -> Workload[Any, Any]:
+def _load(name: str) -> "Workload[Any, Any]":
+    from hepjax.engine.workload import Workload
+
     point = _outside()[name]
     try:
         loaded = point.load()
