@@ -177,7 +177,7 @@ def load(run_dir: str | Path, step: int | None = None, member: int | None = None
     else:
         chosen, state = restore_first(folder, best_first(folder, member), abstract) or (0, None)
     trained = state.model
-    if member is not None:
+    if member is not None and members > 1:
         trained = jax.tree.map(lambda x: x[member], trained)
     epoch = float(read_manifest(folder, chosen)["epoch"])
     model = Model(workload, serving, Placed(mesh, trained))
