@@ -12,7 +12,7 @@ import sys
 import traceback
 
 from hepjax import HepjaxError, InputError, __version__
-from hepjax.cli import console, ranges
+from hepjax.cli import console, jet_meaning, ranges
 from hepjax.engine import signals
 from hepjax.formats import access
 
@@ -28,6 +28,10 @@ VERBS = {
     "launch": "one training over several processes: here, SLURM, TPU VMs",
     "doctor": "versions, devices, kernels, and what is missing",
 }
+
+
+HIDDEN = {"copies": "hepjax.bench.copies"}
+"""Verbs for scripts that come with hepjax, and their modules."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -69,7 +73,7 @@ def _command(argv: list[str], streams: console.Console) -> int:
     except KeyboardInterrupt:
         return _interrupted()
     except HepjaxError as error:
-        return _told(args, error, error.exit_code, _line(error))
+        return _told(args, error, error.exit_code, _line(args.verb, error))
     except Exception as error:
         if signals.received:
             return _interrupted()  # an exception of ours, as some library passes it on
@@ -82,9 +86,9 @@ def _command(argv: list[str], streams: console.Console) -> int:
         return _told(args, error, 1, f"bug: {name}: {error}; --debug shows the traceback")
 
 
-def _line(error: HepjaxError) -> str:
+def _line(verb: str, error: HepjaxError) -> str:
     """The message, or that its file may not be read, of which all others are consequences."""
-    text = " ".join(str(error).split())
+    text = jet_meaning.worded(verb, " ".join(str(error).split()))
     path, colon, _ = text.partition(": ")
     unread = access.denied(path) if colon and isinstance(error, InputError) else None
     return f"error: {unread or text}"
@@ -121,4 +125,8 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
             module = importlib.import_module(f"hepjax.cli.{verb}")
             module.add_arguments(sub)
             sub.set_defaults(execute=module.run)
+    if argv[:1] and argv[0] in HIDDEN:
+        sub, module = verbs.add_parser(argv[0]), importlib.import_module(HIDDEN[argv[0]])
+        module.add_arguments(sub)
+        sub.set_defaults(execute=module.run, debug=False)
     return parser

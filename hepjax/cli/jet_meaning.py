@@ -1,9 +1,15 @@
 """What users say of jet images that files do not: names of channels and labels, and the shape."""
 
 import argparse
+import re
 from typing import Any
 
 from hepjax import InputError
+
+SETTINGS = {
+    "channels": "data.stored_channels", "labels": "data.labels", "shape": "data.shape",
+}  # fmt: skip
+"""What ``hepjax train`` has in place of each option."""
 
 
 def add_meaning(parser: argparse.ArgumentParser) -> None:
@@ -38,3 +44,23 @@ def parse_meaning(args: argparse.Namespace) -> dict[str, Any]:
             raise InputError(f"--shape: expected ROWS,COLUMNS, found {args.shape!r}")
         found["shape"] = tuple(map(int, sides))
     return found
+
+
+def worded(verb: str, text: str) -> str:
+    """The text of an error with the options above as that verb spells them.
+
+    A training has settings in their place. What a run predicts on or is evaluated on is read with
+    the settings of the run, so another meaning can only be written into the files.
+    """
+    if verb == "train":
+        text = re.sub(r"--channels ([^\s;|]+)", r"'data.stored_channels=[\1]'", text)
+        text = re.sub(r"--shape ([^\s;|]+)", r"'data.shape=[\1]'", text)
+        text = re.sub(r"--labels \d+=(\w+),\d+=(\w+)", r"'data.labels=[\1,\2]'", text)
+        for option, setting in SETTINGS.items():
+            text = text.replace(f"--{option}", setting)
+    elif verb in ("predict", "evaluate", "bench", "doctor"):
+        found = [option for option in SETTINGS if f"--{option}" in text]
+        if found:
+            text = re.sub(r"--(channels|labels|shape)", r"\1", text)
+            text += f"; hepjax pack has --{', --'.join(found)} and writes files that say it"
+    return text

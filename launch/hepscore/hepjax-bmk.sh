@@ -83,6 +83,19 @@ cores() {  # one a line, those that this process may use
   done
 }
 
+adder() {  # ADDER: what adds up the copies; it has to be of the Python that hepjax is installed in
+  local program python
+  program=$(command -v hepjax) || refuse "hepjax: expected the command on PATH, found none"
+  ADDER=(hepjax copies)
+  ! "${ADDER[@]}" --help > /dev/null 2>&1 || return 0
+  python=$(head -n 1 "$(readlink -f "$program")" | tr -d '\0' | sed -n 's/^#! *//p')
+  for python in ${python%% *} "$(dirname "$(readlink -f "$program")")/python3" python3; do
+    ADDER=("$python" -m hepjax.bench.copies)
+    ! "${ADDER[@]}" --help > /dev/null 2>&1 || return 0
+  done
+  refuse "$program: expected a hepjax with 'hepjax copies', found none in it or in the Python beside it"
+}
+
 doOne() {  # copy number, from 1; starts in a folder of its own
   local first=$(( ($1 - 1) * NTHREADS )) events=() debug=()
   local own=("${CORES[@]:first:NTHREADS}")
@@ -101,6 +114,7 @@ doOne() {  # copy number, from 1; starts in a folder of its own
 
 parse "$@"
 [ "$DEBUG" -eq 0 ] || set -x
+adder  # before hours of work, not after
 [ -d "$RESULTS" ] && [ -w "$RESULTS" ] || refuse "$RESULTS: expected a folder that can be written; mount one"
 WORK=$(cd "$RESULTS" && pwd)
 if [ "$DIRECT" -eq 0 ]; then
@@ -122,6 +136,6 @@ for copy in $(seq "$NCOPIES"); do
   tail -n 5 "$WORK/proc_$copy/out.log" >&2 || true
 done
 [ "$failed" -eq 0 ] || exit "$failed"
-python3 -m hepjax.bench.copies "$WORK"/proc_*/"${NAME}_summary.json" --out "$WORK/${NAME}_summary.json"
+"${ADDER[@]}" "$WORK"/proc_*/"${NAME}_summary.json" --out "$WORK/${NAME}_summary.json"
 [ "$MOP" = none ] || rm -rf "$WORK"/proc_*
 echo "$WORK/${NAME}_summary.json"
