@@ -4,6 +4,10 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
         # A stream of its own: the noise of the showers comes from jax keys of the same seed.
         energy = np.random.default_rng(args.seed).uniform(low, high, args.events)
     energy = energy.astype(np.float32)
+    _remark(args.out, energy, opened.cfg)
 
     batches = opened.generated_batches({"energy": energy}, args.seed, args.batch_size)
     done, first = 0, 0.0
@@ -90,3 +95,19 @@ def run(args: argparse.Namespace) -> int:
             "with start-up" + (f", {steady:.2f} ms without" if steady is not None else "")
         )
     return 0
+
+
+def _remark(out: Path, energy: "np.ndarray", cfg: Any) -> None:
+    """Say what a user may not have meant: an older file is replaced, energies never trained on."""
+    from hepjax.engine.progress import say
+
+    if out.exists():
+        say(f"hepjax: warning: {out}: the file of this name will be replaced")
+    low, high = cfg.data.energy_range
+    outside = int(((energy < low) | (energy > high)).sum())
+    if outside:
+        say(
+            f"hepjax: warning: energies: expected {low:g} to {high:g} GeV as trained on, found "
+            f"{energy.min():g} to {energy.max():g} ({outside} of {len(energy)} outside); the model "
+            "extrapolates there"
+        )

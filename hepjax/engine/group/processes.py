@@ -20,6 +20,7 @@ import numpy as np
 from hepjax import HepjaxError, InputError, MissingExtraError
 from hepjax.engine import signals
 from hepjax.engine.group.rollcall import COORDINATOR, PROCESS, PROCESSES, call_roll
+from hepjax.formats import access
 
 JOIN_SECONDS, HEARTBEAT_SECONDS = "HEPJAX_JOIN_SECONDS", "HEPJAX_HEARTBEAT_SECONDS"
 """Environment variables: how long to wait for the others at the start, by default 300; and without
@@ -224,6 +225,8 @@ def leaving_at_once() -> Iterator[None]:
         if not jax.distributed.is_initialized():
             raise
         lost = lost_another(error)
+        if isinstance(error, OSError) and not lost:
+            error = InputError(access.refusal(error))
         code = error.exit_code if isinstance(error, HepjaxError) else 1
         if lost:
             code = LOST_CODE
