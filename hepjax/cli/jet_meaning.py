@@ -53,6 +53,8 @@ def worded(verb: str, text: str) -> str:
     the settings of the run, so another meaning can only be written into the files.
     """
     if verb == "train":
+        for option, setting in SETTINGS.items():
+            text = text.replace(f"leave --{option} out", f"leave {setting} out")
         text = re.sub(r"--channels ([^\s;|]+)", r"'data.stored_channels=[\1]'", text)
         text = re.sub(r"--shape ([^\s;|]+)", r"'data.shape=[\1]'", text)
         text = re.sub(r"--labels \d+=(\w+),\d+=(\w+)", r"'data.labels=[\1,\2]'", text)
