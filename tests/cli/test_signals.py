@@ -69,9 +69,8 @@ def test_a_process_that_cannot_answer_is_ended():
 def test_a_signal_that_a_library_swallows_is_no_success():
     child = start("\n    try: exec(began); time.sleep(60)\n    except BaseException: pass")
     assert ended(child, signal.SIGINT)[0] == 130
-    child = start(
-        "\n    try: exec(began); time.sleep(60)\n    except BaseException: raise ImportError('start')"
-    )
+    failing = "raise ImportError('start')"
+    child = start(f"\n    try: exec(began); time.sleep(60)\n    except BaseException: {failing}")
     assert ended(child, signal.SIGINT)[0] == 130
 
 
