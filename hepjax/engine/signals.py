@@ -16,6 +16,7 @@ thread, because Python's own handlers wait as long as the main thread is inside 
 shutdown beside a compilation is a segmentation fault. This module imports nothing heavy.
 """
 
+import _thread
 import contextlib
 import enum
 import os
@@ -29,6 +30,8 @@ from types import FrameType
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ONE_REQUEST_SECONDS = 0.5
 """Further signals so soon are the same request: a terminal that closes sends SIGHUP twice."""
+RETRY_SECONDS = 0.05
+"""Until a signal that came where it could not be raised comes again."""
 TIDY_SECONDS = 3.0
 """From the first signal to the end of a command that has nothing to save."""
 
@@ -118,9 +121,20 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
         leave_at_once(received[0])
     if _state is State.GROUP and number != signal.SIGTERM:
         os.kill(os.getpid(), signal.SIGTERM)
-    if _state is State.WORKING and not _raised:
+    if _state is State.WORKING and not _raised and _unheard(frame):
+        threading.Timer(RETRY_SECONDS, _thread.interrupt_main, [number]).start()
+    elif _state is State.WORKING and not _raised:
         _raised = True
         raise KeyboardInterrupt
+
+
+def _unheard(frame: FrameType | None) -> bool:
+    """Whether this is a place whose exceptions Python prints and forgets, traceback and all."""
+    while frame is not None:
+        if frame.f_code.co_name in ("__del__", "_xla_gc_callback"):  # jax adds it to gc.callbacks
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _importing(frame: FrameType | None) -> bool:

@@ -94,8 +94,8 @@ def others(tmp_path_factory):
 
 VERBS = [
     "inspect private", "inspect private/a.h5", "inspect files",
-    "train gan3d/small data.files=[private] --run r", "train private/own.yaml --run r",
-    "train mlpf/demo data.files=[private/e.pkl.bz2] --run r",
+    "train gan3d/small data.files=[private] --run r1", "train private/own.yaml --run r3",
+    "train mlpf/demo data.files=[private/e.pkl.bz2] --run r2",
     "train gan3d/small data.files=[open] --run private/r", "pack private --out p",
     "simulate showers --events 1 --out private/new", "evaluate private",
     "evaluate --reference open --generated private", "generate private --events 1 --out g.h5",

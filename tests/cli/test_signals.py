@@ -74,6 +74,14 @@ def test_a_signal_that_a_library_swallows_is_no_success():
     assert ended(child, signal.SIGINT)[0] == 130
 
 
+def test_a_signal_in_a_finaliser_is_neither_lost_nor_a_traceback():
+    code = (
+        "\n    class Slow:\n        def __del__(self):\n            exec(began)\n"
+        "            for _ in range(80): time.sleep(0.01)\n    Slow()\n    time.sleep(60)"
+    )
+    assert ended(start(code), signal.SIGTERM, pause=0) == (143, "hepjax: interrupted\n")
+
+
 def test_what_a_training_has_is_saved_after_a_double_one():
     """A terminal that closes sends SIGHUP twice."""
     code = (
