@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 def _report(args: argparse.Namespace, absent: str | None) -> int:
     import jax
 
-    from hepjax.engine import probe
+    from hepjax.engine import compilation, probe
     from hepjax.engine.rundir import provenance
 
     rate = probe.all_reduce_rate()
@@ -55,6 +55,7 @@ def _report(args: argparse.Namespace, absent: str | None) -> int:
         "all_reduce_gb_per_s": None if rate is None else round(rate, 3),
         "read_events_per_s": None if not args.data else round(probe.read_rate(_open(args.data)), 1),
         "platform_asked": absent,
+        "compiled_programs": None if (cache := compilation.use_cache()) is None else str(cache),
         "missing": _missing(),
     }
     if jax.process_index() > 0:

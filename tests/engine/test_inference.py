@@ -113,14 +113,18 @@ def test_events_of_many_lengths_are_padded_to_those_of_their_batch():
         np.testing.assert_array_equal(answer["sum"], events["n"])
 
 
-def test_what_devices_do_not_compute_with_stays_on_the_host():
+def test_devices_get_numbers_of_at_most_32_bits():
     batch = {
         "x": np.zeros(2, "f4"), "y": np.zeros(2, "f2"), "n": np.zeros(2, "i4"),
         "inside": np.zeros(2, bool), "cell": np.zeros(2, "u4"), "event": np.zeros(2, "i8"),
         "energy": np.zeros(2, "f8"), "name": np.array(["a", "b"]),
         "word": np.array(["a", None], object),
     }  # fmt: skip
-    assert list(for_devices(batch)) == ["x", "y", "n", "inside", "cell"]
+    sent = {name: str(values.dtype) for name, values in for_devices(batch).items()}
+    assert sent == {
+        "x": "float32", "y": "float16", "n": "int32", "inside": "bool", "cell": "uint32",
+        "event": "int32", "energy": "float32",
+    }  # fmt: skip
 
 
 def test_the_layout_of_the_training_is_kept_where_it_fits():

@@ -1,5 +1,6 @@
 """Every workload in every layout and program gives what one device gives, from update to answer."""
 
+import functools
 from dataclasses import replace
 
 import jax
@@ -88,23 +89,33 @@ def answered(workload, cfg, raw, state):
     return scores, {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
 
 
-@pytest.fixture(scope="module", params=["gan3d", "tagger", "mlpf"])
-def reference(request):
-    workload, cfg, raw, spec = case(request.param)
+QUICK = {"gan3d": ("spatial",), "tagger": ("hybrid", "spatial"), "mlpf": ("fsdp", "explicit")}
+CASES = [
+    pytest.param(w, name, marks=[] if name in quick else pytest.mark.slow)
+    for w, quick in QUICK.items()
+    for name in MESHES
+]
+
+
+@functools.cache
+def reference(name):
+    """A case on one device: its parts, the state and metrics after an update, and the answers."""
+    workload, cfg, raw, spec = case(name)
     cfg = replace(cfg, mesh=ONE)
     state, metrics = trained(workload, cfg, raw, spec)
     return workload, cfg, raw, spec, state, metrics, answered(workload, cfg, raw, state)
 
 
-@pytest.mark.parametrize("name", MESHES)
-def test_equals_one_device(name, reference):
-    workload, cfg, raw, spec, state, metrics, (scores, answers) = reference
+@pytest.mark.parametrize(("workload", "name"), CASES)
+def test_equals_one_device(workload, name, monkeypatch):
+    monkeypatch.setattr("hepjax.engine.mesh.MIN_SIZE", 2)  # also the tiny arrays are spread
+    workload, cfg, raw, spec, state, metrics, (scores, answers) = reference(workload)
     cfg = replace(cfg, mesh=MESHES[name])
     found_state, found_metrics = trained(workload, cfg, raw, spec)
     noisy = workload.name == "gan3d" and name == "explicit"  # fakes of noise of each device's own
     for key, value in metrics.items():
         if (not noisy or key.startswith("real")) and key != "spread":  # a range within a device
-            close(found_metrics[key], value, 2e-4, 1e-5)
+            close(found_metrics[key], value, 1e-3, 1e-5)  # of several updates in turn
     if not noisy:
         expected = moments(state)
         largest = max(np.abs(b).max() for b in expected)

@@ -64,10 +64,3 @@ def test_saliency_of_each_event_is_its_own():
     images = jnp.arange(1.0, 4.0).reshape(3, 1, 1, 1)
     found = saliency.saliency(lambda x: (x**2).sum((1, 2, 3)), images)
     np.testing.assert_allclose(found.ravel(), [2, 4, 6])
-
-
-def test_sums_by_class_leave_other_labels_out():
-    maps = jnp.array([1.0, 2.0, 4.0, 8.0])[:, None, None, None]
-    sums, count = saliency.sums_by_class(maps, jnp.array([0, 1, 1, 2]), 2)
-    np.testing.assert_allclose(sums.ravel(), [1, 6])
-    np.testing.assert_allclose(count, [1, 2])

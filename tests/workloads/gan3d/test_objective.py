@@ -187,35 +187,6 @@ def test_generator_gradient_is_the_numerical_one(state, batch):
     assert float((f(h) - f(-h)) / (2 * h)) == pytest.approx(float(norm), rel=0.05)
 
 
-@pytest.mark.parametrize(
-    "mesh",
-    [
-        MeshConfig("replicated", devices=8),
-        MeshConfig("spatial", devices=8, model_devices=2),
-        *(
-            pytest.param(mesh, marks=pytest.mark.slow)
-            for mesh in (
-                MeshConfig("fsdp", devices=8),
-                MeshConfig("hybrid", devices=8, model_devices=2),
-                MeshConfig("channel", devices=8, model_devices=2),
-            )
-        ),
-    ],
-    ids=lambda mesh: mesh.layout,
-)
-def test_every_layout_equals_one_device(state, stepped, mesh, monkeypatch):
-    monkeypatch.setattr("hepjax.engine.mesh.MIN_SIZE", 2)  # also the tiny arrays are spread
-    after, metrics = step_on(replace(TINY, mesh=mesh), state, raw_showers(8))
-    for name, value in stepped[1].items():
-        np.testing.assert_allclose(metrics[name], value, rtol=2e-3, err_msg=name)
-    # Batch norm is over the global batch: its statistics agree, so nothing was local.
-    for new, old in zip(
-        jax.tree.leaves((after.generator.stats, after.discriminator.stats)),
-        jax.tree.leaves((stepped[0].generator.stats, stepped[0].discriminator.stats)), strict=True,
-    ):  # fmt: skip
-        np.testing.assert_allclose(new, old, rtol=2e-3, atol=1e-5)
-
-
 @pytest.mark.slow
 def test_an_explicit_program_has_the_gradient_of_all_events(state):
     """Without noise its update on real showers is the partitioned one; local statistics differ."""

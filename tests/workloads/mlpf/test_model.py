@@ -106,12 +106,10 @@ def test_encoding_in_logarithms_takes_energies_and_nothing_else():
 
 
 LAYOUTS = [
-    ("concat", MeshConfig("spatial", 8, 2)),
     *(
         pytest.param(name, mesh, marks=pytest.mark.slow)
         for name, mesh in [
-            ("concat", MeshConfig("replicated", 8)), ("concat", MeshConfig("fsdp", 8)),
-            ("concat", MeshConfig("hybrid", 8, 2)), ("concat", MeshConfig("channel", 8, 2)),
+            ("concat", MeshConfig("spatial", 8, 2)),
             ("additive", MeshConfig("channel", 8, 4)), ("additive", MeshConfig("spatial", 8, 4)),
             ("sparse", MeshConfig("fsdp", 8)), ("sparse", MeshConfig("spatial", 8, 2)),
         ]

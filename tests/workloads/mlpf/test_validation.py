@@ -12,6 +12,7 @@ from helpers.models import model_of
 
 from hepjax import InputError
 from hepjax.engine.workload import Spec
+from hepjax.formats.particleflow.columns import IDENTIFIERS, QUANTITIES
 from hepjax.workloads.mlpf import answer, objective, validation
 from hepjax.workloads.mlpf.config import DataConfig, ModelConfig, published_optimizer
 from hepjax.workloads.mlpf.workload import WORKLOAD
@@ -49,7 +50,7 @@ def test_scores_of_a_known_confusion_matrix():
     moments = np.array([10.0, 1.0, 0.5])
     given = {"confusion": confusion, "padding": 90.0}
     given |= {f"{n}_{q}": moments for n, q in validation.RESOLUTIONS.items()}
-    given |= {f"{n}_{k}": 1.0 for n in objective.TARGETS for k in ("loss", "count")}
+    given |= {f"{n}_{k}": 1.0 for n in QUANTITIES for k in ("loss", "count")}
     scores = validation.summarise(CFG, given)
     expected = {
         "loss": 502.0, "accuracy": 80 / 110, "accuracy_padded": 170 / 200,
@@ -109,7 +110,7 @@ def test_a_table_has_a_row_for_each_element(state):
     inside = np.arange(16) < raw["n"][:, None]
     np.testing.assert_array_equal(table["class"], made["candidates"][inside][:, 0])
     np.testing.assert_array_equal(table["energy"], made["candidates"][inside][:, 6])
-    columns = [table[f"probability_{name}"] for name in validation.NAMES]
+    columns = [table[f"probability_{name}"] for name in IDENTIFIERS]
     np.testing.assert_array_equal(np.stack(columns, 1), made["probability"][inside])
     made["candidates"] = made["candidates"].copy()
     made["candidates"][1, 3] = np.nan
