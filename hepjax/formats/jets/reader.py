@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from hepjax import InputError
+from hepjax.formats.files import exists_inside, list_all
 from hepjax.formats.images import Grid, SparseImages
 from hepjax.formats.jets.meaning import Meaning
 from hepjax.formats.recognise import container, data_files
@@ -94,17 +95,7 @@ def list_jet_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     Raises:
       InputError: a path does not exist, a folder has no files, or there are no paths.
     """
-    files: set[Path] = set()
-    for path in [Path(paths)] if isinstance(paths, str | Path) else map(Path, paths):
-        if path.is_dir() and not (path / "dataset_info.json").exists():
-            files.update(data_files(path))
-        elif path.exists():
-            files.add(path)
-        else:
-            raise InputError(f"{path}: expected a file or folder, found none of this name")
-    if not files:
-        raise InputError("files: expected at least one file or folder, found none")
-    return sorted(files)
+    return list_all(paths, data_files, lambda path: exists_inside(path, "dataset_info.json"))
 
 
 def _describe(path: Path, asked: Meaning) -> JetFile:

@@ -50,7 +50,7 @@ class CaloChallengeFile:
 
 def is_calochallenge(file: h5py.File) -> bool:
     """Whether the file has the two datasets of the challenge."""
-    return all(key in file for key in KEYS)
+    return set(KEYS) <= set(file)
 
 
 def describe(path: Path) -> CaloChallengeFile:
