@@ -16,7 +16,7 @@ import numpy as np
 from hepjax import InputError
 from hepjax.formats import hdf5_elsewhere, hdf5_filters
 from hepjax.formats.files import Paths, has_suffix, inside, list_all
-from hepjax.formats.hdf5_text import text_attribute
+from hepjax.formats.units import stated
 
 SUFFIXES = (".h5", ".hdf5")
 NO_LOCKS = (37, 38, 95, 524)
@@ -208,7 +208,7 @@ def list_datasets(path: Path) -> dict[str, dict[str, object]]:
                 "dtype": str(dataset.dtype),
                 "chunks": list(dataset.chunks) if dataset.chunks else None,
                 "compression": hdf5_filters.compression(dataset),
-                "unit": text_attribute(dataset, "unit"),
+                "unit": said[1] if (said := stated(dataset)) else None,
             }
             for key in keys(file)
             if isinstance(dataset := file.get(key), h5py.Dataset)

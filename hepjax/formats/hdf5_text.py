@@ -10,10 +10,12 @@ import numpy as np
 HEAP = b"GCOL"
 """Begins a global heap, where texts of variable length lie: no checksum guards them."""
 HEAP_HEAD = OBJECT_HEAD = 16
+MOST_TEXTS = 16
+"""Of an array."""
 
 
 def text_attribute(item: h5py.Dataset | h5py.File, key: str) -> str | None:
-    """A text, or the only text of an array of one; None if there is none.
+    """A text, or those of an array with commas between; None if there is none.
 
     Raises:
       ValueError: it lies in a damaged part of the file.
@@ -32,9 +34,8 @@ def text_attribute(item: h5py.Dataset | h5py.File, key: str) -> str | None:
 
 def _text(value: Any) -> str | None:
     if isinstance(value, np.ndarray):
-        if value.size != 1:
-            return None
-        value = value.reshape(-1)[0]
+        texts = [_text(part) for part in value.reshape(-1)[:MOST_TEXTS]]
+        return None if None in texts else ", ".join(map(str, texts)) or None
     if isinstance(value, bytes):
         value = value.decode(errors="replace")
     return value.strip("\0 \t\n") if isinstance(value, str) else None

@@ -9,7 +9,8 @@ from pathlib import Path
 import h5py
 
 from hepjax import InputError
-from hepjax.formats.hdf5 import numeric_dataset, open_hdf5, read_rows, text_attribute
+from hepjax.formats.hdf5 import numeric_dataset, open_hdf5, read_rows
+from hepjax.formats.hdf5_text import text_attribute
 from hepjax.formats.images import Grid, SparseImages
 from hepjax.formats.jets.arrays import (
     Columns,

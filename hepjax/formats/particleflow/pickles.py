@@ -1,6 +1,7 @@
 """The published MLPF files, ``tev14_pythia8_ttbar_0_0.pkl.bz2``: one array an event, float64.
 
-Compression is told by the content: bz2 as published, gzip, xz or none. The whole file must be read to know how many elements its events have, and again for any of them.
+Compression is told by the content: bz2 as published, gzip, xz or none. The whole file must be read
+to know how many elements its events have, and again for any of them.
 """
 
 import bz2

@@ -16,6 +16,7 @@ from hepjax.formats.recognise import recognise
 from hepjax.formats.showers import calochallenge
 from hepjax.formats.showers.angle import EMPTY_SHOWER_ANGLE
 from hepjax.formats.showers.files import ShowerSource, open_shower_files
+from hepjax.formats.showers.layout import Unit
 from hepjax.physics.calorimeter.inspect_text import text
 from hepjax.physics.calorimeter.observables import published_sampling_fraction
 from hepjax.report.inspection import Progress, no_progress, save_picture, value_range
@@ -32,7 +33,7 @@ PUBLISHED_RANGE = (2.0, 500.0)
 
 def inspect(
     paths: str | Path | Sequence[str | Path], plot: str | Path | None = None,
-    *, progress: Progress = no_progress,
+    *, progress: Progress = no_progress, unit: Unit = "auto",
 ) -> dict[str, Any]:  # fmt: skip
     """Everything ``hepjax inspect`` prints, as one dictionary ready for JSON.
 
@@ -40,6 +41,7 @@ def inspect(
       paths: files or folders of one layout.
       plot: PNG file to draw the mean shower into (CLIC layouts only).
       progress: shows how far it is.
+      unit: of the cells, if the files do not say it or say it wrongly.
     Returns:
       ``layout``, ``events``, ``grid``, ``files`` (with their datasets), ranges in GeV and rad,
       ``occupancy`` by threshold in GeV, ``sampling_fraction`` by bin of incident energy,
@@ -55,9 +57,9 @@ def inspect(
     if "calochallenge" in families:
         if plot is not None:
             raise InputError(f"{files[0]}: --plot draws CLIC showers, found a CaloChallenge file")
-        return _inspect_calochallenge(files, progress)
+        return _inspect_calochallenge(files, progress, unit)
 
-    source = open_shower_files(files)
+    source = open_shower_files(files, unit=unit)
     totals = _Totals(source.grid)
     with progress("inspect", len(source), "showers") as advance:
         for batch in source.stream(check=False):
@@ -220,8 +222,8 @@ def _problems(report: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def _inspect_calochallenge(files: Iterable[Path], progress: Progress) -> dict[str, Any]:
-    opened = [calochallenge.describe(path) for path in files]
+def _inspect_calochallenge(files: Iterable[Path], progress: Progress, unit: Unit) -> dict[str, Any]:
+    opened = [calochallenge.describe(path, unit) for path in files]
     first = opened[0]
     for file in opened[1:]:
         if file.voxels != first.voxels:
@@ -251,8 +253,8 @@ def _inspect_calochallenge(files: Iterable[Path], progress: Progress) -> dict[st
         "grid_layer_angle_radius": first.grid and list(first.grid),
         "files": [
             {
-                "path": str(f.path), "events": f.events, "cell_unit": "MeV",
-                "cell_unit_because": "the layout", "datasets": list_datasets(f.path),
+                "path": str(f.path), "events": f.events, "cell_unit": f.unit,
+                "cell_unit_because": f.unit_because, "datasets": list_datasets(f.path),
             }
             for f in opened
         ],
