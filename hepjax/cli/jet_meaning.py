@@ -1,4 +1,4 @@
-"""What users say of files that these do not: channels, labels and shape of images, unit of showers."""
+"""What users say of files that do not: channels, labels and shape of images, unit of showers."""
 
 import argparse
 from typing import Any

@@ -176,7 +176,7 @@ def _unit(
     """The unit of the cells and how it was found."""
     if unit != "auto":
         if unit not in ENERGY:
-            raise InputError(f"unit: expected auto, {' or '.join(ENERGY)}, found {unit!r}")
+            raise InputError(f"unit: expected auto, {', '.join(ENERGY)}, found {unit!r}")
         return unit, "as requested"
     stored = unit_of(ecal, path, CELLS, ENERGY, UNIT_HINT)
     if stored is not None:

@@ -24,7 +24,7 @@ CELLS = "ECAL"
 of particle code and energy in the fixed one; ``energy``, ``theta``, ``mtheta`` and ``sum`` in the
 other."""
 GENERATED_ENERGY, GENERATED_ANGLE = "Target", "Angle"
-"""(n,) incident energies, GeV, and polar angles, rad, of the files that svalleco/3Dgan generates."""
+"""(n,) incident energies, GeV, and polar angles, rad, in files that svalleco/3Dgan generates."""
 
 
 def dataset_units(layout: Layout) -> dict[str, str]:
