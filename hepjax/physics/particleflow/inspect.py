@@ -24,7 +24,7 @@ from hepjax.formats.particleflow.columns import (
 )
 from hepjax.formats.particleflow.events import EventFile, Events
 from hepjax.formats.particleflow.reader import describe_all
-from hepjax.formats.particleflow.sound import faults, fill_candidates
+from hepjax.formats.particleflow.sound import FINITE, faults, fill_candidates
 from hepjax.physics.particleflow.inspect_text import text
 from hepjax.report.inspection import Progress, no_progress, save_picture, value_range
 
@@ -147,7 +147,7 @@ def _report(files: Sequence[EventFile], totals: _Totals) -> dict[str, Any]:
         "unassociated_per_event": None if known is None else value_range(known),
         "spectra": _spectra(totals, elements),
         "checks": {
-            "not_finite": totals.faults["finite numbers"],
+            "not_finite": totals.faults[FINITE],
             "broken_rows": {expected: n for expected, n in totals.faults.items() if n},
             "empty_events": int((elements == 0).sum()),
             "first_bad_event": totals.first_bad,
