@@ -62,6 +62,7 @@ def open_jets(
     labels: dict[int, str] | None = None,
     shape: tuple[int, int] | None = None,
     first_look: bool = False,
+    labelled: bool = True,
 ) -> list[JetFile]:
     """Files of one layout and one meaning, sorted by path.
 
@@ -71,12 +72,13 @@ def open_jets(
       labels: class id to class name; needed unless the files say them.
       shape: rows and columns of images that are stored flat and not square.
       first_look: without channel names the channels are called by their number, and without the
-        meaning of labels ``labels`` is empty.
+        meaning of labels ``labels`` is empty. Labels may be missing.
+      labelled: whether the events must have labels; prediction needs none.
     Raises:
       InputError: unreadable or unknown files, files that do not go together, or a meaning that
         neither the files nor the arguments state.
     """
-    asked = Meaning(channels, labels, shape, first_look)
+    asked = Meaning(channels, labels, shape, first_look, not labelled)
     files = [_describe(path, asked) for path in list_jet_files(paths)]
     for file in files[1:]:
         for what in ("layout", "grid", "labels"):
