@@ -116,7 +116,7 @@ def _find(path: Path, name: str) -> Path | None:
     """Where HDF5 finds a file that ``path`` names: prefixes, beside it, as it is; else None."""
     prefixes = [os.environ.get(key, "") for key in ("HDF5_VDS_PREFIX", "HDF5_EXT_PREFIX")]
     folders = [p.replace("${ORIGIN}", str(path.parent)) for p in ":".join(prefixes).split(":")]
-    for folder in (*filter(None, folders), path.parent, "."):
+    for folder in (*[f for f in folders if f], str(path.parent), "."):
         candidate = Path(folder, name)
         if kind_of(candidate) == "file":
             return candidate

@@ -88,8 +88,8 @@ def describe_tfrecord(path: Path, asked: Meaning) -> TFRecordJets:
         raise InputError(
             f"{path}: expected a feature X_jets, found {', '.join(features) or 'no features'}"
         )
-    columns = {k: _words(v) for k, v in sorted(features.items()) if k != name}
-    scalars = scalars_of(path, columns, asked)
+    holds = {k: _words(v) for k, v in sorted(features.items()) if k != name}
+    scalars = scalars_of(path, holds, asked)
     meaning = agree(path, Meaning(), asked)
     channels, rows, columns = flat_shape(path, meaning, len(_image(path, 0, features, name)))
     grid = make_grid(path, meaning, channels, (rows, columns))

@@ -173,7 +173,8 @@ def _chunks(file: BinaryIO, kind: str, size: int) -> Iterator[bytes]:
     if kind == "xz":
         yield from _xz(file, size)
         return
-    opened: Any = {"bz2": bz2.open, "gzip": gzip.open}[kind](file) if kind else file
+    openers: dict[str, Any] = {"bz2": bz2.open, "gzip": gzip.open}
+    opened = openers[kind](file) if kind else file
     while chunk := opened.read(size):
         yield chunk
 

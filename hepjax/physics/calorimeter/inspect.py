@@ -205,7 +205,7 @@ def _fractions(energy: np.ndarray, visible: np.ndarray) -> Iterator[dict[str, An
 
 
 def _problems(report: dict[str, Any]) -> Iterator[str]:
-    checks, agreement = report["checks"], report["mtheta_minus_theta_rad"]
+    checks, agreement = report["checks"], report.get("mtheta_minus_theta_rad")
     if checks["first_bad_event"] is not None:
         yield (
             f"{checks['cells_not_finite']} cells are not finite and {checks['cells_negative']} are "
@@ -232,11 +232,16 @@ def _inspect_calochallenge(files: Iterable[Path], progress: Progress, unit: Unit
                 f"found {file.voxels}"
             )
     events = sum(file.events for file in opened)
-    visible, above, not_finite, negative, hottest = [], 0, 0, 0, 0.0
+    visible, above, not_finite, negative, hottest, seen = [], 0, 0, 0, 0.0, 0
+    first_bad = None
     with progress("inspect", events, "showers") as advance:
         for file in opened:
             for cells in file.stream():
                 finite = np.where(np.isfinite(cells), cells, 0)
+                bad = np.flatnonzero(~((cells >= 0) & np.isfinite(cells)).all(1))
+                if first_bad is None and len(bad):
+                    first_bad = seen + int(bad[0])
+                seen += len(cells)
                 not_finite += int(np.count_nonzero(~np.isfinite(cells)))
                 negative += int(np.count_nonzero(cells < 0))
                 above += int(np.count_nonzero(finite > calochallenge.VOXEL_THRESHOLD_GEV))
@@ -245,8 +250,7 @@ def _inspect_calochallenge(files: Iterable[Path], progress: Progress, unit: Unit
                 advance(len(cells))
     energy = np.concatenate([file.energy for file in opened]).astype(np.float64)
     total = np.concatenate(visible)
-    bad = not_finite + negative > 0
-    return {
+    report: dict[str, Any] = {
         "layout": f"CaloChallenge, data set {first.dataset}",
         "events": events,
         "voxels": first.voxels,
@@ -265,7 +269,8 @@ def _inspect_calochallenge(files: Iterable[Path], progress: Progress, unit: Unit
         "occupancy": {str(calochallenge.VOXEL_THRESHOLD_GEV): above / (events * first.voxels)},
         "checks": {
             "cells_not_finite": not_finite, "cells_negative": negative,
-            "empty_events": int(np.count_nonzero(total == 0)),
+            "empty_events": int(np.count_nonzero(total == 0)), "first_bad_event": first_bad,
         },
-        "problems": [f"{not_finite} voxels are not finite, {negative} negative"] if bad else [],
     }  # fmt: skip
+    report["problems"] = list(_problems(report))
+    return report
