@@ -177,6 +177,8 @@ def read_rows(dataset: h5py.Dataset, start: int, stop: int) -> np.ndarray:
     that threads need not wait for one another.
     """
     if not _is_plain_gzip(dataset):
+        # Also in a process of its own, which has not yet loaded the filters.
+        hdf5_filters.require_filters(dataset, Path(dataset.file.filename), dataset.name)
         return dataset[start:stop]
     chunk = dataset.chunks
     nbytes = int(np.prod(chunk)) * dataset.dtype.itemsize

@@ -59,7 +59,8 @@ def require_sources(dataset: h5py.Dataset, path: Path, key: str, shape_of: Shape
     covered = 0
     sources = dataset.virtual_sources()
     for source in sources:
-        covered += source.vspace.get_select_npoints()
+        numbers = source.vspace.get_select_npoints()
+        covered += numbers
         where = home if source.file_name == "." else _find(home, source.file_name)
         if where is None:
             raise InputError(
@@ -69,9 +70,12 @@ def require_sources(dataset: h5py.Dataset, path: Path, key: str, shape_of: Shape
         if stored is None:
             raise InputError(f"{expected} {where} has no dataset {source.dset_name!r}")
         space = source.src_space
-        everything = space.get_select_type() == h5py.h5s.SEL_ALL
-        needed = space.shape if everything else [n + 1 for n in space.get_select_bounds()[1]]
-        if any(n > m for n, m in zip(needed, stored, strict=False)):
+        if space.get_select_type() == h5py.h5s.SEL_ALL:
+            short = prod(stored) < numbers
+        else:
+            _, last = space.get_select_bounds()
+            short = any(n >= size for n, size in zip(last, stored, strict=False))
+        if short:
             raise InputError(
                 f"{expected} {source.dset_name!r} in {where} has shape {stored}, less than is "
                 "asked of it"

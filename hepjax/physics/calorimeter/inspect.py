@@ -212,7 +212,8 @@ def _problems(report: dict[str, Any]) -> Iterator[str]:
             f"negative, first in event {checks['first_bad_event']}: such files cannot be trained on"
         )
     if checks["empty_events"]:
-        yield f"{checks['empty_events']} events are empty; min_sum removes them"
+        cut = "; min_sum removes them" if "sampling_fraction" in report else ""
+        yield f"{checks['empty_events']} events are empty{cut}"
     if report["energy_gev"] is None:
         yield "no incident energies: such files cannot be trained on"
     if agreement and agreement["correlation"] < 0.5:

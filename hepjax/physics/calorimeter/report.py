@@ -74,6 +74,10 @@ def _best(records: list[curves.Record]) -> int:
 
 
 def _check(reference: Showers, generated: Showers, labels: tuple[str, str]) -> None:
+    if len(reference["ecal"]) == 1:
+        raise InputError(
+            f"{labels[0]}: expected at least 2 showers, whose halves show the noise, found 1"
+        )
     for sample, label in zip((reference, generated), labels, strict=True):
         shape, energies = sample["ecal"].shape, sample["energy"].shape
         if len(shape) != 4 or shape[0] == 0 or energies != shape[:1]:
