@@ -35,7 +35,7 @@ def filters(dataset: h5py.Dataset) -> list[tuple[int, str]]:
 
 def compression(dataset: h5py.Dataset) -> str | None:
     """The name of the compression, for people; None if there is none."""
-    if dataset.compression is not None:
+    if dataset.compression not in (None, "unknown"):
         return str(dataset.compression)
     names = [name for number, name in filters(dataset) if number not in PREPARING]
     return " and ".join(names) or None
