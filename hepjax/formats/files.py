@@ -88,10 +88,18 @@ def exists_inside(folder: Path, name: str) -> bool:
     try:
         (folder / name).stat()
     except PermissionError as error:
-        raise InputError(f"{folder}: expected a readable folder, found {_reason(error)}") from error
+        raise InputError(f"{folder}: expected a readable path, found {_reason(error)}") from error
     except (OSError, ValueError):
         return False
     return True
+
+
+def is_regular(path: Path) -> bool:
+    """Whether it is a file, or something that cannot be looked at, which reading it will tell."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (OSError, ValueError):
+        return True
 
 
 def has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:

@@ -4,16 +4,19 @@ HDF5 reads zeros, or names no file, where such a file is missing or too short. H
 for first, so that what is read is whole and what is missing has a name.
 """
 
+import itertools
 import os
 from collections.abc import Callable
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import h5py
 
 from hepjax import InputError
 from hepjax.formats.files import kind_of
 
+BLOCK = "%b"
 Shape = Callable[[Path, str], tuple[int, ...] | None]
 """Opens a file and gives the shape of a dataset, checked to be whole; None if it has none."""
 
@@ -55,35 +58,59 @@ def require_sources(dataset: h5py.Dataset, path: Path, key: str, shape_of: Shape
       InputError: a source that is missing, too short or not whole itself, or parts without source.
     """
     expected = f"{path}: expected all events of virtual dataset {key!r}, found that"
-    home = Path(dataset.file.filename)
+    home, size = Path(dataset.file.filename), prod(dataset.shape)
     covered = 0
     sources = dataset.virtual_sources()
     for source in sources:
-        numbers = source.vspace.get_select_npoints()
-        covered += numbers
-        where = home if source.file_name == "." else _find(home, source.file_name)
-        if where is None:
-            raise InputError(
-                f"{expected} the file {source.file_name}, which holds part of them, is missing"
-            )
-        stored = shape_of(where, source.dset_name)
-        if stored is None:
-            raise InputError(f"{expected} {where} has no dataset {source.dset_name!r}")
-        space = source.src_space
-        if space.get_select_type() == h5py.h5s.SEL_ALL:
-            short = prod(stored) < numbers
-        else:
-            _, last = space.get_select_bounds()
-            short = any(n >= size for n, size in zip(last, stored, strict=False))
-        if short:
-            raise InputError(
-                f"{expected} {source.dset_name!r} in {where} has shape {stored}, less than is "
-                "asked of it"
-            )
-    if covered < prod(dataset.shape):
-        raise InputError(
-            f"{expected} its {len(sources)} sources hold {covered} of {prod(dataset.shape)} numbers"
-        )
+        # Names with %b stand for one file a block, as many as there are.
+        pattern = BLOCK in source.file_name or BLOCK in source.dset_name
+        for block in itertools.count():
+            file_name = source.file_name.replace(BLOCK, str(block))
+            name = source.dset_name.replace(BLOCK, str(block))
+            where = home if file_name == "." else _find(home, file_name)
+            if where is None:
+                raise InputError(
+                    f"{expected} the file {file_name}, which holds part of them, is missing"
+                )
+            if where == home and name.strip("/") == dataset.name.strip("/"):
+                raise InputError(f"{expected} it is its own source")
+            stored = shape_of(where, name)
+            if stored is None:
+                raise InputError(f"{expected} {where} has no dataset {name!r}")
+            if _is_short(source, stored):
+                raise InputError(
+                    f"{expected} {name!r} in {where} has shape {stored}, less than is asked of it"
+                )
+            covered += _numbers(source.src_space if pattern else source.vspace, size)
+            if not pattern or covered >= size:
+                break
+    if covered < size:
+        raise InputError(f"{expected} its {len(sources)} sources hold {covered} of {size} numbers")
+
+
+def _is_short(source: Any, stored: tuple[int, ...]) -> bool:
+    """Whether a dataset is smaller than a virtual one takes of it."""
+    space = source.src_space
+    if space.get_select_type() == h5py.h5s.SEL_ALL:
+        asked = space if BLOCK in source.file_name else source.vspace
+        return prod(stored) < _numbers(asked, 0)
+    if _grows(space):
+        return False
+    _, last = space.get_select_bounds()
+    return any(n >= size for n, size in zip(last, stored, strict=False))
+
+
+def _numbers(space: Any, most: int) -> int:
+    """How many a selection takes; ``most`` if it takes all that come."""
+    return most if _grows(space) else int(space.get_select_npoints())
+
+
+def _grows(space: Any) -> bool:
+    """Whether a selection is unlimited."""
+    if space.get_select_type() != h5py.h5s.SEL_HYPERSLABS or not space.is_regular_hyperslab():
+        return False
+    _, _, counts, blocks = space.get_regular_hyperslab()
+    return h5py.h5s.UNLIMITED in (*counts, *blocks)
 
 
 def require_raw_files(dataset: h5py.Dataset, path: Path, key: str) -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 import h5py
 
 from hepjax import InputError
-from hepjax.formats.files import exists_inside, has_suffix, inside, require_path
+from hepjax.formats.files import exists_inside, has_suffix, inside, is_regular, require_path
 from hepjax.formats.hdf5 import keys, open_hdf5
 from hepjax.formats.packed.manifest import is_packed, read_manifest
 from hepjax.formats.particleflow import reader
@@ -80,7 +80,7 @@ def data_files(folder: Path) -> list[Path]:
     files = [
         path
         for path in inside(folder)
-        if path.name[0] != "_" and not has_suffix(path, UNREAD_SUFFIXES) and not path.is_dir()
+        if path.name[0] != "_" and not has_suffix(path, UNREAD_SUFFIXES) and is_regular(path)
     ]
     if not files:
         raise InputError(f"{folder}: expected a folder with data files, found none in it")

@@ -173,3 +173,21 @@ def test_raw_files_are_read_and_missing_or_short_ones_named(tmp_path, monkeypatc
         open_showers(path)
     MADE["ecal"].tofile("cells.bin")
     np.testing.assert_array_equal(open_showers(path)[np.arange(20)]["ecal"], MADE["ecal"])
+
+
+def test_virtual_datasets_that_grow_are_read_and_loops_refused(tmp_path, halves):
+    for k, half in enumerate(halves):
+        (tmp_path / half).rename(tmp_path / f"part{k}.h5")
+    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    space = h5py.h5s.create_simple((20, 5, 5, 4), (h5py.h5s.UNLIMITED, 5, 5, 4))
+    space.select_hyperslab((0,) * 4, (h5py.h5s.UNLIMITED, 1, 1, 1), (10, 1, 1, 1), (10, 5, 5, 4))
+    plan.set_virtual(space, b"part%b.h5", b"ECAL", h5py.h5s.create_simple((10, 5, 5, 4)))
+    space = h5py.h5s.create_simple((20, 5, 5, 4), (h5py.h5s.UNLIMITED, 5, 5, 4))
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        h5py.h5d.create(file.id, b"ECAL", h5py.h5t.NATIVE_FLOAT, space, plan)
+        file["target"] = TARGET
+    source = open_showers(tmp_path / "v.h5")
+    np.testing.assert_array_equal(source[np.arange(20)]["ecal"], MADE["ecal"])
+    (tmp_path / "part1.h5").unlink()
+    refused(tmp_path / "v.h5", r".* as many rows in 'target' as showers \(10\), found 20")
+    refused(virtual(tmp_path / "w.h5", ".", shape=(20, 5, 5, 4)), ".* it is its own source")

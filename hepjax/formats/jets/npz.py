@@ -27,6 +27,7 @@ from hepjax.formats.jets.arrays import (
     words_of,
 )
 from hepjax.formats.jets.meaning import Meaning, agree, make_grid
+from hepjax.formats.notes import note
 
 NPZ_MAGIC = b"PK"
 _PART = re.compile(r"[xX]_\w+")
@@ -141,7 +142,7 @@ def _parts(path: Path, shapes: dict[str, tuple[int, ...]], asked: Meaning) -> tu
     for image in images:
         suffix = "" if whole else image[1:]
         columns = {
-            key.removesuffix(suffix): words_of(np.dtype("f4"), shape[1:])
+            key.removesuffix(suffix): _words(shape)
             for key, shape in shapes.items()
             if key != image and key.endswith(suffix)
         }
@@ -154,10 +155,22 @@ def _parts(path: Path, shapes: dict[str, tuple[int, ...]], asked: Meaning) -> tu
         _require_rows(path, shapes, image, scalars)
         parts.append(_Part(shapes[image][0], image, scalars))
     common = set.intersection(*(set(part.columns) for part in parts))
+    read = {key for part in parts for name, key in part.columns.items() if name in common}
+    unread = [key for key in shapes if key not in (*images, *read) and _words(shapes[key]) is None]
+    if unread:
+        note(
+            f"{path}: columns of no image, or not of all parts, so not read: {', '.join(unread)}",
+            key=("columns", tuple(unread)),
+        )
     return tuple(
         replace(part, columns={k: v for k, v in part.columns.items() if k in common})
         for part in parts
     )
+
+
+def _words(shape: tuple[int, ...]) -> str | None:
+    """What an array holds, see ``scalars_of``."""
+    return words_of(np.dtype(np.float32), shape[1:]) if shape else "one value for all"
 
 
 def _order(image: str) -> tuple[int, str]:
