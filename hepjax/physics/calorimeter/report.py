@@ -99,7 +99,8 @@ def _check(reference: Showers, generated: Showers, labels: tuple[str, str]) -> N
 
 
 def _bins(reference: np.ndarray, generated: np.ndarray) -> metrics.Bins:
-    low, high = float(np.floor(reference.min())), float(np.ceil(reference.max()))
+    low = float(np.floor(reference.min()))
+    high = max(float(np.ceil(reference.max())), low + 1.0)  # all showers of one energy
     return metrics.energy_bins(low, high, min(len(reference), len(generated)))
 
 

@@ -49,3 +49,11 @@ def test_a_reference_of_one_shower_is_one_line():
     one = {field: values[:1] for field, values in pair.items()}
     with pytest.raises(InputError, match=r"reference: expected at least 2 showers.* found 1"):
         report(one, pair, labels=("reference", "generated"))
+
+
+def test_a_reference_of_one_energy_is_compared():
+    """Generated files of svalleco/3Dgan hold one energy each."""
+    energy = np.full(20, 50.0, np.float32)
+    pair = {"ecal": MADE["ecal"] * (50 / MADE["energy"])[:, None, None, None], "energy": energy}
+    made = report(pair, pair, labels=("reference", "generated"))
+    assert made.scores["energy_range"] == [50.0, 51.0]
