@@ -51,10 +51,12 @@ def report(
       InputError: samples that are empty, not finite, of different grids or without energies.
     """
     _check(reference, generated, labels)
+    bins = _bins(reference["energy"], generated["energy"])
+    _require_overlap(bins, generated["energy"], labels)
     pair = figures.Pair(
         comparison.quantities(reference["ecal"], reference["energy"]),
         comparison.quantities(generated["ecal"], generated["energy"]),
-        bins=_bins(reference["energy"], generated["energy"]),
+        bins=bins,
         labels=labels,
     )
     scores = _scores(reference, generated, pair, discriminator)
@@ -95,6 +97,15 @@ def _check(reference: Showers, generated: Showers, labels: tuple[str, str]) -> N
     if grids[0] != grids[1]:
         raise InputError(
             f"{labels[1]}: expected the grid of {labels[0]} {grids[0]}, found {grids[1]}"
+        )
+
+
+def _require_overlap(bins: metrics.Bins, energy: np.ndarray, labels: tuple[str, str]) -> None:
+    low, high = bins[0]  # the whole sample
+    if not ((energy >= low) & (energy <= high)).any():
+        raise InputError(
+            f"{labels[1]}: expected showers between {low:g} and {high:g} GeV as in {labels[0]}, "
+            f"found {energy.min():g} to {energy.max():g} GeV"
         )
 
 

@@ -57,3 +57,6 @@ def test_a_reference_of_one_energy_is_compared():
     pair = {"ecal": MADE["ecal"] * (50 / MADE["energy"])[:, None, None, None], "energy": energy}
     made = report(pair, pair, labels=("reference", "generated"))
     assert made.scores["energy_range"] == [50.0, 51.0]
+    other = pair | {"energy": energy + 100}
+    with pytest.raises(InputError, match=r"generated: expected showers between 50 and 51 GeV"):
+        report(pair, other, labels=("reference", "generated"))
