@@ -5,7 +5,7 @@ import json
 from functools import partial
 from pathlib import Path
 
-from hepjax.cli.jet_meaning import add_meaning, parse_meaning
+from hepjax.cli.jet_meaning import add_meaning, add_unit, parse_meaning, parse_unit
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "paths", metavar="PATH", type=Path, nargs="+", help="files of one layout, or folders"
     )
     add_meaning(parser)
+    add_unit(parser)
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw mean events")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--quiet", action="store_true", help="no progress")
@@ -28,7 +29,9 @@ def run(args: argparse.Namespace) -> int:
 
     first = args.paths[0]
     family = family_of(first)
-    meaning = parse_meaning(args)
+    meaning, unit = parse_meaning(args), parse_unit(args)
+    if unit and family.name not in ("clic", "calochallenge"):
+        raise InputError(f"{first}: expected showers with --unit, found {family.name} files")
     if meaning and family.name != "jets":
         raise InputError(
             f"{first}: expected jet images with {', '.join(f'--{key}' for key in meaning)}, "
@@ -37,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     platform_or_cpu()
     module = family.module
     bar = partial(progress, quiet=args.quiet)
-    report = module.inspect(args.paths, args.plot, progress=bar, **meaning)
+    report = module.inspect(args.paths, args.plot, progress=bar, **meaning, **unit)
     if args.json:
         print(json.dumps(report))
     else:

@@ -1,4 +1,4 @@
-"""What users say of jet images that files do not: names of channels and labels, and the shape."""
+"""What users say of files that do not: channels, labels and shape of images, unit of showers."""
 
 import argparse
 import re
@@ -21,6 +21,30 @@ def add_meaning(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument("--labels", metavar="ID=NAME,...", help="meaning of the labels: 0=qcd,1=top")
     group.add_argument("--shape", metavar="ROWS,COLUMNS", help="pixels, for flat images")
+
+
+def add_unit(parser: argparse.ArgumentParser) -> None:
+    """The option of verbs that look into showers."""
+    parser.add_argument(
+        "--unit", metavar="UNIT",
+        help="of the cells of showers, if the files do not say it: GeV, 0.02 GeV, MeV, keV",
+    )  # fmt: skip
+
+
+def parse_unit(args: argparse.Namespace) -> dict[str, Any]:
+    """``unit`` as ``formats.showers.open_showers`` takes it, if given.
+
+    Raises:
+      InputError: no unit of energy.
+    """
+    from hepjax.formats.units import ENERGY, named
+
+    if args.unit is None:
+        return {}
+    unit = named(args.unit, ENERGY)
+    if unit is None:
+        raise InputError(f"--unit: expected one of {', '.join(ENERGY)}, found {args.unit!r}")
+    return {"unit": unit}
 
 
 def parse_meaning(args: argparse.Namespace) -> dict[str, Any]:

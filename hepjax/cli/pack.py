@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hepjax.cli.jet_meaning import add_meaning, parse_meaning
+from hepjax.cli.jet_meaning import add_meaning, add_unit, parse_meaning, parse_unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of the set; the same command again resumes",
     )  # fmt: skip
     add_meaning(parser)
+    add_unit(parser)
     parser.add_argument(
         "--workers", type=int, metavar="N", help="processes; default: one for each CPU"
     )
@@ -64,7 +65,7 @@ def _open(args: argparse.Namespace) -> "tuple[Sequence[ImageFile], dict[str, str
         raise InputError(
             f"{args.paths[0]}: expected jet or e/gamma images or CLIC showers, found {family.name}"
         )
-    return family.pack(args.paths, parse_meaning(args))
+    return family.pack(args.paths, parse_meaning(args) | parse_unit(args))
 
 
 def _report(out: Path, manifest: "Manifest", files: int, seconds: float) -> dict[str, object]:

@@ -1,10 +1,12 @@
 """HDF5 access with a clear ``InputError`` for missing, truncated and damaged files.
 
-What the datasets mean is in the families: showers/file.py, jets/hdf5.py, particleflow/hdf5.py.
+What the datasets mean is in the families: showers/file.py, jets/hdf5.py, particleflow/hdf5.py. Data
+that lie in other files (links, virtual datasets, raw files) are followed in hdf5_elsewhere.py,
+attributes read in hdf5_text.py.
 """
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,30 +14,29 @@ import h5py
 import numpy as np
 
 from hepjax import InputError
+from hepjax.formats import hdf5_elsewhere, hdf5_filters
+from hepjax.formats.files import Paths, has_suffix, inside, list_all
+from hepjax.formats.units import stated
 
 SUFFIXES = (".h5", ".hdf5")
+NO_LOCKS = (37, 38, 95, 524)
+"""errno of file systems that cannot lock: ENOLCK, ENOSYS, EOPNOTSUPP, ENOTSUPP (NFS)."""
 
 
-def list_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+def list_files(paths: Paths) -> list[Path]:
     """The files of ``paths``, sorted, each once; a folder stands for its HDF5 files.
 
     Raises:
       InputError: a path does not exist, a folder has no HDF5 files, or there are no paths.
     """
-    files: set[Path] = set()
-    for path in [Path(paths)] if isinstance(paths, str | Path) else map(Path, paths):
-        if path.is_dir():
-            inside = [p for p in path.iterdir() if p.suffix in SUFFIXES and p.name[0] != "."]
-            if not inside:
-                raise InputError(f"{path}: expected a folder with *.h5 files, found none in it")
-            files.update(inside)
-        elif path.exists():
-            files.add(path)
-        else:
-            raise InputError(f"{path}: expected a file or folder, found none of this name")
-    if not files:
-        raise InputError("files: expected at least one file or folder, found none")
-    return sorted(files)
+    return list_all(paths, _files_in)
+
+
+def _files_in(folder: Path) -> list[Path]:
+    found = [path for path in inside(folder) if has_suffix(path, SUFFIXES)]
+    if not found:
+        raise InputError(f"{folder}: expected a folder with *.h5 files, found none in it")
+    return found
 
 
 @contextmanager
@@ -48,12 +49,26 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     """
     try:
         # Damaged numbers are found by their checks, not told as warnings.
-        with h5py.File(path, "r") as file, np.errstate(invalid="ignore", over="ignore"):
+        with _open(path) as file, np.errstate(invalid="ignore", over="ignore"):
             yield file
     except InputError:
         raise
     except (Exception, MemoryError) as error:
         raise InputError(f"{path}: {_cause(path, error)}") from error
+
+
+def _open(path: Path) -> h5py.File:
+    """Open for reading; a lock is taken only where the file system has locks.
+
+    The lock keeps out a writer while we read. Some file systems of clusters have none.
+    """
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        if error.errno not in NO_LOCKS and "file locking flag values" not in str(error):
+            raise
+    # Another thread that came here before has the file open without a lock.
+    return h5py.File(path, "r", locking=False)
 
 
 def _cause(path: Path, error: Exception) -> str:
@@ -66,33 +81,68 @@ def _cause(path: Path, error: Exception) -> str:
         return "expected a readable file, found no permission to read it"
     if size == 0:
         return "expected an HDF5 file, found an empty one"
+    if "unable to lock file" in str(error):
+        return (
+            "expected a file that nobody writes, found one that another program has open for "
+            "writing; close it there, or set HDF5_USE_FILE_LOCKING=FALSE to read it all the same"
+        )
     if not is_hdf5:
         return "expected an HDF5 file, found another format"
+    if "already open for" in str(error):
+        return (
+            "expected a file that its writer closed, found one that is still open for writing or "
+            f"whose writer crashed; close it there, or if nobody writes: h5clear -s {path}"
+        )
     if "truncated file" in str(error):
-        return f"expected a whole HDF5 file, found one cut short at {size} bytes; copy it again"
+        return (
+            f"expected a whole HDF5 file, found one cut short at {size} bytes; copy it again, or "
+            "write it again if its writer never closed it"
+        )
     return f"expected a sound HDF5 file, found a damaged one ({error}); copy it again"
 
 
-def numeric_dataset(file: h5py.File, path: Path, key: str) -> h5py.Dataset:
+def keys(file: h5py.Group) -> list[str]:
+    """Names in the file, sorted; also those of links whose target is missing."""
+    return sorted(file)
+
+
+def numeric_dataset(file: h5py.Group, path: Path, key: str, kinds: str = "fiu") -> h5py.Dataset:
     """Dataset ``key``, which must exist, hold numbers and be stored in full.
 
+    Args:
+      kinds: of numbers, as NumPy calls them.
     Raises:
-      InputError: it is none of this.
+      InputError: it is none of this, lies in a file that is missing, or is compressed with a
+        filter that is not installed.
     """
-    if key not in file:
-        found = ", ".join(sorted(file)) or "an empty file"
+    if key not in set(file):
+        found = ", ".join(keys(file)) or "an empty file"
         raise InputError(f"{path}: expected a dataset {key!r}, found {found}")
+    hdf5_elsewhere.require_target(file, path, key, _shape_of)
     dataset = file[key]
-    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "fiu":
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in kinds:
         kind = dataset.dtype if isinstance(dataset, h5py.Dataset) else "a group"
         raise InputError(f"{path}: expected numbers in dataset {key!r}, found {kind}")
     if dataset.ndim == 0 or len(dataset) == 0:
         raise InputError(f"{path}: expected events in dataset {key!r}, found none")
-    if _is_incomplete(dataset):
+    hdf5_filters.require_filters(dataset, path, key)
+    if dataset.is_virtual:
+        hdf5_elsewhere.require_sources(dataset, path, key, _shape_of)
+    elif dataset.external:
+        hdf5_elsewhere.require_raw_files(dataset, path, key)
+    elif _is_incomplete(dataset):
         raise InputError(
             f"{path}: expected all events of dataset {key!r}, found that some were never written"
         )
     return dataset
+
+
+def _shape_of(path: Path, name: str) -> tuple[int, ...] | None:
+    with open_hdf5(path) as file:
+        if name not in file:
+            return None
+        parent, _, key = name.rpartition("/")
+        return numeric_dataset(file[parent or "/"], path, key, "fiub").shape
 
 
 def _is_incomplete(dataset: h5py.Dataset) -> bool:
@@ -120,16 +170,6 @@ def column(file: h5py.File, path: Path, key: str, events: int) -> np.ndarray:
     return np.asarray(dataset[...], np.float64)
 
 
-def text_attribute(dataset: h5py.Dataset, key: str) -> str | None:
-    """An attribute of fixed length, as hepjax writes them, or None.
-
-    Texts of variable length lie where no checksum guards them; damage there hangs the library.
-    """
-    if key not in dataset.attrs or dataset.attrs.get_id(key).dtype.kind != "S":
-        return None
-    return bytes(dataset.attrs[key]).decode(errors="replace")
-
-
 def read_rows(dataset: h5py.Dataset, start: int, stop: int) -> np.ndarray:
     """Rows ``start`` to ``stop`` in the type they are stored in.
 
@@ -137,6 +177,8 @@ def read_rows(dataset: h5py.Dataset, start: int, stop: int) -> np.ndarray:
     that threads need not wait for one another.
     """
     if not _is_plain_gzip(dataset):
+        # Also in a process of its own, which has not yet loaded the filters.
+        hdf5_filters.require_filters(dataset, Path(dataset.file.filename), dataset.name)
         return dataset[start:stop]
     chunk = dataset.chunks
     nbytes = int(np.prod(chunk)) * dataset.dtype.itemsize
@@ -167,9 +209,9 @@ def list_datasets(path: Path) -> dict[str, dict[str, object]]:
                 "shape": list(dataset.shape),
                 "dtype": str(dataset.dtype),
                 "chunks": list(dataset.chunks) if dataset.chunks else None,
-                "compression": dataset.compression,
-                "unit": text_attribute(dataset, "unit"),
+                "compression": hdf5_filters.compression(dataset),
+                "unit": said[1] if (said := stated(dataset)) else None,
             }
-            for key, dataset in sorted(file.items())
-            if isinstance(dataset, h5py.Dataset)
+            for key in keys(file)
+            if isinstance(dataset := file.get(key), h5py.Dataset)
         }

@@ -6,7 +6,8 @@ from typing import Literal
 import h5py
 
 from hepjax import InputError
-from hepjax.formats.hdf5 import open_hdf5
+from hepjax.formats.files import exists_inside, has_suffix, inside, is_regular, require_path
+from hepjax.formats.hdf5 import keys, open_hdf5
 from hepjax.formats.packed.manifest import is_packed, read_manifest
 from hepjax.formats.particleflow import reader
 from hepjax.formats.showers import calochallenge
@@ -29,7 +30,7 @@ def recognise(path: Path) -> Family:
     if reader.holds_events(path):
         return "mlpf"
     kind = container(path)
-    if path.is_dir() and kind not in ("packed", "tfds"):
+    if require_path(path) == "folder" and kind not in ("packed", "tfds"):
         return recognise(data_files(path)[0])
     if kind == "hdf5":
         return _hdf5_family(path)
@@ -42,10 +43,10 @@ def container(path: Path) -> Container:
     Raises:
       InputError: unreadable or none of these.
     """
-    if path.is_dir():
+    if require_path(path) == "folder":
         if is_packed(path):
             return "packed"
-        if (path / "dataset_info.json").exists():
+        if exists_inside(path, "dataset_info.json"):
             return "tfds"
         return container(data_files(path)[0])
     from hepjax.formats.tfrecord import is_tfrecord
@@ -76,11 +77,11 @@ def data_files(folder: Path) -> list[Path]:
     Raises:
       InputError: there are none.
     """
-    files = sorted(
+    files = [
         path
-        for path in folder.iterdir()
-        if path.is_file() and path.name[0] not in "._" and path.suffix not in UNREAD_SUFFIXES
-    )
+        for path in inside(folder)
+        if path.name[0] != "_" and not has_suffix(path, UNREAD_SUFFIXES) and is_regular(path)
+    ]
     if not files:
         raise InputError(f"{folder}: expected a folder with data files, found none in it")
     return files
@@ -88,13 +89,15 @@ def data_files(folder: Path) -> list[Path]:
 
 def _hdf5_family(path: Path) -> Family:
     with open_hdf5(path) as file:
-        if "ECAL" in file:
+        # Names count, also of links that lead nowhere: the reader says what is missing.
+        names = set(keys(file))
+        if "ECAL" in names:
             return "clic"
         if calochallenge.is_calochallenge(file):
             return "calochallenge"
-        if "X_jets" in file or {"X", "y"} <= set(file):
+        if "X_jets" in names or {"X", "y"} <= names:
             return "jets"
-        found = ", ".join(sorted(file)) or "nothing"
+        found = ", ".join(sorted(names)) or "nothing"
     raise InputError(
         f"{path}: expected ECAL (CLIC), incident_energies and showers (CaloChallenge), or X_jets "
         f"or X and y (jets), found {found}"

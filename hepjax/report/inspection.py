@@ -3,7 +3,7 @@
 Draws nothing itself, so it needs no extra.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,6 +73,16 @@ def problem_lines(report: dict[str, Any], sound: str) -> Iterator[str]:
     yield from (line("note", problem) for problem in report["problems"])
     if not report["problems"]:
         yield line("checks", sound)
+
+
+def passed(checks: Mapping[str, Any], sound: Mapping[str, str]) -> str:
+    """What may be said of the checks of a report: only of those that found nothing.
+
+    Args:
+      checks: what each found, as the report has them.
+      sound: what is said of each if that is nothing.
+    """
+    return ", ".join(said for key, said in sound.items() if not checks.get(key, True))
 
 
 def caption(report: dict[str, Any], text: str) -> str:

@@ -62,14 +62,17 @@ def _pack_showers(paths: list[Path], meaning: dict[str, Any]) -> tuple[Any, dict
     from hepjax.formats.showers.images import shower_files
     from hepjax.formats.showers.layout import COLUMN_UNITS
 
-    if meaning:
-        raise InputError(f"--{', --'.join(meaning)}: expected none for showers, found some")
-    return shower_files(paths), COLUMN_UNITS
+    unit = meaning.get("unit", "auto")
+    if others := [key for key in meaning if key != "unit"]:
+        raise InputError(f"--{', --'.join(others)}: expected none for showers, found some")
+    return shower_files(paths, unit), COLUMN_UNITS
 
 
 def _pack_jets(paths: list[Path], meaning: dict[str, Any]) -> tuple[Any, dict[str, str]]:
     from hepjax.formats.jets.reader import open_jets
 
+    if "unit" in meaning:
+        raise InputError("--unit: expected none for images, found one; --channels states units")
     return open_jets(paths, **meaning), {"pt": "GeV", "mass": "GeV", "phi": "rad"}
 
 

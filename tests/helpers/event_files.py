@@ -16,6 +16,8 @@ def event(elements, rng):
     X = np.zeros((elements, 12), np.float32)
     X[:, 0] = np.where(np.arange(elements) < tracks, 2, 1)
     X[:, 1:9] = rng.normal(size=(elements, 8))
+    X[:, 1] = np.abs(X[:, 1])
+    X[:, [3, 4, 7, 8]] = np.clip(X[:, [3, 4, 7, 8]], -1, 1)
     X[:tracks, 9] = rng.choice([-1, 1], tracks)
     y = np.zeros((elements, 7), np.float32)
     y[:, 0] = np.where(X[:, 0] == 2, rng.choice([1, 4], elements), rng.choice([0, 3], elements))

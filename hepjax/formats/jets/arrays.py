@@ -11,6 +11,8 @@ import numpy as np
 
 from hepjax import InputError
 from hepjax.formats.images import Grid
+from hepjax.formats.jets.meaning import Meaning
+from hepjax.formats.notes import note
 from hepjax.formats.sparse import SparseImages, by_event
 
 Columns = dict[str, np.ndarray]
@@ -118,18 +120,20 @@ def canonical(piece: Piece, stored: Mapping[str, np.ndarray]) -> Columns:
       ``label`` int32; ``pt``, ``mass`` (GeV), ``eta``, ``phi`` in the type of the file; ``event``
       int64; every other column as it is.
     Raises:
-      InputError: no label, one outside the declared meaning, two columns of one meaning, a whole
-        number that is not one, a quantity of the jet that is not finite.
+      InputError: a label outside the declared meaning, two columns of one meaning, a whole number
+        that is not one, a quantity of the jet that is not finite.
     """
     columns: Columns = {}
     for name, values in stored.items():
-        known = CANONICAL.get(name, name)
+        known = canonical_name(name)
         if known in columns:
             raise InputError(
                 f"{piece.path}: expected one column for the {known}, found two: {', '.join(stored)}"
             )
-        columns[known] = np.asarray(values)
-    require_label(piece.path, columns)
+        values = np.asarray(values)
+        columns[known] = values.reshape(len(values)).astype(
+            np.uint8 if values.dtype.kind == "b" else values.dtype, copy=False
+        )
     for name, dtype in (("label", np.int32), ("event", np.int64)):
         if name in columns:
             columns[name] = _whole(piece, name, columns[name], dtype)
@@ -137,19 +141,57 @@ def canonical(piece: Piece, stored: Mapping[str, np.ndarray]) -> Columns:
         if name in columns:
             bad = np.flatnonzero(~np.isfinite(columns[name]))
             _refuse(piece, columns[name], bad, f"a finite {name}")
-    if piece.labels:  # none at a first look
+    if piece.labels and "label" in columns:  # no meaning at a first look
         unknown = np.flatnonzero(~np.isin(columns["label"], list(piece.labels)))
         meaning = ", ".join(f"{k}={v}" for k, v in piece.labels.items())
         _refuse(piece, columns["label"], unknown, f"a label out of {meaning}")
     return columns
 
 
-def require_label(path: Path, columns: Mapping[str, object]) -> None:
-    """Raise InputError unless one of ``columns`` is the label."""
-    if not any(CANONICAL.get(name) == "label" for name in columns):
+def canonical_name(name: str) -> str:
+    """The name that hepjax uses for a column of a file."""
+    return CANONICAL.get(name, name)
+
+
+def scalars_of(path: Path, columns: Mapping[str, str | None], asked: Meaning) -> tuple[str, ...]:
+    """Columns that are read: those with one number an event. The others are noted.
+
+    Args:
+      columns: of the file, without the image: None for one number (or truth value) an event, else
+        what it holds, in words: text, a list, shape (9, 2).
+    Raises:
+      InputError: no label, or one that is not a number an event; prediction needs none, and a first
+        look only wants to know.
+    """
+    label = next((name for name in columns if canonical_name(name) == "label"), None)
+    if label is None and not (asked.unlabelled or asked.first_look):
         raise InputError(
             f"{path}: expected a column y or label, found {', '.join(columns) or 'none'}"
         )
+    if label is not None and columns[label] is not None and not asked.unlabelled:
+        raise InputError(
+            f"{path}: expected one whole number an event in {label}, found {columns[label]}; write "
+            "the number of its class"
+        )
+    unread = [f"{name} ({holds})" for name, holds in columns.items() if holds is not None]
+    if unread:
+        note(
+            f"{path}: not one number an event, so not read: {', '.join(unread)}",
+            key=("columns", tuple(unread)),
+        )
+    return tuple(name for name, holds in columns.items() if holds is None)
+
+
+def words_of(dtype: np.dtype, row: tuple[int, ...]) -> str | None:
+    """What a column of arrays holds, for ``scalars_of``.
+
+    Args:
+      row: the shape of what each event has.
+    """
+    kinds = {"U": "text", "T": "text", "S": "bytes", "O": "text or objects", "c": "complex numbers"}
+    if dtype.kind not in "fiub":
+        return kinds.get(dtype.kind, str(dtype))
+    return None if row in ((), (1,)) else f"{' x '.join(map(str, row))} numbers an event"
 
 
 def _whole(piece: Piece, name: str, values: np.ndarray, dtype: type) -> np.ndarray:

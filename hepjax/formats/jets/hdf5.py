@@ -7,19 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
+import numpy as np
 
 from hepjax import InputError
-from hepjax.formats.hdf5 import numeric_dataset, open_hdf5, read_rows, text_attribute
+from hepjax.formats.hdf5 import keys, numeric_dataset, open_hdf5, read_rows
+from hepjax.formats.hdf5_text import text_attribute
 from hepjax.formats.images import Grid, SparseImages
 from hepjax.formats.jets.arrays import (
     Columns,
     Piece,
     canonical,
+    canonical_name,
     events_at_once,
     from_dense,
-    require_label,
+    scalars_of,
+    words_of,
 )
 from hepjax.formats.jets.meaning import Meaning, agree, from_metadata, make_grid
+from hepjax.formats.units import ENERGY, converted
 
 IMAGE_DATASETS = ("X_jets", "X")
 
@@ -58,9 +63,15 @@ class Hdf5Jets:
                 for k in range(a, b, batch):
                     end = min(k + batch, b)
                     piece = Piece(self.path, self.grid, self.labels, k)
-                    stored = {name: file[name][k:end] for name in self.scalars}
+                    stored = {name: self._column(file, name, k, end) for name in self.scalars}
                     images = from_dense(piece, pixels[k - a : end - a], channels_last=True)
                     yield images, canonical(piece, stored)
+
+    def _column(self, file: h5py.File, name: str, start: int, stop: int) -> np.ndarray:
+        values = file[name][start:stop]
+        if canonical_name(name) not in ("pt", "mass"):
+            return values
+        return converted(values, file[name], self.path, name, ENERGY)
 
 
 def describe_hdf5(path: Path, asked: Meaning) -> Hdf5Jets:
@@ -70,17 +81,17 @@ def describe_hdf5(path: Path, asked: Meaning) -> Hdf5Jets:
       InputError: no jet images, no labels, damage, or a meaning that nobody states.
     """
     with open_hdf5(path) as file:
-        name = next((name for name in IMAGE_DATASETS if name in file), IMAGE_DATASETS[0])
+        name = next((name for name in IMAGE_DATASETS if name in keys(file)), IMAGE_DATASETS[0])
         image = numeric_dataset(file, path, name)
         if image.ndim not in (3, 4) or 0 in image.shape:
             raise InputError(
                 f"{path}: expected images (events, rows, columns, channels) in {name!r}, found "
                 f"shape {image.shape}"
             )
-        scalars = tuple(k for k in sorted(file) if k != name and _is_scalar(file[k]))
-        require_label(path, dict.fromkeys(scalars))
+        columns = {k: _words(file.get(k)) for k in keys(file) if k != name}
+        scalars = scalars_of(path, columns, asked)
         for key in scalars:
-            if numeric_dataset(file, path, key).shape[0] != len(image):
+            if numeric_dataset(file, path, key, "fiub").shape[0] != len(image):
                 raise InputError(
                     f"{path}: expected as many rows in {key!r} as images ({len(image)}), found "
                     f"{len(file[key])}"
@@ -102,8 +113,13 @@ def _block_events(image: h5py.Dataset, batch: int) -> int:
     return step - step % chunk
 
 
-def _is_scalar(item: object) -> bool:
-    return isinstance(item, h5py.Dataset) and item.ndim == 1 and item.dtype.kind in "fiu"
+def _words(item: object) -> str | None:
+    """What a dataset holds, see ``scalars_of``."""
+    if not isinstance(item, h5py.Dataset):
+        return "nothing that can be read" if item is None else "a group"
+    if h5py.check_string_dtype(item.dtype) is not None:
+        return "text"
+    return "one value for all" if item.ndim == 0 else words_of(item.dtype, item.shape[1:])
 
 
 def _attributes(file: h5py.File) -> dict[str, str]:

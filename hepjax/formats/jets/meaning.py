@@ -6,7 +6,7 @@ differ between files of the same layout.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,8 @@ class Meaning:
     """Pixels of the image: rows (eta), columns (phi)."""
     first_look: bool = False
     """Missing parts are allowed: channels are named by number, labels have no names."""
+    unlabelled: bool = False
+    """The events need no labels: they are to be predicted."""
 
 
 def to_metadata(meaning: Meaning) -> dict[str, str]:
@@ -124,7 +126,7 @@ def agree(path: Path, said: Meaning, asked: Meaning) -> Meaning:
     labels = asked.labels or said.labels
     if labels or not asked.first_look:
         labels = _labels(path, labels)
-    return Meaning(channels, labels, asked.shape or said.shape, asked.first_look)
+    return replace(asked, channels=channels, labels=labels, shape=asked.shape or said.shape)
 
 
 def make_grid(path: Path, meaning: Meaning, channels: int | None, shape: tuple[int, int]) -> Grid:

@@ -1,11 +1,13 @@
-"""Jet and e/gamma images in npz files: ``x_train``, ``y_train``, ``x_test``, ``y_test`` (training
-events first), or ``X`` or ``X_jets`` with ``y`` and further columns. Nothing is ever unpickled.
+"""Jet and e/gamma images in npz files: ``x_train``, ``y_train`` and so on (training, validation and
+test events in this order), or ``X`` or ``X_jets`` with ``y`` and further columns. Nothing is ever
+unpickled.
 """
 
+import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import IO
@@ -15,10 +17,21 @@ import numpy as np
 from hepjax import InputError
 from hepjax.formats.damage import reading
 from hepjax.formats.images import Grid, SparseImages
-from hepjax.formats.jets.arrays import Columns, Piece, canonical, from_dense, ranges
+from hepjax.formats.jets.arrays import (
+    Columns,
+    Piece,
+    canonical,
+    from_dense,
+    ranges,
+    scalars_of,
+    words_of,
+)
 from hepjax.formats.jets.meaning import Meaning, agree, make_grid
+from hepjax.formats.notes import note
 
 NPZ_MAGIC = b"PK"
+_PART = re.compile(r"[xX]_\w+")
+"""Images of a part of the sample; its columns end in the same way."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +104,7 @@ def describe_npz(path: Path, asked: Meaning) -> NpzJets:
             for name in file.namelist()
             if name.endswith(".npy")
         }
-    parts = _parts(path, shapes)
+    parts = _parts(path, shapes, asked)
     forms = {shapes[part.image][1:] for part in parts}
     if len(forms) > 1 or len(next(iter(forms))) not in (2, 3):
         raise InputError(
@@ -105,30 +118,79 @@ def describe_npz(path: Path, asked: Meaning) -> NpzJets:
     return NpzJets(path, events, grid, meaning.labels or {}, parts)
 
 
-def _parts(path: Path, shapes: dict[str, tuple[int, ...]]) -> tuple[_Part, ...]:
-    parts: list[tuple[str, dict[str, str]]] = [
-        (f"x_{s}", {"y": f"y_{s}"}) for s in ("train", "test") if f"x_{s}" in shapes
-    ]
-    for whole in ("X_jets", "X"):
-        if whole in shapes:
-            parts = [(whole, {k: k for k, shape in shapes.items() if len(shape) == 1})]
-            break
-    needed = [key for image, columns in parts for key in (image, *columns.values())]
-    if not parts or not any("y" in columns for _, columns in parts) or not set(needed) <= {*shapes}:
+def _parts(path: Path, shapes: dict[str, tuple[int, ...]], asked: Meaning) -> tuple[_Part, ...]:
+    """The images and their columns, training events first.
+
+    Raises:
+      InputError: none, an image without its labels, or further images that would be left out.
+    """
+    whole = next((key for key in ("X_jets", "X") if key in shapes), None)
+    images = [whole] if whole else sorted(filter(_PART.fullmatch, shapes), key=_order)
+    said = ", ".join(f"{k} {v}" for k, v in shapes.items()) or "none"
+    if not images:
         raise InputError(
-            f"{path}: expected arrays X and y, or x_train, y_train, x_test and y_test, found "
-            f"{', '.join(f'{k} {v}' for k, v in shapes.items()) or 'none'}"
+            f"{path}: expected arrays X and y, or x_train, y_train, x_test and y_test, found {said}"
         )
-    for image, columns in parts:
-        for key in columns.values():
-            if shapes[key] != shapes[image][:1]:
-                raise InputError(
-                    f"{path}: expected as many numbers in {key} as images in {image}, found "
-                    f"{shapes[key]} and {shapes[image]}"
-                )
-        if 0 in shapes[image]:
-            raise InputError(f"{path}: expected events, found {image} of shape {shapes[image]}")
-    return tuple(_Part(shapes[image][0], image, columns) for image, columns in parts)
+    left = [key for key, shape in shapes.items() if key not in images and len(shape) > 2]
+    if left:
+        raise InputError(
+            f"{path}: expected the images in {', '.join(images)}, found further arrays "
+            f"{', '.join(f'{key} {shapes[key]}' for key in left)}; write them to another file, or "
+            "call them x_train, x_val, x_test"
+        )
+    parts = []
+    for image in images:
+        suffix = "" if whole else image[1:]
+        columns = {
+            key.removesuffix(suffix): _words(shape)
+            for key, shape in shapes.items()
+            if key != image and key.endswith(suffix)
+        }
+        if "y" not in columns and whole is None and not asked.unlabelled | asked.first_look:
+            raise InputError(
+                f"{path}: expected arrays X and y, or x_train, y_train, x_test and y_test, found "
+                f"{said}"
+            )
+        scalars = {name: name + suffix for name in scalars_of(path, columns, asked)}
+        _require_rows(path, shapes, image, scalars)
+        parts.append(_Part(shapes[image][0], image, scalars))
+    common = set.intersection(*(set(part.columns) for part in parts))
+    read = {key for part in parts for name, key in part.columns.items() if name in common}
+    unread = [key for key in shapes if key not in (*images, *read) and _words(shapes[key]) is None]
+    if unread:
+        note(
+            f"{path}: columns of no image, or not of all parts, so not read: {', '.join(unread)}",
+            key=("columns", tuple(unread)),
+        )
+    return tuple(
+        replace(part, columns={k: v for k, v in part.columns.items() if k in common})
+        for part in parts
+    )
+
+
+def _words(shape: tuple[int, ...]) -> str | None:
+    """What an array holds, see ``scalars_of``."""
+    return words_of(np.dtype(np.float32), shape[1:]) if shape else "one value for all"
+
+
+def _order(image: str) -> tuple[int, str]:
+    """Training, validation, test, then parts of other names."""
+    names = ("train", "training", "val", "valid", "validation", "test")
+    part = image[2:].lower()
+    return names.index(part) if part in names else len(names), image
+
+
+def _require_rows(
+    path: Path, shapes: dict[str, tuple[int, ...]], image: str, columns: dict[str, str]
+) -> None:
+    for key in columns.values():
+        if shapes[key][:1] != shapes[image][:1]:
+            raise InputError(
+                f"{path}: expected as many numbers in {key} as images in {image}, found "
+                f"{shapes[key]} and {shapes[image]}"
+            )
+    if 0 in shapes[image]:
+        raise InputError(f"{path}: expected events, found {image} of shape {shapes[image]}")
 
 
 def _open(file: zipfile.ZipFile, key: str) -> IO[bytes]:
@@ -150,7 +212,14 @@ def _shape(path: Path, file: zipfile.ZipFile, name: str) -> tuple[int, ...]:
     with file.open(name) as array:
         shape, by_columns, dtype = _header(array)
         found = file.getinfo(name).file_size - array.tell()
-    if dtype.kind not in "fiu" or (by_columns and len(shape) > 1):
+    key = name.removesuffix(".npy")
+    if dtype.kind not in "fiub" and (key in ("y", "label") or key.startswith("y_")):
+        raise InputError(
+            f"{path}: expected one whole number an event in {key}, found "
+            f"{words_of(dtype, ())}; write the number of its class"
+        )
+    kinds = "fiu" if len(shape) > 2 else "fiub"
+    if dtype.kind not in kinds or (by_columns and max(shape[1:], default=1) > 1):
         order = " in Fortran order" if by_columns else ""
         raise InputError(
             f"{path}: expected numbers in C order in {name}, found {dtype}{order}; save it with "

@@ -22,7 +22,7 @@ from hepjax.formats.jets.arrays import (
     events_at_once,
     from_dense,
     from_pairs,
-    require_label,
+    scalars_of,
 )
 from hepjax.formats.jets.meaning import Meaning, agree, flat_shape, from_metadata, make_grid
 
@@ -112,10 +112,13 @@ def describe_parquet(path: Path, asked: Meaning) -> ParquetJets:
         schema = file.schema_arrow
         text = {k.decode(): v.decode(errors="replace") for k, v in (schema.metadata or {}).items()}
         said = from_metadata(path, text)
-        scalars = tuple(f.name for f in schema if _is_number(f.type))
+        pairs = set(PAIR_COLUMNS) <= set(schema.names)
+        name = next((name for name in IMAGE_COLUMNS if name in schema.names), None)
+        image = PAIR_COLUMNS if pairs else (name,)
+        columns = {f.name: _words(f.type) for f in schema if f.name not in image}
         events = _count_events(file, path)
-        require_label(path, dict.fromkeys(scalars))
-        if set(PAIR_COLUMNS) <= set(schema.names):
+        scalars = scalars_of(path, columns, asked)
+        if pairs:
             if set(schema.names) == DELPHES_COLUMNS and said == Meaning():
                 said = DELPHES
             meaning = agree(path, said, asked)
@@ -128,7 +131,6 @@ def describe_parquet(path: Path, asked: Meaning) -> ParquetJets:
             return ParquetJets(
                 path, "pairs", events, grid, meaning.labels or {}, PAIR_COLUMNS, scalars
             )
-        name = next((name for name in IMAGE_COLUMNS if name in schema.names), None)
         depth, leaf = _nesting(schema.field(name).type) if name else (0, None)
         if depth not in (1, 3) or not _is_number(leaf):
             raise InputError(
@@ -183,6 +185,19 @@ def _row_groups(file: pq.ParquetFile, start: int, stop: int) -> tuple[list[int],
 
 def _is_number(kind: pa.DataType | None) -> bool:
     return kind is not None and (pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _words(kind: pa.DataType) -> str | None:
+    """What a column holds, see ``scalars_of``."""
+    if _is_number(kind) or pa.types.is_boolean(kind):
+        return None
+    if pa.types.is_dictionary(kind):
+        return _words(kind.value_type) or str(kind)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return "text"
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return "bytes"
+    return f"a {kind}" if _is_list(kind) else str(kind)
 
 
 def _is_list(kind: pa.DataType) -> bool:

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from hepjax import InputError
+from hepjax.formats.files import exists_inside, list_all
 from hepjax.formats.images import Grid, SparseImages
 from hepjax.formats.jets.meaning import Meaning
 from hepjax.formats.recognise import container, data_files
@@ -61,6 +62,7 @@ def open_jets(
     labels: dict[int, str] | None = None,
     shape: tuple[int, int] | None = None,
     first_look: bool = False,
+    labelled: bool = True,
 ) -> list[JetFile]:
     """Files of one layout and one meaning, sorted by path.
 
@@ -70,12 +72,13 @@ def open_jets(
       labels: class id to class name; needed unless the files say them.
       shape: rows and columns of images that are stored flat and not square.
       first_look: without channel names the channels are called by their number, and without the
-        meaning of labels ``labels`` is empty.
+        meaning of labels ``labels`` is empty. Labels may be missing.
+      labelled: whether the events must have labels; prediction needs none.
     Raises:
       InputError: unreadable or unknown files, files that do not go together, or a meaning that
         neither the files nor the arguments state.
     """
-    asked = Meaning(channels, labels, shape, first_look)
+    asked = Meaning(channels, labels, shape, first_look, not labelled)
     files = [_describe(path, asked) for path in list_jet_files(paths)]
     for file in files[1:]:
         for what in ("layout", "grid", "labels"):
@@ -94,17 +97,7 @@ def list_jet_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     Raises:
       InputError: a path does not exist, a folder has no files, or there are no paths.
     """
-    files: set[Path] = set()
-    for path in [Path(paths)] if isinstance(paths, str | Path) else map(Path, paths):
-        if path.is_dir() and not (path / "dataset_info.json").exists():
-            files.update(data_files(path))
-        elif path.exists():
-            files.add(path)
-        else:
-            raise InputError(f"{path}: expected a file or folder, found none of this name")
-    if not files:
-        raise InputError("files: expected at least one file or folder, found none")
-    return sorted(files)
+    return list_all(paths, data_files, lambda path: exists_inside(path, "dataset_info.json"))
 
 
 def _describe(path: Path, asked: Meaning) -> JetFile:

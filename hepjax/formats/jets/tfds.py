@@ -14,7 +14,15 @@ import numpy as np
 from hepjax import InputError
 from hepjax.formats.damage import reading
 from hepjax.formats.images import Grid, SparseImages
-from hepjax.formats.jets.arrays import Columns, Piece, canonical, from_dense, ranges, require_label
+from hepjax.formats.jets.arrays import (
+    Columns,
+    Piece,
+    canonical,
+    from_dense,
+    ranges,
+    scalars_of,
+    words_of,
+)
 from hepjax.formats.jets.meaning import Meaning, agree, flat_shape, make_grid
 
 IMAGE_FEATURES = ("X_jets", "X_jet", "X", "image")
@@ -84,8 +92,8 @@ def describe_tfds(path: Path, asked: Meaning) -> TfdsJets:
             raise InputError(
                 f"{path}: expected a feature X_jets of fixed shape, found {', '.join(features)}"
             )
-        scalars = tuple(k for k, v in features.items() if v.shape == () and _is_number(v))
-        require_label(path, dict.fromkeys(scalars))
+        columns = {k: _words(v) for k, v in features.items() if k != name}
+        scalars = scalars_of(path, columns, asked)
         meaning = agree(path, _said(features), asked)
         form = tuple(map(int, features[name].shape))
     if not sum(events for _, events in splits):
@@ -121,8 +129,11 @@ def _builder(path: Path) -> Any:
         return tfds.builder_from_directory(path)
 
 
-def _is_number(feature: Any) -> bool:
-    return np.dtype(feature.np_dtype).kind in "fiu"
+def _words(feature: Any) -> str | None:
+    """What a feature holds, see ``scalars_of``."""
+    if not isinstance(feature.shape, tuple) or isinstance(feature.np_dtype, dict):
+        return type(feature).__name__
+    return words_of(np.dtype(feature.np_dtype), feature.shape)
 
 
 def _said(features: dict[str, Any]) -> Meaning:

@@ -18,7 +18,8 @@ from hepjax.formats.jets.arrays import (
     canonical,
     events_at_once,
     from_dense,
-    require_label,
+    scalars_of,
+    words_of,
 )
 from hepjax.formats.jets.meaning import Meaning, agree, flat_shape, make_grid
 from hepjax.formats.tfrecord import Feature, parse_example, read_records
@@ -87,14 +88,19 @@ def describe_tfrecord(path: Path, asked: Meaning) -> TFRecordJets:
         raise InputError(
             f"{path}: expected a feature X_jets, found {', '.join(features) or 'no features'}"
         )
-    scalars = tuple(
-        sorted(k for k, v in features.items() if isinstance(v, np.ndarray) and len(v) == 1)
-    )
-    require_label(path, dict.fromkeys(scalars))
+    holds = {k: _words(v) for k, v in sorted(features.items()) if k != name}
+    scalars = scalars_of(path, holds, asked)
     meaning = agree(path, Meaning(), asked)
     channels, rows, columns = flat_shape(path, meaning, len(_image(path, 0, features, name)))
     grid = make_grid(path, meaning, channels, (rows, columns))
     return TFRecordJets(path, grid, meaning.labels or {}, name, scalars)
+
+
+def _words(feature: Feature) -> str | None:
+    """What a feature holds, see ``scalars_of``."""
+    if not isinstance(feature, np.ndarray):
+        return "text or bytes"
+    return words_of(feature.dtype, feature.shape)
 
 
 def _parse(path: Path, event: int, data: bytes) -> dict[str, Feature]:

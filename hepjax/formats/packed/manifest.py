@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hepjax import InputError
+from hepjax.formats.files import exists_inside
 from hepjax.formats.images import Channel, Grid
 
 FILE = "manifest.json"
@@ -79,7 +80,7 @@ def parse_meaning(settings: dict[str, Any]) -> Meaning:
 
 def is_packed(path: Path) -> bool:
     """Whether a path is the folder of a packed set, finished or not."""
-    return (path / FILE).exists() or (path / PLAN_FILE).exists()
+    return exists_inside(path, FILE) or exists_inside(path, PLAN_FILE)
 
 
 def read_manifest(folder: Path) -> Manifest:

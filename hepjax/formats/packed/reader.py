@@ -14,6 +14,7 @@ import numpy as np
 
 from hepjax import InputError
 from hepjax.formats.coarse import common_grid, expand
+from hepjax.formats.files import Paths, as_paths, each_once
 from hepjax.formats.packed.layout import BLOCK_EVENTS
 from hepjax.formats.packed.manifest import Manifest, Meaning, Shard, read_manifest
 from hepjax.formats.packed.shard import VerifiedShard, largest_event
@@ -36,10 +37,8 @@ CACHE_BYTES = 2 * 2**30
 BLOCKS_AHEAD = 64
 
 
-def open_packed(
-    paths: str | Path | Sequence[str | Path], *, cache_bytes: int = CACHE_BYTES
-) -> "PackedSource":
-    """One or many packed sets as one source, sets in the order given.
+def open_packed(paths: Paths, *, cache_bytes: int = CACHE_BYTES) -> "PackedSource":
+    """One or many packed sets as one source, sets in the order given, each once.
 
     Args:
       paths: folders with a manifest.
@@ -50,7 +49,7 @@ def open_packed(
       InputError: no packed set (or an interrupted one), shards that are missing or damaged, sets
         that do not go together. Reading raises it too, for shards whose checksum differs.
     """
-    folders = [Path(paths)] if isinstance(paths, str | Path) else list(map(Path, paths))
+    folders = each_once(as_paths(paths))
     if not folders:
         raise InputError("packed sets: expected at least one folder, found none")
     manifests = [read_manifest(folder) for folder in folders]

@@ -22,7 +22,7 @@ BLOCK_ROWS = 2**17
 
 def is_events(file: h5py.File) -> bool:
     """Whether the file has the four datasets."""
-    return all(key in file for key in KEYS)
+    return set(KEYS) <= set(file)
 
 
 def describe(path: Path) -> EventFile:

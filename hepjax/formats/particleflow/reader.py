@@ -8,16 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
+import h5py
 import numpy as np
 
 from hepjax import InputError
 from hepjax.formats.block_cache import BlockCache
+from hepjax.formats.files import has_suffix, inside, kind_of, list_all
 from hepjax.formats.hdf5 import SUFFIXES, open_hdf5
 from hepjax.formats.particleflow import hdf5, pickles, tfds
 from hepjax.formats.particleflow.columns import ARRAYS
 from hepjax.formats.particleflow.events import EventFile, Events
 from hepjax.formats.particleflow.sound import fill_candidates, require_sound
 from hepjax.formats.source import Batch, locate
+from hepjax.formats.tfrecord import is_tfrecord
 
 CACHE_BYTES = 2**30
 """Decoded events kept: 2,000 with 200 pile-up collisions."""
@@ -34,27 +37,18 @@ def list_event_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
       InputError: a path does not exist, a folder has no event files or the same events in two
         layouts, or there are no paths.
     """
-    files: set[Path] = set()
-    for path in [Path(paths)] if isinstance(paths, str | Path) else map(Path, paths):
-        if path.is_file() or tfds.is_tfds(path):
-            files.add(path)
-        elif path.is_dir():
-            files.update(_inside(path))
-        else:
-            raise InputError(f"{path}: expected a file or folder, found none of this name")
-    if not files:
-        raise InputError("files: expected at least one file or folder, found none")
-    return sorted(files)
+    return list_all(paths, _inside, tfds.is_tfds)
 
 
 def _by_kind(folder: Path) -> dict[str, list[Path]]:
     """The event files in a folder, as far as names tell."""
-    kinds = {
-        f"*{pickles.SUFFIX} files": folder.glob(f"*{pickles.SUFFIX}"),
-        "*.h5 files": (p for p in folder.iterdir() if p.suffix in SUFFIXES),
-        "TFDS data sets": (p.parent for p in folder.glob("*/*/dataset_info.json")),
+    entries = inside(folder)
+    sets = sorted(p.parent for p in folder.glob("*/*/dataset_info.json"))
+    return {
+        "*.pkl.bz2 files": [p for p in entries if pickles.is_named_so(p)],
+        "*.h5 files": [p for p in entries if has_suffix(p, SUFFIXES)],
+        "TFDS data sets": [p for p in sets if p.name[0] != "."],
     }
-    return {kind: sorted(p for p in paths if p.name[0] != ".") for kind, paths in kinds.items()}
 
 
 def _inside(folder: Path) -> list[Path]:
@@ -72,10 +66,13 @@ def holds_events(path: Path) -> bool:
     """Whether ``path`` is a file, a data set or a folder (by its first files) of MLPF events."""
     if tfds.is_tfds(path):
         return tfds.is_events(path)
-    if path.is_dir():
+    kind = kind_of(path)
+    if kind == "folder":
         return any(holds_events(paths[0]) for paths in _by_kind(path).values() if paths)
-    if path.suffix not in SUFFIXES or not path.is_file():
-        return path.is_file() and path.name.endswith(pickles.SUFFIX)
+    if kind is None:
+        return False
+    if not h5py.is_hdf5(path):
+        return pickles.is_named_so(path) or (not is_tfrecord(path) and pickles.is_pickle(path))
     try:
         with open_hdf5(path) as file:
             return hdf5.is_events(file)
@@ -91,7 +88,7 @@ def describe(path: Path) -> EventFile:
     """
     if tfds.is_tfds(path):
         return tfds.describe(path)
-    if path.name.endswith(pickles.SUFFIX):
+    if not h5py.is_hdf5(path) and (pickles.is_named_so(path) or pickles.is_pickle(path)):
         return pickles.describe(path)
     return hdf5.describe(path)
 

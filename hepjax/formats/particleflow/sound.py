@@ -1,15 +1,102 @@
 """Which rows of MLPF events are sound, and what is filled in on reading."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from hepjax import InputError
-from hepjax.formats.particleflow.columns import CLASSES, NEUTRAL, NONE, TOWER, TRACK, Particle
+from hepjax.formats.particleflow.columns import (
+    CLASSES,
+    NEUTRAL,
+    NONE,
+    TOWER,
+    TRACK,
+    Particle,
+    Tower,
+    Track,
+)
 from hepjax.formats.particleflow.events import Events
 
 SLIP = 2e-3
 """Relative; how closely an energy must follow the faulty formula to count as made by it."""
+LARGEST_SINE = 1 + 1e-5
+"""Rounding of sines and cosines in single precision is far below."""
+
+Values = np.ndarray
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What the numbers in some columns must be."""
+
+    expected: str
+    """For people, after "expected"."""
+    name: str
+    """Of the quantity, after "found"."""
+    table: str
+    columns: tuple[int, ...]
+    holds: Callable[[Values], Values]
+    """(rows,) numbers of one column to (rows,) bool."""
+    of: int | None = None
+    """Only for elements of this type."""
+
+    def broken(self, events: Events) -> np.ndarray:
+        """(rows,) bool: where it does not hold."""
+        values = getattr(events, self.table)
+        bad = ~np.logical_and.reduce([self.holds(values[:, c]) for c in self.columns])
+        return bad if self.of is None else bad & (events.X[:, Track.TYPE] == self.of)
+
+    def found(self, events: Events, row: int) -> str:
+        """The number that breaks it, with its name."""
+        values = getattr(events, self.table)[row, list(self.columns)]
+        bad = values[[not self.holds(values[k : k + 1])[0] for k in range(len(values))]]
+        return f"{self.name} {bad[0]:g}"
+
+
+def _one_of(*numbers: int) -> Callable[[Values], Values]:
+    return lambda values: np.isin(values, numbers)
+
+
+def _not_negative(values: Values) -> Values:
+    return values >= 0
+
+
+def _is_sine(values: Values) -> Values:
+    return np.abs(values) <= LARGEST_SINE
+
+
+SINES = "sines and cosines between -1 and 1 in"
+CHARGES = "charge -1, 0 or 1 in"
+RULES = (
+    Rule("type 1 (tower) or 2 (track)", "type", "X", (Track.TYPE,), _one_of(TOWER, TRACK)),
+    *(
+        Rule(f"class 0 to 5 in {y}", "class", y, (Particle.CLASS,), _one_of(*range(len(CLASSES))))
+        for y in ("ygen", "ycand")
+    ),
+    Rule(f"{CHARGES} X", "charge", "X", (Track.CHARGE,), _one_of(-1, 0, 1), of=TRACK),
+    *(
+        Rule(f"{CHARGES} {y}", "charge", y, (Particle.CHARGE,), _one_of(-1, 0, 1))
+        for y in ("ygen", "ycand")
+    ),
+    Rule("a pT that is not negative in X", "pT", "X", (Track.PT,), _not_negative),
+    *(
+        Rule(f"a pT that is not negative in {y}", "pT", y, (Particle.PT,), _not_negative)
+        for y in ("ygen", "ycand")
+    ),
+    Rule(f"{SINES} X", "sine or cosine", "X", (Tower.SIN_PHI, Tower.COS_PHI), _is_sine),
+    Rule(
+        f"{SINES} X at the calorimeter", "sine or cosine", "X",
+        (Track.SIN_PHI_OUTER, Track.COS_PHI_OUTER), _is_sine, of=TRACK,
+    ),
+    *(
+        Rule(f"{SINES} {y}", "sine or cosine", y, (Particle.SIN_PHI, Particle.COS_PHI), _is_sine)
+        for y in ("ygen", "ycand")
+    ),
+)  # fmt: skip
+"""Beside that all numbers are finite."""
+FINITE = "finite numbers"
 
 
 def faults(events: Events) -> dict[str, np.ndarray]:
@@ -17,35 +104,29 @@ def faults(events: Events) -> dict[str, np.ndarray]:
     finite = np.ones(len(events.X), bool)
     for values in (events.X, events.ygen, events.ycand):
         finite &= np.isfinite(values).all(1)
-    classes = np.arange(len(CLASSES))
-    return {
-        "finite numbers": ~finite,
-        "type 1 (tower) or 2 (track)": ~np.isin(events.X[:, 0], (TOWER, TRACK)),
-        "class 0 to 5 in ygen": ~np.isin(events.ygen[:, Particle.CLASS], classes),
-        "class 0 to 5 in ycand": ~np.isin(events.ycand[:, Particle.CLASS], classes),
-    }
+    return {FINITE: ~finite} | {rule.expected: rule.broken(events) for rule in RULES}
 
 
 def require_sound(events: Events, path: Path, start: int) -> None:
     """Check all rows of the events ``start`` onwards of a file.
 
     Raises:
-      InputError: no elements, numbers that are not finite, unknown type or class.
+      InputError: no elements, or a row that breaks one of ``RULES``.
     """
     empty = np.flatnonzero(np.diff(events.first) == 0)
     if len(empty):
         raise InputError(f"{path}: expected elements, found none in event {start + empty[0]}")
+    rules = {rule.expected: rule for rule in RULES}
     for expected, bad in faults(events).items():
         if not bad.any():
             continue
         row = int(np.flatnonzero(bad)[0])
-        event = start + int(np.searchsorted(events.first, row, side="right")) - 1
-        found = {
-            "f": "others",
-            "t": f"type {events.X[row, 0]:g}",
-            "c": f"class {(events.ygen if 'ygen' in expected else events.ycand)[row, 0]:g}",
-        }[expected[0]]
-        raise InputError(f"{path}: expected {expected}, found {found} in event {event}")
+        event = int(np.searchsorted(events.first, row, side="right")) - 1
+        found = "others" if expected == FINITE else rules[expected].found(events, row)
+        raise InputError(
+            f"{path}: expected {expected}, found {found} in event {start + event}, row "
+            f"{row - events.first[event]}"
+        )
 
 
 def fill_candidates(ycand: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 
 from hepjax import InputError
 from hepjax.formats.damage import reading
+from hepjax.formats.files import exists_inside
 from hepjax.formats.particleflow.columns import ARRAYS
 from hepjax.formats.particleflow.events import EventFile, Events, join
 
@@ -23,7 +24,7 @@ BLOCK_EVENTS = 32
 
 def is_tfds(path: Path) -> bool:
     """Whether ``path`` is the folder of a TFDS data set, or one of its splits."""
-    return (_folder_and_split(path)[0] / "dataset_info.json").is_file()
+    return exists_inside(_folder_and_split(path)[0], "dataset_info.json")
 
 
 def is_events(path: Path) -> bool:

@@ -13,9 +13,12 @@ import numpy as np
 
 from hepjax import InputError
 from hepjax.formats.hdf5 import column, numeric_dataset, open_hdf5, read_rows
+from hepjax.formats.showers.layout import UNIT_HINT, Unit
+from hepjax.formats.units import ENERGY, unit_of
 
 KEYS = ("incident_energies", "showers")
-MEV_PER_GEV = 1000.0
+UNIT = "MeV"
+"""Of voxels and energies, unless the file states another."""
 BLOCK_BYTES = 2**25
 VOXEL_THRESHOLD_GEV = 15.15e-6
 """Voxels of data sets 2 and 3 below this energy are set to zero."""
@@ -38,6 +41,9 @@ class CaloChallengeFile:
     voxels: int
     grid: tuple[int, int, int] | None
     energy: np.ndarray
+    unit: str = UNIT
+    """Of the voxels in the file."""
+    unit_because: str = "the layout"
 
     def stream(self) -> Iterator[np.ndarray]:
         """All showers in order, (n, voxels) float32 GeV, some 32 MB at a time."""
@@ -45,17 +51,19 @@ class CaloChallengeFile:
         for start in range(0, self.events, step):
             with open_hdf5(self.path) as file:
                 rows = read_rows(file["showers"], start, min(start + step, self.events))
-            yield (rows / MEV_PER_GEV).astype(np.float32)
+            yield (rows / ENERGY[self.unit]).astype(np.float32)
 
 
 def is_calochallenge(file: h5py.File) -> bool:
     """Whether the file has the two datasets of the challenge."""
-    return all(key in file for key in KEYS)
+    return set(KEYS) <= set(file)
 
 
-def describe(path: Path) -> CaloChallengeFile:
+def describe(path: Path, unit: Unit = "auto") -> CaloChallengeFile:
     """Read everything but the voxels.
 
+    Args:
+      unit: of the voxels; ``auto`` takes what the file states, else MeV.
     Raises:
       InputError: not a CaloChallenge file, or energies that are not positive.
     """
@@ -66,17 +74,24 @@ def describe(path: Path) -> CaloChallengeFile:
                 f"{path}: dataset 'showers' has shape {showers.shape}, expected (n, voxels)"
             )
         events, voxels = showers.shape
-        energy = column(file, path, "incident_energies", events)
+        energy = column(file, path, KEYS[0], events)
+        of_energy = unit_of(file[KEYS[0]], path, KEYS[0], ENERGY) or UNIT
+        of_voxels, because = str(unit), "as requested"
+        if unit == "auto":
+            said = unit_of(showers, path, KEYS[1], ENERGY, UNIT_HINT)
+            of_voxels, because = (said, "written in the file") if said else (UNIT, "the layout")
     if energy.size != events:
         raise InputError(
             f"{path}: dataset 'incident_energies' has shape {energy.shape}, expected ({events}, 1)"
         )
-    energy = energy.reshape(events) / MEV_PER_GEV
+    energy = energy.reshape(events) / ENERGY[of_energy]
     bad = np.flatnonzero(~(np.isfinite(energy) & (energy > 0)))
     if len(bad):
         raise InputError(
             f"{path}: expected positive energies in 'incident_energies', "
-            f"found {energy[bad[0]] * MEV_PER_GEV} MeV in event {bad[0]}"
+            f"found {energy[bad[0]] * ENERGY[of_energy]} {of_energy} in event {bad[0]}"
         )
     dataset, grid = DATASETS.get(voxels, ("of another detector", None))
-    return CaloChallengeFile(path, dataset, events, voxels, grid, energy.astype(np.float32))
+    return CaloChallengeFile(
+        path, dataset, events, voxels, grid, energy.astype(np.float32), of_voxels, because
+    )

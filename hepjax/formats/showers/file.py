@@ -10,8 +10,18 @@ import h5py
 import numpy as np
 
 from hepjax import InputError
-from hepjax.formats.hdf5 import column, numeric_dataset, open_hdf5, read_rows, text_attribute
-from hepjax.formats.showers.layout import CELL_UNIT, CELLS, UNITS_PER_GEV, Layout, Unit
+from hepjax.formats.hdf5 import column, keys, numeric_dataset, open_hdf5, read_rows
+from hepjax.formats.notes import note
+from hepjax.formats.showers.layout import (
+    CELL_UNIT,
+    CELLS,
+    GENERATED_ANGLE,
+    GENERATED_ENERGY,
+    UNIT_HINT,
+    Layout,
+    Unit,
+)
+from hepjax.formats.units import ANGLE, ENERGY, converted, unit_of
 
 BLOCK_EVENTS = 128
 """Events that are decoded together, unless the chunks of the file are larger."""
@@ -50,7 +60,7 @@ class ShowerFile:
         with open_hdf5(self.path) as file:
             cells = read_rows(file[CELLS], start, stop)
         cells = cells.reshape(len(cells), *self.grid).astype(np.float32, copy=False)
-        scale = UNITS_PER_GEV[self.unit]
+        scale = ENERGY[self.unit]
         return cells if scale == 1.0 else cells / np.float32(scale)
 
 
@@ -68,15 +78,23 @@ def describe(path: Path, unit: Unit = "auto") -> ShowerFile:
         grid = _grid(path, ecal)
         n = len(ecal)
         energy_key, energy = _energy(file, path, n)
-        theta, mtheta = _angle(file, path, "theta", n), _angle(file, path, "mtheta", n)
-        visible = column(file, path, "sum", n).reshape(n, -1)[:, 0] if "sum" in file else None
+        names = keys(file)
+        theta_key = "theta" if "theta" in names else GENERATED_ANGLE
+        theta, mtheta = _angle(file, path, theta_key, n), _angle(file, path, "mtheta", n)
+        if theta is None and mtheta is None and "eta" in names:
+            note(
+                f"{path}: has 'eta' and no 'theta', counts as normal incidence; write theta = "
+                "2 arctan(exp(-eta)) for tilted showers",
+                key="eta in place of theta",
+            )
         layout: Layout = "fixed" if _is_normal(theta, mtheta) else "angle"
         unit_found, because = _unit(path, ecal, energy, layout, unit)
+        visible = _visible(file, path, n, unit_found)
         chunk = min(n, ecal.chunks[0]) if ecal.chunks else 1
     return ShowerFile(
         path, layout, n, grid, -(-BLOCK_EVENTS // chunk) * chunk, unit_found, because,
         energy_key, energy, *((theta, mtheta) if layout == "angle" else (None, None)),
-        None if visible is None else (visible / UNITS_PER_GEV[unit_found]).astype(np.float32),
+        visible,
     )  # fmt: skip
 
 
@@ -91,21 +109,26 @@ def _grid(path: Path, ecal: h5py.Dataset) -> tuple[int, int, int]:
 
 
 def _energy(file: h5py.File, path: Path, n: int) -> tuple[str | None, np.ndarray | None]:
-    """Incident energies from column 1 of ``target``, or ``energy``: (n,) or, older, (n, 1, 2)."""
-    if "target" in file:
-        key, values = "target", column(file, path, "target", n)
-        energy = values[:, 1] if values.ndim == 2 and values.shape[1] >= 2 else None
-    elif "energy" in file:
-        key, values = "energy", column(file, path, "energy", n)
-        if values.shape in ((n,), (n, 1)):
-            energy = values.reshape(n)
-        else:
-            energy = values[:, 0, 1] if values.shape == (n, 1, 2) else None
-    else:
+    """Incident energies from column 1 of ``target``, or ``energy``: (n,) or, older, (n, 1, 2).
+
+    Generated files have ``Target`` in either of the shapes.
+    """
+    names = keys(file)
+    key = next((k for k in ("target", "energy", GENERATED_ENERGY) if k in names), None)
+    if key is None:
         return None, None
+    values = column(file, path, key, n)
+    energy = None
+    if key != "energy" and values.ndim == 2 and values.shape[1] >= 2:
+        energy = values[:, 1]
+    elif key != "target" and values.shape in ((n,), (n, 1)):
+        energy = values.reshape(n)
+    elif key == "energy" and values.shape == (n, 1, 2):
+        energy = values[:, 0, 1]
     if energy is None:
         expected = f"({n}, 2)" if key == "target" else f"({n},)"
         raise InputError(f"{path}: dataset {key!r} has shape {values.shape}, expected {expected}")
+    energy = converted(energy, file[key], path, key, ENERGY)
     bad = np.flatnonzero(~(np.isfinite(energy) & (energy > 0)))
     if len(bad):
         raise InputError(
@@ -116,9 +139,9 @@ def _energy(file: h5py.File, path: Path, n: int) -> tuple[str | None, np.ndarray
 
 
 def _angle(file: h5py.File, path: Path, key: str, n: int) -> np.ndarray | None:
-    if key not in file:
+    if key not in keys(file):
         return None
-    values = column(file, path, key, n)
+    values = converted(column(file, path, key, n), file[key], path, key, ANGLE)
     if values.size != n:
         raise InputError(f"{path}: dataset {key!r} has shape {values.shape}, expected ({n},)")
     angle = values.reshape(n)
@@ -132,6 +155,15 @@ def _angle(file: h5py.File, path: Path, key: str, n: int) -> np.ndarray | None:
     return angle.astype(np.float32)
 
 
+def _visible(file: h5py.File, path: Path, n: int, unit: str) -> np.ndarray | None:
+    """Stored sums of the cells, GeV; in the unit of the cells unless they state another."""
+    if "sum" not in keys(file):
+        return None
+    values = column(file, path, "sum", n).reshape(n, -1)[:, 0]
+    own = unit_of(file["sum"], path, "sum", ENERGY)
+    return (values / ENERGY[own or unit]).astype(np.float32)
+
+
 def _is_normal(theta: np.ndarray | None, mtheta: np.ndarray | None) -> bool:
     if theta is None:
         return mtheta is None
@@ -143,11 +175,11 @@ def _unit(
 ) -> tuple[str, str]:
     """The unit of the cells and how it was found."""
     if unit != "auto":
-        if unit not in UNITS_PER_GEV:
-            raise InputError(f"unit: expected auto, {' or '.join(UNITS_PER_GEV)}, found {unit!r}")
+        if unit not in ENERGY:
+            raise InputError(f"unit: expected auto, {', '.join(ENERGY)}, found {unit!r}")
         return unit, "as requested"
-    stored = text_attribute(ecal, "unit")
-    if stored in UNITS_PER_GEV:
+    stored = unit_of(ecal, path, CELLS, ENERGY, UNIT_HINT)
+    if stored is not None:
         return stored, "written in the file"
     kind = "fixed" if layout == "fixed" else "variable"
     published = CELL_UNIT[layout], f"the published unit of {kind}-angle files"
@@ -165,5 +197,5 @@ def _unit(
         return published  # the check of the cells names the event
     raise InputError(
         f"{path}: expected cells in GeV (sum about 0.02 of the energy) or GeV x 50 (about 1), "
-        f"found a sum of {fraction:.3g}; give the unit"
+        f"found a sum of {fraction:.3g}; give the unit, {UNIT_HINT}"
     )

@@ -9,7 +9,7 @@ import numpy as np
 from hepjax.formats.hdf5 import list_files
 from hepjax.formats.images import Grid, sparsify
 from hepjax.formats.showers.files import ShowerSource, open_shower_files
-from hepjax.formats.showers.layout import CHANNEL
+from hepjax.formats.showers.layout import CHANNEL, Unit
 from hepjax.formats.source import Batch
 from hepjax.formats.sparse import SparseImages
 
@@ -52,11 +52,16 @@ class ShowerImages:
             yield images, columns
 
 
-def shower_files(paths: str | Path | Sequence[str | Path]) -> list[ShowerImages]:
-    """Files of showers for ``pack``.
+def shower_files(
+    paths: str | Path | Sequence[str | Path], unit: Unit = "auto"
+) -> list[ShowerImages]:
+    """Files of showers for ``pack``; ``unit`` is that of the cells.
 
     Raises:
       InputError: unreadable files, or files that do not go together.
     """
-    open_shower_files(paths)
-    return [ShowerImages(open_shower_files(path, cache_bytes=0)) for path in list_files(paths)]
+    open_shower_files(paths, unit=unit)
+    return [
+        ShowerImages(open_shower_files(path, unit=unit, cache_bytes=0))
+        for path in list_files(paths)
+    ]

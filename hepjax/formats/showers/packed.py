@@ -28,7 +28,7 @@ def open_packed_showers(
             f"{where}: expected packed showers, found images of {grid.shape} pixels with channels "
             f"{', '.join(grid.names)}"
         )
-    if unit == "0.02 GeV":
+    if unit not in ("auto", "GeV"):
         raise InputError(f"{where}: expected unit auto or GeV for packed showers, found {unit!r}")
     cuts.require_crop(where, packed.grid.shape)
     energy = packed.column("energy") if "energy" in packed.columns else None

@@ -26,11 +26,11 @@ from hepjax.formats.showers.layout import (
     CELL_UNIT,
     CELLS,
     PDG,
-    UNITS_PER_GEV,
     Layout,
     dataset_units,
 )
 from hepjax.formats.source import Batch
+from hepjax.formats.units import ENERGY
 
 CHUNK_EVENTS = 16
 CHUNKS_AHEAD = 16
@@ -129,7 +129,7 @@ class ShowerWriter:
         if self.layout == "fixed":
             code = np.full_like(rows["energy"], PDG[self.particle])
             return {CELLS: rows["ecal"], "target": np.stack([code, rows["energy"]], axis=1)}
-        cells = rows["ecal"] * np.float32(UNITS_PER_GEV[CELL_UNIT["angle"]])
+        cells = rows["ecal"] * np.float32(ENERGY[CELL_UNIT["angle"]])
         return {
             CELLS: cells,
             "energy": rows["energy"],

@@ -16,6 +16,7 @@ from hepjax.formats.recognise import recognise
 from hepjax.formats.showers import calochallenge
 from hepjax.formats.showers.angle import EMPTY_SHOWER_ANGLE
 from hepjax.formats.showers.files import ShowerSource, open_shower_files
+from hepjax.formats.showers.layout import Unit
 from hepjax.physics.calorimeter.inspect_text import text
 from hepjax.physics.calorimeter.observables import published_sampling_fraction
 from hepjax.report.inspection import Progress, no_progress, save_picture, value_range
@@ -32,7 +33,7 @@ PUBLISHED_RANGE = (2.0, 500.0)
 
 def inspect(
     paths: str | Path | Sequence[str | Path], plot: str | Path | None = None,
-    *, progress: Progress = no_progress,
+    *, progress: Progress = no_progress, unit: Unit = "auto",
 ) -> dict[str, Any]:  # fmt: skip
     """Everything ``hepjax inspect`` prints, as one dictionary ready for JSON.
 
@@ -40,6 +41,7 @@ def inspect(
       paths: files or folders of one layout.
       plot: PNG file to draw the mean shower into (CLIC layouts only).
       progress: shows how far it is.
+      unit: of the cells, if the files do not say it or say it wrongly.
     Returns:
       ``layout``, ``events``, ``grid``, ``files`` (with their datasets), ranges in GeV and rad,
       ``occupancy`` by threshold in GeV, ``sampling_fraction`` by bin of incident energy,
@@ -55,9 +57,9 @@ def inspect(
     if "calochallenge" in families:
         if plot is not None:
             raise InputError(f"{files[0]}: --plot draws CLIC showers, found a CaloChallenge file")
-        return _inspect_calochallenge(files, progress)
+        return _inspect_calochallenge(files, progress, unit)
 
-    source = open_shower_files(files)
+    source = open_shower_files(files, unit=unit)
     totals = _Totals(source.grid)
     with progress("inspect", len(source), "showers") as advance:
         for batch in source.stream(check=False):
@@ -203,14 +205,15 @@ def _fractions(energy: np.ndarray, visible: np.ndarray) -> Iterator[dict[str, An
 
 
 def _problems(report: dict[str, Any]) -> Iterator[str]:
-    checks, agreement = report["checks"], report["mtheta_minus_theta_rad"]
+    checks, agreement = report["checks"], report.get("mtheta_minus_theta_rad")
     if checks["first_bad_event"] is not None:
         yield (
             f"{checks['cells_not_finite']} cells are not finite and {checks['cells_negative']} are "
             f"negative, first in event {checks['first_bad_event']}: such files cannot be trained on"
         )
     if checks["empty_events"]:
-        yield f"{checks['empty_events']} events are empty; min_sum removes them"
+        cut = "; min_sum removes them" if "sampling_fraction" in report else ""
+        yield f"{checks['empty_events']} events are empty{cut}"
     if report["energy_gev"] is None:
         yield "no incident energies: such files cannot be trained on"
     if agreement and agreement["correlation"] < 0.5:
@@ -220,8 +223,8 @@ def _problems(report: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def _inspect_calochallenge(files: Iterable[Path], progress: Progress) -> dict[str, Any]:
-    opened = [calochallenge.describe(path) for path in files]
+def _inspect_calochallenge(files: Iterable[Path], progress: Progress, unit: Unit) -> dict[str, Any]:
+    opened = [calochallenge.describe(path, unit) for path in files]
     first = opened[0]
     for file in opened[1:]:
         if file.voxels != first.voxels:
@@ -230,11 +233,16 @@ def _inspect_calochallenge(files: Iterable[Path], progress: Progress) -> dict[st
                 f"found {file.voxels}"
             )
     events = sum(file.events for file in opened)
-    visible, above, not_finite, negative, hottest = [], 0, 0, 0, 0.0
+    visible, above, not_finite, negative, hottest, seen = [], 0, 0, 0, 0.0, 0
+    first_bad = None
     with progress("inspect", events, "showers") as advance:
         for file in opened:
             for cells in file.stream():
                 finite = np.where(np.isfinite(cells), cells, 0)
+                bad = np.flatnonzero(~((cells >= 0) & np.isfinite(cells)).all(1))
+                if first_bad is None and len(bad):
+                    first_bad = seen + int(bad[0])
+                seen += len(cells)
                 not_finite += int(np.count_nonzero(~np.isfinite(cells)))
                 negative += int(np.count_nonzero(cells < 0))
                 above += int(np.count_nonzero(finite > calochallenge.VOXEL_THRESHOLD_GEV))
@@ -243,16 +251,15 @@ def _inspect_calochallenge(files: Iterable[Path], progress: Progress) -> dict[st
                 advance(len(cells))
     energy = np.concatenate([file.energy for file in opened]).astype(np.float64)
     total = np.concatenate(visible)
-    bad = not_finite + negative > 0
-    return {
+    report: dict[str, Any] = {
         "layout": f"CaloChallenge, data set {first.dataset}",
         "events": events,
         "voxels": first.voxels,
         "grid_layer_angle_radius": first.grid and list(first.grid),
         "files": [
             {
-                "path": str(f.path), "events": f.events, "cell_unit": "MeV",
-                "cell_unit_because": "the layout", "datasets": list_datasets(f.path),
+                "path": str(f.path), "events": f.events, "cell_unit": f.unit,
+                "cell_unit_because": f.unit_because, "datasets": list_datasets(f.path),
             }
             for f in opened
         ],
@@ -263,7 +270,8 @@ def _inspect_calochallenge(files: Iterable[Path], progress: Progress) -> dict[st
         "occupancy": {str(calochallenge.VOXEL_THRESHOLD_GEV): above / (events * first.voxels)},
         "checks": {
             "cells_not_finite": not_finite, "cells_negative": negative,
-            "empty_events": int(np.count_nonzero(total == 0)),
+            "empty_events": int(np.count_nonzero(total == 0)), "first_bad_event": first_bad,
         },
-        "problems": [f"{not_finite} voxels are not finite, {negative} negative"] if bad else [],
     }  # fmt: skip
+    report["problems"] = list(_problems(report))
+    return report

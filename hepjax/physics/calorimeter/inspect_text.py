@@ -3,7 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
-from hepjax.report.inspection import head_lines, line, problem_lines, range_header, range_line
+from hepjax.report.inspection import (
+    head_lines,
+    line,
+    passed,
+    problem_lines,
+    range_header,
+    range_line,
+)
 
 
 def text(report: dict[str, Any]) -> Iterator[str]:
@@ -38,9 +45,15 @@ def text(report: dict[str, Any]) -> Iterator[str]:
         yield ""
         yield from _fractions(report["sampling_fraction"])
     yield ""
-    yield from problem_lines(report, "no NaN, no negative cells, no empty showers")
+    yield from problem_lines(report, passed(report["checks"], SOUND))
 
 
+SOUND = {
+    "cells_not_finite": "no NaN",
+    "cells_negative": "no negative cells",
+    "empty_events": "no empty showers",
+}
+"""What is said of a check that found nothing."""
 RANGES = {
     "energy_gev": "incident energy (GeV)",
     "visible_gev": "visible energy (GeV)",

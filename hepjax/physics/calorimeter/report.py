@@ -51,10 +51,12 @@ def report(
       InputError: samples that are empty, not finite, of different grids or without energies.
     """
     _check(reference, generated, labels)
+    bins = _bins(reference["energy"], generated["energy"])
+    _require_overlap(bins, generated["energy"], labels)
     pair = figures.Pair(
         comparison.quantities(reference["ecal"], reference["energy"]),
         comparison.quantities(generated["ecal"], generated["energy"]),
-        bins=_bins(reference["energy"], generated["energy"]),
+        bins=bins,
         labels=labels,
     )
     scores = _scores(reference, generated, pair, discriminator)
@@ -74,6 +76,10 @@ def _best(records: list[curves.Record]) -> int:
 
 
 def _check(reference: Showers, generated: Showers, labels: tuple[str, str]) -> None:
+    if len(reference["ecal"]) == 1:
+        raise InputError(
+            f"{labels[0]}: expected at least 2 showers, whose halves show the noise, found 1"
+        )
     for sample, label in zip((reference, generated), labels, strict=True):
         shape, energies = sample["ecal"].shape, sample["energy"].shape
         if len(shape) != 4 or shape[0] == 0 or energies != shape[:1]:
@@ -94,8 +100,18 @@ def _check(reference: Showers, generated: Showers, labels: tuple[str, str]) -> N
         )
 
 
+def _require_overlap(bins: metrics.Bins, energy: np.ndarray, labels: tuple[str, str]) -> None:
+    low, high = bins[0]  # the whole sample
+    if not ((energy >= low) & (energy <= high)).any():
+        raise InputError(
+            f"{labels[1]}: expected showers between {low:g} and {high:g} GeV as in {labels[0]}, "
+            f"found {energy.min():g} to {energy.max():g} GeV"
+        )
+
+
 def _bins(reference: np.ndarray, generated: np.ndarray) -> metrics.Bins:
-    low, high = float(np.floor(reference.min())), float(np.ceil(reference.max()))
+    low = float(np.floor(reference.min()))
+    high = max(float(np.ceil(reference.max())), low + 1.0)  # all showers of one energy
     return metrics.energy_bins(low, high, min(len(reference), len(generated)))
 
 

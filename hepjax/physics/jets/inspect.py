@@ -15,14 +15,12 @@ from hepjax.formats.jets.reader import open_jets
 from hepjax.formats.packed.manifest import read_manifest
 from hepjax.formats.packed.reader import PackedSource, open_packed
 from hepjax.formats.recognise import container
-from hepjax.physics.jets.inspect_text import text
+from hepjax.physics.jets.inspect_text import SIGNED, text
 from hepjax.report.inspection import Progress, no_progress, save_picture, value_range
 
 __all__ = ["inspect", "text"]
 
 BATCH = 256
-SIGNED = ("d0", "dz", "time")
-"""Channels in which negative values are as good as positive ones."""
 PT_BINS = 30
 
 Columns = dict[str, np.ndarray]
@@ -232,6 +230,8 @@ def _problems(summary: dict[str, Any], names: dict[int, str]) -> Iterator[str]:
     checks, labels = summary["checks"], summary["labels"]
     if any(channel["name"].startswith("channel ") for channel in summary["channels"]):
         yield "names of the channels not stored: orders differ between files, state --channels"
+    if labels is None:
+        yield "no labels: such files can be predicted, not trained on"
     if labels is not None and not names:
         yield "meaning of the labels not stored: conventions contradict each other, state --labels"
     if labels is not None and min(row["events"] for row in labels.values()) == 0:

@@ -8,6 +8,7 @@ from hepjax.report.inspection import (
     head_lines,
     line,
     number,
+    passed,
     problem_lines,
     range_header,
     range_line,
@@ -15,6 +16,16 @@ from hepjax.report.inspection import (
 
 GEV = ("pt", "mass")
 """Columns whose unit readers guarantee."""
+
+SIGNED = ("d0", "dz", "time")
+"""Channels in which negative values are as good as positive ones."""
+SOUND = {
+    "columns_not_finite": "numbers finite",
+    "empty_events": "no empty events",
+    "identical_images": "no copies",
+    "negative_energies": "no negative energies",
+}
+"""What is said of a check that found nothing."""
 
 
 def text(report: dict[str, Any]) -> Iterator[str]:
@@ -45,6 +56,10 @@ def text(report: dict[str, Any]) -> Iterator[str]:
         yield range_line(name + (" (GeV)" if name in GEV else ""), values)
     if report["columns"]:
         yield ""
-    yield from problem_lines(
-        report, "numbers finite, no empty events, no copies, no negative energies"
-    )
+    found = report["checks"] | {
+        "columns_not_finite": sum(values is None for values in report["columns"].values()),
+        "negative_energies": sum(
+            c["negative"] for c in report["channels"] if c["name"] not in SIGNED
+        ),
+    }
+    yield from problem_lines(report, passed(found, SOUND))

@@ -24,7 +24,7 @@ from hepjax.formats.particleflow.columns import (
 )
 from hepjax.formats.particleflow.events import EventFile, Events
 from hepjax.formats.particleflow.reader import describe_all
-from hepjax.formats.particleflow.sound import faults, fill_candidates
+from hepjax.formats.particleflow.sound import FINITE, faults, fill_candidates
 from hepjax.physics.particleflow.inspect_text import text
 from hepjax.report.inspection import Progress, no_progress, save_picture, value_range
 
@@ -76,6 +76,7 @@ class _Totals:
         self.events = 0
         self.faults: dict[str, int] = {}
         self.first_bad: int | None = None
+        self.first_bad_row: int | None = None
         self.types = dict.fromkeys(TYPES, 0)
         self.confusion = np.zeros((len(CLASSES), len(CLASSES)), np.int64)
         self.sums = {key: np.zeros((len(CLASSES), 2)) for key in ("ygen", "ycand")}  # pt, energy
@@ -92,8 +93,10 @@ class _Totals:
             self.faults[expected] = self.faults.get(expected, 0) + int(rows.sum())
             bad |= rows
         if bad.any() and self.first_bad is None:
-            row = np.flatnonzero(bad)[0]
-            self.first_bad = self.events + int(np.searchsorted(events.first, row, "right")) - 1
+            row = int(np.flatnonzero(bad)[0])
+            event = int(np.searchsorted(events.first, row, "right")) - 1
+            self.first_bad = self.events + event
+            self.first_bad_row = row - int(events.first[event])
         self.events += len(events)
         X, ygen, ycand = (table[~bad] for table in (events.X, events.ygen, events.ycand))
         self._add_elements(X)
@@ -147,10 +150,10 @@ def _report(files: Sequence[EventFile], totals: _Totals) -> dict[str, Any]:
         "unassociated_per_event": None if known is None else value_range(known),
         "spectra": _spectra(totals, elements),
         "checks": {
-            "not_finite": totals.faults["finite numbers"],
+            "not_finite": totals.faults[FINITE],
             "broken_rows": {expected: n for expected, n in totals.faults.items() if n},
             "empty_events": int((elements == 0).sum()),
-            "first_bad_event": totals.first_bad,
+            "first_bad_event": totals.first_bad, "first_bad_row": totals.first_bad_row,
         },
     }  # fmt: skip
     report["problems"] = list(_problems(report))
@@ -188,7 +191,8 @@ def _problems(report: dict[str, Any]) -> Iterator[str]:
     for expected, rows in checks["broken_rows"].items():
         yield (
             f"{rows} elements break the layout: expected {expected}, the first in event "
-            f"{checks['first_bad_event']} or later; such files cannot be trained on"
+            f"{checks['first_bad_event']} (row {checks['first_bad_row']}) or later; such files "
+            "cannot be trained on"
         )
     if checks["empty_events"]:
         yield f"{checks['empty_events']} events have no elements; such files cannot be trained on"

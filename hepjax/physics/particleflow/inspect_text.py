@@ -3,10 +3,17 @@
 from collections.abc import Iterator
 from typing import Any
 
-from hepjax.report.inspection import head_lines, problem_lines, range_header, range_line
+from hepjax.report.inspection import head_lines, passed, problem_lines, range_header, range_line
 
 WHOLE = (",.0f", ",.1f", ",.0f")
 """How minimum, mean and maximum of whole numbers are written."""
+
+SOUND = {
+    "not_finite": "finite numbers",
+    "broken_rows": "known types and classes, sound charges, momenta and angles",
+    "empty_events": "no empty events",
+}
+"""What is said of a check that found nothing."""
 
 
 def text(report: dict[str, Any]) -> Iterator[str]:
@@ -38,7 +45,7 @@ def text(report: dict[str, Any]) -> Iterator[str]:
         yield line
     yield "  numbers and sums (GeV) an event; rule-based: the particle flow stored in the files"
     yield ""
-    yield from problem_lines(report, "finite numbers, known types and classes, no empty events")
+    yield from problem_lines(report, passed(report["checks"], SOUND))
 
 
 def _share(part: float, whole: float, width: int) -> str:

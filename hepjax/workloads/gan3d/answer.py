@@ -110,12 +110,21 @@ def compare(reference: list[Path], generated: list[Path], out: Path, quiet: bool
 
     check_folder(out)
     one, other = (
-        read_showers(open_showers(paths), "read", quiet) for paths in (reference, generated)
+        read_showers(_with_energies(paths), "read", quiet) for paths in (reference, generated)
     )
     provenance = {"reference": list(map(str, reference)), "generated": list(map(str, generated))}
     return write_report(
         report(one, other, labels=("reference", "generated")), out, provenance=provenance
     )
+
+
+def _with_energies(paths: list[Path]) -> Source:
+    source = open_showers(paths)
+    if source.energy is None:
+        raise InputError(
+            f"{paths[0]}: expected incident energies (target, energy or Target), found none"
+        )
+    return source
 
 
 def read_showers(source: Source, label: str, quiet: bool) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from hepjax.engine.config import Bound, Count, NotNegative, Positive, Rule, RunConfig
 from hepjax.engine.optimizers import Fraction, OptimizerConfig
+from hepjax.formats.showers.layout import Unit
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class DataConfig:
     Visible energies are sums before it."""
     crop: tuple[int, int] | None = None
     """Cells kept in x and y, first and one past the last; [13, 38] cuts 51x51x25 to 25x25x25."""
-    unit: Literal["auto", "GeV", "0.02 GeV"] = "auto"
+    unit: Unit = "auto"
     """Unit of the cells in the files. Variable-angle files have 0.02 GeV (GeV x 50)."""
 
     def rules(self) -> Iterator[Rule]:

@@ -73,12 +73,12 @@ def _labelled(cfg: DataConfig, files: Sequence[str]) -> Images:
 
 
 def open_jet_source(cfg: TaggerConfig, paths: Sequence[Path]) -> JetSource:
-    """All events of these files in their order, weight 1."""
-    images = open_images(cfg.data, [str(path) for path in paths])
+    """All events of these files in their order, weight 1; they need no labels."""
+    images = open_images(cfg.data, [str(path) for path in paths], labelled=False)
     return JetSource(cfg.data, images, np.arange(len(images)))
 
 
-def open_images(cfg: DataConfig, files: Sequence[str]) -> Images:
+def open_images(cfg: DataConfig, files: Sequence[str], *, labelled: bool = True) -> Images:
     """The files as sparse images, checked against the configuration.
 
     Raises:
@@ -88,7 +88,7 @@ def open_images(cfg: DataConfig, files: Sequence[str]) -> Images:
     if all(is_packed(Path(file)) for file in files):
         images: Images = open_packed([Path(file) for file in files])
     else:
-        images = _read(cfg, files)
+        images = _read(cfg, files, labelled)
     where = files[0]
     if tuple(images.grid.shape) != cfg.shape:
         raise _unlike(
@@ -113,10 +113,10 @@ def _unlike(where: str, expected: str, found: object, key: str) -> InputError:
     )
 
 
-def _read(cfg: DataConfig, files: Sequence[str]) -> ImagesInMemory:
+def _read(cfg: DataConfig, files: Sequence[str], labelled: bool) -> ImagesInMemory:
     readers = open_jets(
         list(files), channels=cfg.stored_channels or None, labels=dict(enumerate(cfg.labels)),
-        shape=cfg.shape,
+        shape=cfg.shape, labelled=labelled,
     )  # fmt: skip
     parts = [part for reader in readers for part in reader.stream()]
     images, values = zip(*parts, strict=True)

@@ -1,0 +1,175 @@
+"""Which files a list of paths stands for: the rules that all families of formats share.
+
+A folder stands for the files in it that its family reads. Suffixes count in any case. One file
+under several names (links, a relative and an absolute path) counts once. Paths that cannot be read
+are refused by name before anything opens them: nothing of this name, no permission, a pipe.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from hepjax import InputError
+from hepjax.formats.notes import note
+
+Paths = str | Path | Sequence[str | Path]
+
+
+def as_paths(paths: Paths) -> list[Path]:
+    """One path or many, as a list."""
+    return [Path(paths)] if isinstance(paths, str | Path) else list(map(Path, paths))
+
+
+def kind_of(path: Path) -> Literal["file", "folder"] | None:
+    """Whether ``path`` is a regular file or a folder; None if there is nothing of this name.
+
+    Links are followed.
+
+    Raises:
+      InputError: a link that leads nowhere, no permission to look, or something that cannot be
+        read twice: a pipe, a socket, a device.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        if path.is_symlink():
+            raise InputError(
+                f"{path}: expected a file or folder, found a link to {path.readlink()}, which is "
+                "not there"
+            ) from None
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: expected a readable path, found {_reason(error)}") from error
+    if stat.S_ISDIR(mode):
+        return "folder"
+    if stat.S_ISREG(mode):
+        return "file"
+    kind = "a pipe" if stat.S_ISFIFO(mode) else "a socket or device"
+    raise InputError(
+        f"{path}: expected a regular file, found {kind}, which can be read only once; write it to "
+        "a file first"
+    )
+
+
+def require_path(path: Path) -> Literal["file", "folder"]:
+    """``kind_of`` a path that must be there.
+
+    Raises:
+      InputError: see ``kind_of``; or there is nothing of this name.
+    """
+    kind = kind_of(path)
+    if kind is None:
+        raise InputError(f"{path}: expected a file or folder, found none of this name")
+    return kind
+
+
+def inside(folder: Path) -> list[Path]:
+    """What is in a folder, sorted, without hidden entries.
+
+    Raises:
+      InputError: it may not be listed.
+    """
+    try:
+        return sorted(path for path in folder.iterdir() if path.name[0] != ".")
+    except OSError as error:
+        raise InputError(
+            f"{folder}: expected a folder that may be listed, found {_reason(error)}"
+        ) from error
+
+
+def exists_inside(folder: Path, name: str) -> bool:
+    """Whether a folder has a file of this name; False also for what is no folder.
+
+    Raises:
+      InputError: no permission to look into it.
+    """
+    try:
+        (folder / name).stat()
+    except PermissionError as error:
+        raise InputError(f"{folder}: expected a readable path, found {_reason(error)}") from error
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def is_regular(path: Path) -> bool:
+    """Whether it is a file, or something that cannot be looked at, which reading it will tell."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (OSError, ValueError):
+        return True
+
+
+def has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:
+    """Whether the name ends with one of ``suffixes`` (lower case), in any case."""
+    return path.name.lower().endswith(suffixes)
+
+
+def list_all(
+    paths: Paths,
+    files_in: Callable[[Path], Iterable[Path]],
+    is_whole: Callable[[Path], bool] = lambda path: False,
+) -> list[Path]:
+    """The files of ``paths``, sorted, each once.
+
+    Args:
+      files_in: the files that a folder stands for; raises InputError if there are none.
+      is_whole: whether a path is read as it is though it is no file: the folder of a data set.
+    Raises:
+      InputError: see ``require_path``; or there are no paths.
+    """
+    found: set[Path] = set()
+    for path in as_paths(paths):
+        if not is_whole(path) and require_path(path) == "folder":
+            found.update(files_in(path))
+        else:
+            found.add(path)
+    if not found:
+        raise InputError("files: expected at least one file or folder, found none")
+    return each_once(sorted(found))
+
+
+def each_once(paths: Sequence[Path]) -> list[Path]:
+    """``paths`` in their order without those that name a file or folder of before; noted."""
+    kept: dict[object, Path] = {}
+    twice: list[tuple[Path, Path]] = []
+    for path in paths:
+        first = kept.setdefault(identity(path), path)
+        if first != path:
+            twice.append((first, path))
+    if twice:
+        (first, other), more = twice[0], len(twice) - 1
+        note(
+            f"{other}: the same file as {first}, counts once"
+            + (f" (and {more} other names of files that are there already)" if more else "")
+        )
+    return list(kept.values())
+
+
+def identity(path: Path) -> object:
+    """What two names of one file have in common: equal for links of either kind.
+
+    The split of a data set (``folder:train``) is told apart by its name.
+    """
+    for candidate, split in ((path, ""), _before_colon(path)):
+        try:
+            found = candidate.stat()
+        except (OSError, ValueError):
+            continue
+        if found.st_ino:
+            return found.st_dev, found.st_ino, split
+        return os.path.realpath(candidate), split
+    return os.path.abspath(path)
+
+
+def _before_colon(path: Path) -> tuple[Path, str]:
+    name, _, split = path.name.partition(":")
+    return path.parent / name, split
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return "no permission to read it"
+    return getattr(error, "strerror", None) or str(error)
