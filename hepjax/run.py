@@ -242,6 +242,7 @@ def train(
     Raises:
       InputError, TrainingError: see ``engine.train.train``; or the directory cannot be used.
     """
+    run_dir = Path(expand_one(str(run_dir), "--run"))
     request_devices(-(-cfg.mesh.devices // group))
     compilation.use_cache(cfg.train.keep_compiled)
     settings = rundir.stored_settings(workload.name, cfg)

@@ -11,6 +11,7 @@ import sys
 import traceback
 
 from hepjax import HepjaxError, __version__
+from hepjax.engine.paths import given
 
 VERBS = {
     "simulate": "make showers, images or events, the embedded default data",
@@ -40,6 +41,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.print_help()
         return 2
     try:
+        for name, value in vars(args).items():  # "~" after "=" or in quotes is left by shells
+            setattr(args, name, given(value, f"--{name.replace('_', '-')}"))
         return args.execute(args)
     except HepjaxError as error:
         if args.debug:

@@ -24,6 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, nargs="+", metavar="PATH", help="events whose read rate is measured"
     )
+    parser.add_argument(
+        "--cluster", default="auto", choices=["auto", "none", "slurm", "mpi", "tpu"],
+        help="how processes find each other, as for train",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -32,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from hepjax.engine.group.processes import join, leaving_at_once
     from hepjax.engine.mesh import request_devices
 
-    processes = join()
+    processes = join(args.cluster)
     request_devices(-(-args.devices // processes))
     with leaving_at_once():
         return _report(args)

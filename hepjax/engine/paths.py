@@ -23,15 +23,7 @@ def expand(text: str, key: str) -> list[str]:
     Raises:
       InputError: an unknown user or variable, or a pattern that nothing matches.
     """
-    if "\0" in text:
-        raise InputError(f"{key}: expected a path, found one with a NUL character")
-    if os.path.lexists(text):
-        return [text]
-    path = VARIABLE.sub(lambda found: _variable(found, text, key), text)
-    if path.startswith("~"):
-        path = os.path.expanduser(path)
-        if path.startswith("~"):
-            raise InputError(f"{key}: expected a known user, found {text!r}")
+    path = expand_one(text, key)
     if not glob.has_magic(path) or os.path.lexists(path):
         return [path]
     found = sorted(glob.glob(path, recursive=True))
@@ -41,17 +33,21 @@ def expand(text: str, key: str) -> list[str]:
 
 
 def expand_one(text: str, key: str) -> str:
-    """The one name that a path stands for; see ``expand``.
+    """The same for what is one path, perhaps still to be written: patterns mean nothing.
 
     Raises:
-      InputError: a pattern that matches several.
+      InputError: an unknown user or variable.
     """
-    found = expand(text, key)
-    if len(found) > 1:
-        raise InputError(
-            f"{key}: expected one path, found {len(found)} that match {text!r}, {found[0]} first"
-        )
-    return found[0]
+    if "\0" in text:
+        raise InputError(f"{key}: expected a path, found one with a NUL character")
+    if os.path.lexists(text):
+        return text
+    path = VARIABLE.sub(lambda found: _variable(found, text, key), text)
+    if path.startswith("~"):
+        path = os.path.expanduser(path)
+        if path.startswith("~"):
+            raise InputError(f"{key}: expected a known user, found {text!r}")
+    return path
 
 
 def given(value: object, key: str) -> object:
