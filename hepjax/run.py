@@ -198,7 +198,7 @@ def load(run_dir: str | Path, step: int | None = None, member: int | None = None
     except InputError as error:
         raise InputError(f"{error}{rundir.written_by(directory)}") from error
     trained = state.model
-    if member is not None:
+    if member is not None and members > 1:
         trained = jax.tree.map(lambda x: x[member], trained)
     epoch = float(read_manifest(folder, chosen)["epoch"])
     model = Model(workload, serving, Placed(mesh, trained))

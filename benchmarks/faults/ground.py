@@ -28,7 +28,7 @@ from hepjax.engine import records
 from hepjax.engine.checkpoint import complete_steps, restore
 from hepjax.engine.config import to_settings
 from hepjax.engine.group.rollcall import COORDINATOR, PROCESS, PROCESSES
-from hepjax.engine.train import init_state
+from hepjax.engine.step import init_state
 
 HEPJAX = (sys.executable, "-m", "benchmarks.faults.line")
 """The command ``hepjax`` that knows the workload of these trainings."""

@@ -6,6 +6,7 @@ the command, the engine and the readers are those of any training, the compilati
 
 import sys
 from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import jax
@@ -14,9 +15,9 @@ import numpy as np
 
 from hepjax import cli
 from hepjax.cli import launch
-from hepjax.engine.config import CheckpointConfig, InputConfig, MeshConfig, TrainConfig
+from hepjax.engine.config import CheckpointConfig, InputConfig, MeshConfig, RunConfig, TrainConfig
 from hepjax.engine.mesh import average
-from hepjax.engine.workload import Sources
+from hepjax.engine.workload import Answer, Field, Sources, Spec, Workload
 from hepjax.formats.showers.reader import open_showers
 from hepjax.formats.showers.writer import write_showers
 from hepjax.formats.source import Part
@@ -32,7 +33,7 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
-class LineConfig:
+class LineConfig(RunConfig):
     """40 updates, 10 an epoch, saved every 4."""
 
     train: TrainConfig = field(
@@ -44,48 +45,60 @@ class LineConfig:
     data: DataConfig = field(default_factory=DataConfig)
 
 
-class Line:
-    """``COPIES`` linear fits side by side, by gradient descent with momentum and noise."""
-
-    name, Config, score = "line", LineConfig, "loss"
-
-    def init(self, cfg, key):
-        shape = (LAYERS, COPIES)
-        return {"weight": 0.1 * jax.random.normal(key, shape), "velocity": jnp.zeros(shape)}
-
-    def prepare(self, cfg, raw):
-        return raw | {"layers": raw["ecal"].sum((1, 2)), "energy": raw["energy"] / 100}
-
-    def _loss(self, weight, batch, key):
-        noise = 0.01 * jax.random.normal(key, batch["layers"].shape)
-        return jnp.square(((batch["layers"] + noise) @ weight).mean(1) - batch["energy"])
-
-    def train_step(self, cfg, state, batch, key, epoch):
-        loss_of = jax.value_and_grad(lambda w: self._loss(w, batch, key).mean())
-        loss, grad = average(cfg.mesh, loss_of(state["weight"]))
-        velocity = 0.9 * state["velocity"] + grad
-        return {"weight": state["weight"] - 0.02 * velocity, "velocity": velocity}, {"loss": loss}
-
-    def eval_step(self, cfg, state, batch, key):
-        loss = self._loss(state["weight"], batch, key)
-        return {"loss": (loss * batch["mask"]).sum(), "n": batch["mask"].sum()}
-
-    def summarise(self, cfg, sums):
-        return {"loss": float(sums["loss"] / sums["n"])}
-
-    def failure(self, cfg, step, metrics):
-        return None
-
-    def open(self, cfg, paths):
-        return open_showers(paths, cache_bytes=0)  # every batch goes to the files
-
-    def sources(self, cfg):
-        source = self.open(cfg, list(map(Path, cfg.data.files)))
-        split = len(source) - VALIDATION
-        return Sources(Part(source, 0, split), Part(source, split, len(source)))
+# ``COPIES`` linear fits side by side, by gradient descent with momentum and noise.
 
 
-WORKLOAD = Line()
+def init(cfg, key):
+    shape = (LAYERS, COPIES)
+    return {"weight": 0.1 * jax.random.normal(key, shape), "velocity": jnp.zeros(shape)}
+
+
+def prepare(cfg, spec, raw):
+    return raw | {"layers": raw["ecal"].sum((1, 2)), "energy": raw["energy"] / 100}
+
+
+def losses(weight, batch, key):
+    noise = 0.01 * jax.random.normal(key, batch["layers"].shape)
+    return jnp.square(((batch["layers"] + noise) @ weight).mean(1) - batch["energy"])
+
+
+def train_step(cfg, state, batch, key, clock):
+    loss_of = jax.value_and_grad(lambda w: losses(w, batch, key).mean())
+    loss, grad = average(cfg.mesh, loss_of(state["weight"]))
+    velocity = 0.9 * state["velocity"] + grad
+    return {"weight": state["weight"] - 0.02 * velocity, "velocity": velocity}, {"loss": loss}
+
+
+def eval_step(cfg, state, batch, key):
+    loss = losses(state["weight"], batch, key)
+    return {"loss": (loss * batch["mask"]).sum(), "n": batch["mask"].sum()}
+
+
+def open_files(cfg, paths):
+    return open_showers(paths, cache_bytes=0)  # every batch goes to the files
+
+
+def sources(cfg):
+    source = open_files(cfg, list(map(Path, cfg.data.files)))
+    split = len(source) - VALIDATION
+    return Sources(Part(source, 0, split), Part(source, split, len(source)))
+
+
+WORKLOAD = Workload(
+    name="line",
+    Config=LineConfig,
+    score="loss",
+    init=init,
+    prepare=prepare,
+    train_step=train_step,
+    eval_step=eval_step,
+    summarise=lambda cfg, sums: {"loss": float(sums["loss"] / sums["n"])},
+    sources=sources,
+    open=open_files,
+    inputs=lambda cfg: Spec((Field("layers", (LAYERS,), "float32", "GeV"),)),
+    infer=lambda cfg, state, inputs, keys: {"energy": (inputs["layers"] @ state["weight"]).mean(1)},
+    outputs=lambda cfg: Answer("table", Spec((Field("energy", (), "float32", "100 GeV"),))),
+)
 
 
 def write_data(folder: Path) -> Path:
@@ -100,9 +113,9 @@ def write_data(folder: Path) -> Path:
 
 
 def main(argv: list[str]) -> int:
-    """The command line of hepjax, for which this workload is one more in the table."""
-    table.NAMES = (*table.NAMES, "line")
-    sys.modules["hepjax.workloads.line.workload"] = sys.modules[__name__]
+    """The command line of hepjax where another package has added this workload."""
+    point = EntryPoint("line", "benchmarks.faults.line:WORKLOAD", table.GROUP)
+    table.entry_points = lambda group: [point]
     launch.HEPJAX = [sys.executable, "-m", "benchmarks.faults.line"]
     return cli.main(argv)
 

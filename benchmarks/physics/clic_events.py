@@ -37,7 +37,7 @@ def main() -> None:
     clic = source[np.arange(len(source))]["ecal"]
     energy = np.array([incident(visible) for visible in clic.sum(axis=(1, 2, 3))])
     energies = np.repeat(energy, COPIES)
-    generated = hepjax.load(args.run).generate(energies, seed=0)
+    generated = hepjax.load(args.run).generate(energy=energies, seed=0)
     simulated = simulate_showers(CLIC_FIXED, energies, np.pi / 2, "electron", jax.random.key(0))
 
     print(f"{len(clic)} Geant4 showers, estimated {energy.min():.0f} to {energy.max():.0f} GeV")

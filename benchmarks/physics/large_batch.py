@@ -151,7 +151,7 @@ def judge(run: Path, step: int, data: dict[str, Path]) -> dict[str, Any]:
         source = opened.workload.open(opened.cfg, [data[band]])
         events = source[np.arange(len(source))]
         energy = events["energy"]
-        generated = opened.generate(energy, seed=5, batch_size=100)
+        generated = opened.generate(energy=energy, seed=5, batch_size=100)
         edges = np.linspace(*limits, BINS_OF_A_BAND + 1)
         bins = (limits, *itertools.pairwise(edges))
         sums = {

@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hepjax.workloads.tagger.prediction import predict
 
 from hepjax.engine import rundir
 from hepjax.engine.config import find_config, read_settings, to_settings
+from hepjax.engine.progress import progress
 from hepjax.engine.train import train
 from hepjax.physics.jets import metrics
 from hepjax.run import load
 from hepjax.workloads import table
+from hepjax.workloads.tagger import answer
 
 
 def main() -> None:
@@ -77,8 +78,9 @@ def judge(run: Path, paths: list[Path] | None, quiet: bool) -> tuple[np.ndarray,
         source = opened.workload.sources(opened.cfg).test
     if source is None:
         raise SystemExit(f"{run}: expected a test part (data.fractions), found none; give --data")
-    score = predict(opened.cfg, opened.state, source, 256, quiet=quiet)
-    return score, np.asarray(source.column("label"))
+    with progress("predict", len(source), "events", quiet=quiet) as advance:
+        made = [a["log_odds"] for _, a in opened.model.over(source, 256, advance=advance)]
+    return answer.score(np.concatenate(made)), np.asarray(source.column("label"))
 
 
 def one_line(score: np.ndarray, label: np.ndarray) -> str:

@@ -143,10 +143,8 @@ def raw_batch(name: str, cfg: Any) -> dict[str, Any]:
         return {"ecal": array(np.float32, 25, 25, 25), "energy": array(np.float32)}
     if name == "tagger":
         cells = 1536  # a crowded jet of eight channels has some 1,250 (docs/studies/reading.md)
-        coarsening = (1, 1, 1, 1, 5, 1, 1, 1)[: len(cfg.data.names)]  # HCAL towers of 5 x 5
         return {
             "cell": array(np.int32, cells), "value": array(np.float32, cells),
-            "coarsening": array(np.uint8, *coarsening),
             "label": array(np.int32), "weight": array(np.float32),
         }  # fmt: skip
     elements = cfg.data.buckets[-1]
@@ -154,6 +152,16 @@ def raw_batch(name: str, cfg: Any) -> dict[str, Any]:
         "X": array(np.float32, elements, 12), "ygen": array(np.float32, elements, 7),
         "n": array(np.int32),
     }  # fmt: skip
+
+
+def spec_of(name: str, cfg: Any) -> Any:
+    """What a step has to know of the events beside their arrays."""
+    from hepjax.engine.workload import Spec
+
+    if name != "tagger":
+        return Spec()
+    coarsenings = (1, 1, 1, 1, 5, 1, 1, 1)[: len(cfg.data.names)]  # HCAL towers of 5 x 5
+    return Spec(facts=(("coarsenings", coarsenings),))
 
 
 def compile_step(workload: Any, cfg: Any, devices: list[Any], raw: dict[str, Any]) -> Any:
@@ -169,7 +177,7 @@ def compile_step(workload: Any, cfg: Any, devices: list[Any], raw: dict[str, Any
     from jax.sharding import AxisType, Mesh
 
     from hepjax.engine.mesh import DATA, MODEL, SHARD, state_shardings
-    from hepjax.engine.train import compiled_step, init_state
+    from hepjax.engine.step import compiled_step, init_state
 
     # As engine.mesh.make_mesh, which takes the devices that are here.
     second = SHARD if cfg.mesh.layout == "hybrid" else MODEL
@@ -178,7 +186,9 @@ def compile_step(workload: Any, cfg: Any, devices: list[Any], raw: dict[str, Any
     with jax.set_mesh(mesh):
         state = jax.eval_shape(partial(init_state, workload, cfg))
         shardings = state_shardings(cfg.mesh, mesh, state)
-        lowered = compiled_step(workload, cfg, 1000, shardings, mesh).lower(state, raw, None)
+        spec = spec_of(workload.name, cfg)
+        step = compiled_step(workload, cfg, spec, 1000, shardings, mesh)
+        lowered = step.lower(state, raw, None)
         try:
             return lowered.compile()
         except jax.errors.JaxRuntimeError as error:

@@ -117,6 +117,7 @@ class Program:
         Without dropout and wrong labels; from the squares that RMSprop averages.
         """
         from hepjax.engine.mesh import DATA, over_data
+        from hepjax.engine.workload import Spec
         from hepjax.workloads.gan3d import objective
 
         cfg = replace(
@@ -125,7 +126,7 @@ class Program:
         )  # fmt: skip
 
         def squares(raw: Any) -> Any:
-            key, batch = jax.random.key(0), objective.prepare(cfg, raw)
+            key, batch = jax.random.key(0), objective.prepare(cfg, Spec(), raw)
             network = objective.init(cfg, key).discriminator
             shower, energy, total = batch["shower"], batch["energy"], batch["sum"]
             return objective.train_discriminator(
@@ -137,7 +138,7 @@ class Program:
         with jax.set_mesh(self.mesh):
             found = jax.jit(squares)(jax.device_put(raw, over_data(self.mesh)))
         leaves = [np.asarray(leaf).ravel() for leaf in jax.tree.leaves(jax.device_get(found))]
-        return np.sqrt(np.concatenate(leaves) / (1 - cfg.optimizer.decay))
+        return np.sqrt(np.concatenate(leaves) / (1 - cfg.optimizer.beta2))
 
 
 def read_showers(program: Program, folder: Path, batch: int) -> tuple[list[Raw], Raw]:
@@ -158,7 +159,7 @@ def order(batches: int, epochs: int) -> list[int]:
 
 def beginning(program: Program) -> Any:
     """The state of a new run."""
-    from hepjax.engine.train import init_state
+    from hepjax.engine.step import init_state
 
     return jax.device_get(jax.jit(partial(init_state, program.workload, program.cfg))())
 
@@ -166,13 +167,15 @@ def beginning(program: Program) -> Any:
 def judge_of(program: Program, showers: Raw) -> Callable[[Any], dict[str, float]]:
     """From a model state to the validation metrics on ``showers``, on one device."""
     from hepjax.engine.config import MeshConfig
+    from hepjax.engine.workload import Spec
 
     workload, cfg = program.workload, replace(program.cfg, mesh=MeshConfig(devices=1))
     raw = showers | {"mask": np.ones(len(showers["energy"]), np.float32)}
 
     @jax.jit
     def sums(model: Any, raw: Any) -> Any:
-        return workload.eval_step(cfg, model, workload.prepare(cfg, raw), jax.random.key(1))
+        batch = workload.prepare(cfg, Spec(), raw)
+        return workload.eval_step(cfg, model, batch, jax.random.key(1))
 
     return lambda model: workload.summarise(cfg, jax.device_get(sums(model, raw)))
 

@@ -118,7 +118,8 @@ def work(config: str, devices: int, events: int, updates: int, out: Path) -> Non
     from hepjax.engine.group.processes import join
     from hepjax.engine.input import to_mesh
     from hepjax.engine.mesh import make_mesh, over_data, replicated, request_devices
-    from hepjax.engine.train import compiled_step, init_state
+    from hepjax.engine.step import compiled_step, init_state
+    from hepjax.engine.workload import Spec
     from hepjax.workloads.table import configure
 
     processes = int(os.environ["HEPJAX_PROCESSES"])
@@ -135,7 +136,7 @@ def work(config: str, devices: int, events: int, updates: int, out: Path) -> Non
     seconds: dict[str, list[float]] = {"wall_s": [], "processor_s": []}
     with jax.set_mesh(mesh):
         state = jax.jit(lambda: init_state(workload, cfg), out_shardings=replicated(mesh))()
-        step = compiled_step(workload, cfg, 1000, replicated(mesh), mesh)
+        step = compiled_step(workload, cfg, Spec(), 1000, replicated(mesh), mesh)
         raw = to_mesh(jax.device_get(showers(events // processes)), over_data(mesh))
         for _ in range(WARM_UP + updates):
             began, busy = time.perf_counter(), time.process_time()

@@ -27,6 +27,7 @@ import numpy as np
 from benchmarks.speed import timing
 from hepjax.engine.config import find_config, read_settings
 from hepjax.engine.host_memory import keep_memory
+from hepjax.engine.workload import Clock, Spec
 from hepjax.workloads.mlpf import objective
 from hepjax.workloads.mlpf.config import MLPFConfig
 from hepjax.workloads.table import configure
@@ -107,7 +108,7 @@ def make(
     """A function that runs once and waits, and the MiB that its program needs."""
     print(f"preparing {form}, {what}, {elements}", file=sys.stderr)
     state = jax.jit(partial(objective.init, cfg))(jax.random.key(0))
-    batch = objective.prepare(cfg, events(cfg.train.batch_size, elements))
+    batch = objective.prepare(cfg, Spec(), events(cfg.train.batch_size, elements))
     if form == "hepjax":
         return (update if what == "training" else inference)(cfg, state, batch)
     tensors = {name: torch.tensor(np.array(array)) for name, array in batch.items()}
@@ -122,7 +123,7 @@ def update(
 
     def step(state: objective.State, batch: objective.Batch, number: int) -> Any:
         key = jax.random.fold_in(jax.random.key(1), number)
-        return objective.train_step(cfg, state, batch, key, jnp.float32(0))
+        return objective.train_step(cfg, state, batch, key, Clock(jnp.float32(0), jnp.int32(0)))
 
     compiled = jax.jit(step, donate_argnums=0).lower(state, batch, 0).compile()
     numbers, kept = itertools.count(), [state]

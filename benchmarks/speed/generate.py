@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks.speed import timing
 from benchmarks.speed.train_step import settings
-from hepjax.workloads.gan3d import generation, objective
+from hepjax.workloads.gan3d import answer, objective
 from hepjax.workloads.gan3d.config import Gan3DConfig
 
 try:
@@ -99,7 +99,8 @@ def forms(precision: str, *, with_torch: bool, compiled: bool) -> list[str]:
 
 def make(form: str, cfg: Gan3DConfig) -> tuple[Generate, float]:
     """A function that makes one batch of showers, and the seconds until its first one was there."""
-    network = jax.jit(partial(objective.init, cfg))(jax.random.key(0)).generator
+    state = jax.jit(partial(objective.init, cfg))(jax.random.key(0))
+    network = state.generator
     energy = np.linspace(*cfg.data.energy_range, cfg.train.batch_size, dtype=np.float32)
     with tempfile.TemporaryDirectory() as folder:
         exported = Path(folder) / "generator.onnx"
@@ -107,7 +108,7 @@ def make(form: str, cfg: Gan3DConfig) -> tuple[Generate, float]:
             torch_gan3d.export_onnx(cfg, network, exported)
         began = time.perf_counter()
         if form == "hepjax":
-            run = hepjax_generate(cfg, network, energy)
+            run = hepjax_generate(cfg, state, energy)
         elif form == "onnxruntime":
             run = onnx_generate(cfg, exported, energy)
         else:
@@ -117,10 +118,15 @@ def make(form: str, cfg: Gan3DConfig) -> tuple[Generate, float]:
     return run, time.perf_counter() - began
 
 
-def hepjax_generate(cfg: Gan3DConfig, network: objective.Network, energy: np.ndarray) -> Generate:
+def hepjax_generate(cfg: Gan3DConfig, state: objective.State, energy: np.ndarray) -> Generate:
     """As ``hepjax generate`` makes each batch."""
-    step = jax.jit(partial(generation.generate, cfg))
-    arguments = jax.device_put((network, energy, np.arange(len(energy), dtype=np.int32)))
+
+    @jax.jit
+    def step(state: Any, energy: Any, index: Any, seed: Any) -> Any:
+        keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(index)
+        return answer.infer(cfg, state, {"energy": energy}, keys)["ecal"]
+
+    arguments = jax.device_put((state, energy, np.arange(len(energy), dtype=np.int32)))
     return lambda: step(*arguments, np.int32(0)).block_until_ready()
 
 

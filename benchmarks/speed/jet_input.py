@@ -28,7 +28,7 @@ import jax
 import numpy as np
 
 from benchmarks.speed import jet_readers, timing
-from benchmarks.speed.tagger_loop import DenseTagger, Loop, read_ahead
+from benchmarks.speed.tagger_loop import DENSE, Loop, read_ahead
 from hepjax.engine import resident
 from hepjax.engine.config import find_config, read_settings
 from hepjax.engine.host_memory import keep_memory
@@ -102,7 +102,7 @@ def measure(
     print(
         f"\nx{resolution}: {len(images.cell) / len(images):,.0f} cells a jet at native granularity"
     )
-    dense = Loop(DenseTagger(), cfg)
+    dense = Loop(DENSE, cfg)
     ways = legacy_ways(cfg, dense, resolution, folder, args) + packed_ways(
         cfg, jet_readers.write_set(folder / "packed", images, columns, resolution)
     )
@@ -147,19 +147,20 @@ def packed_ways(cfg: TaggerConfig, folder: Path) -> list[Way]:
     """A packed set read as training goes, and kept in the memory of the device."""
     batches = partial(jet_readers.packed_batches, cfg, folder)
     source = jet_readers.packed_source(cfg, folder)
-    loop = Loop(WORKLOAD, cfg)
+    spec = WORKLOAD.spec(cfg, source)
+    loop = Loop(WORKLOAD, cfg, spec)
     batch = loop.put(next(batches()))
-    prepare = jax.jit(partial(WORKLOAD.prepare, cfg))
+    prepare = jax.jit(partial(WORKLOAD.prepare, cfg, spec))
     arrays, take = resident.place(source, jax.sharding.SingleDeviceSharding(jax.devices()[0]))
     rows = batch["label"] * 0 + np.arange(len(batch["label"]), dtype=np.int32)
-    prepare_rows = jax.jit(lambda arrays, rows: WORKLOAD.prepare(cfg, take(arrays, rows)))
+    prepare_rows = jax.jit(lambda arrays, rows: WORKLOAD.prepare(cfg, spec, take(arrays, rows)))
     size = sum(path.stat().st_size for path in folder.iterdir()) / len(source)
     return [
         Way(PACKED, batches, loop, partial(prepare, batch), size, read_ahead=False),
         Way(
             RESIDENT,
             partial(jet_readers.row_batches, cfg, source),
-            Loop(WORKLOAD, cfg, take, arrays),
+            Loop(WORKLOAD, cfg, spec, take, arrays),
             partial(prepare_rows, arrays, rows),
             size,
             read_ahead=False,

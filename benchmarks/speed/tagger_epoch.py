@@ -22,7 +22,7 @@ import jax
 import numpy as np
 
 from benchmarks.speed import jet_readers, timing
-from benchmarks.speed.tagger_loop import DenseTagger, Loop
+from benchmarks.speed.tagger_loop import DENSE, Loop
 from hepjax.engine.config import find_config, read_settings
 from hepjax.workloads.table import configure
 from hepjax.workloads.tagger import objective
@@ -78,7 +78,8 @@ def main() -> None:
 
 def hepjax_forms(cfg: TaggerConfig, folder: Path) -> dict[str, Callable[[], Seconds]]:
     """One epoch, and one update of the network alone."""
-    loop, dense = Loop(WORKLOAD, cfg), Loop(DenseTagger(), cfg)
+    spec = WORKLOAD.spec(cfg, jet_readers.packed_source(cfg, folder))
+    loop, dense = Loop(WORKLOAD, cfg, spec), Loop(DENSE, cfg)
     batch = dense.put(random_batch(cfg))
     return {
         "epoch": lambda: timed(lambda: loop.run(jet_readers.packed_batches(cfg, folder))),

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -11,25 +12,26 @@ import jax.numpy as jnp
 from hepjax.engine.input import to_mesh
 from hepjax.engine.mesh import make_mesh, over_data, replicated, state_shardings
 from hepjax.engine.resident import Take
-from hepjax.engine.train import STEPS_IN_FLIGHT, compiled_step, init_state
+from hepjax.engine.step import compiled_step, init_state
+from hepjax.engine.train import STEPS_IN_FLIGHT
+from hepjax.engine.workload import Spec, Workload
 from hepjax.formats.source import Batch
 from hepjax.workloads.tagger import objective
 from hepjax.workloads.tagger.config import TaggerConfig
-from hepjax.workloads.tagger.workload import Tagger
+from hepjax.workloads.tagger.workload import WORKLOAD
 
 
-class DenseTagger(Tagger):
-    """The taggers on images that travel dense: ``image`` (n, eta, phi, channels), or channels
-    first, which are turned on the device.
-    """
+def _turned(cfg: TaggerConfig, spec: Spec, raw: objective.Batch) -> objective.Batch:
+    """Images with the channels last."""
+    image = raw["image"]
+    if image.shape[1:3] != cfg.data.shape:
+        image = jnp.moveaxis(image, 1, -1)
+    return raw | {"image": image}
 
-    @staticmethod
-    def prepare(cfg: TaggerConfig, raw: objective.Batch) -> objective.Batch:
-        """Turned and normalised."""
-        image = raw["image"]
-        if image.shape[1:3] != cfg.data.shape:
-            image = jnp.moveaxis(image, 1, -1)
-        return raw | {"image": objective.normalise(cfg.data, image)}
+
+DENSE = replace(WORKLOAD, prepare=_turned)
+"""The taggers on images that travel dense: ``image`` (n, eta, phi, channels), or channels first,
+which are turned on the device."""
 
 
 class Loop:
@@ -39,13 +41,14 @@ class Loop:
     """
 
     def __init__(
-        self, workload: Tagger, cfg: TaggerConfig, take: Take | None = None, arrays: Any = None
-    ) -> None:
+        self, workload: Workload[TaggerConfig, objective.State], cfg: TaggerConfig,
+        spec: Spec = Spec(), take: Take | None = None, arrays: Any = None,  # noqa: B008
+    ) -> None:  # fmt: skip
         self._mesh = make_mesh(cfg.mesh, cfg.train.batch_size)
         begin = lambda: init_state(workload, cfg)  # noqa: E731
         shardings = state_shardings(cfg.mesh, self._mesh, jax.eval_shape(begin))
         self._state = jax.jit(begin, out_shardings=shardings)()
-        self._update = compiled_step(workload, cfg, 1000, shardings, self._mesh, take)
+        self._update = compiled_step(workload, cfg, spec, 1000, shardings, self._mesh, take)
         self._arrays = None if arrays is None else jax.device_put(arrays, replicated(self._mesh))
 
     def put(self, batch: Batch) -> dict[str, jax.Array]:

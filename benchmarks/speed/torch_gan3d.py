@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from hepjax.nn.keras import BATCH_NORM, LEAKY_SLOPE
 from hepjax.workloads.gan3d.config import Gan3DConfig, ModelConfig
-from hepjax.workloads.gan3d.model import BATCH_NORM, LEAKY_SLOPE
 from hepjax.workloads.gan3d.objective import ENERGY_UNIT, FAKE, REAL, Network, State, total_loss
 
 LAYOUT = torch.channels_last_3d
@@ -158,7 +158,7 @@ def make_gan(cfg: Gan3DConfig, state: State, *, compiled: bool = False) -> Gan:
     functions: list[Any] = [generator.forward, discriminator_loss, generator_loss]
     if compiled:
         functions = [torch.compile(function, dynamic=False) for function in functions]
-    rms = {"lr": cfg.optimizer.learning_rate, "alpha": cfg.optimizer.decay}
+    rms = {"lr": cfg.optimizer.learning_rate, "alpha": cfg.optimizer.beta2}
     rms["eps"] = cfg.optimizer.epsilon  # PyTorch adds it after the root, as Keras does
     optimizers = (
         torch.optim.RMSprop(network.parameters(), foreach=True, **rms)

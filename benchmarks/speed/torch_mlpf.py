@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from hepjax.nn.keras import LAYER_NORM_EPSILON
 from hepjax.ops.lsh import DEGREE_LIMIT, FLOOR
 from hepjax.workloads.mlpf.config import MLPFConfig, ModelConfig
 from hepjax.workloads.mlpf.heads import COS_PHI, ENERGY, ETA, ETA_LIMIT, SHARPNESS, SIN_PHI
-from hepjax.workloads.mlpf.layers import CLASSES, ELEMENT_TYPES, LAYER_NORM_EPSILON
+from hepjax.workloads.mlpf.layers import CLASSES, ELEMENT_TYPES
 from hepjax.workloads.mlpf.objective import ANGLES, SMALLEST, TARGETS, State, total_loss
 from hepjax.workloads.mlpf.sparse_model import AROUND
 

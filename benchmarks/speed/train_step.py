@@ -24,6 +24,7 @@ import numpy as np
 
 from benchmarks.speed import timing
 from hepjax.engine.config import find_config, read_settings
+from hepjax.engine.workload import Clock, Spec
 from hepjax.workloads.gan3d import objective
 from hepjax.workloads.gan3d.config import Gan3DConfig
 from hepjax.workloads.table import configure
@@ -86,7 +87,7 @@ def make(form: str, cfg: Gan3DConfig) -> Callable[[], Any]:
     """A function that does one update and waits for its results; compiled now if ever."""
     print(f"preparing {form}, {cfg.train.precision}, {cfg.train.batch_size}", file=sys.stderr)
     state = jax.jit(partial(objective.init, cfg))(jax.random.key(0))
-    batch = jax.jit(partial(objective.prepare, cfg))(showers(cfg.train.batch_size))
+    batch = jax.jit(partial(objective.prepare, cfg, Spec()))(showers(cfg.train.batch_size))
     if form == "hepjax":
         return hepjax_update(cfg, state, batch)
     gan = torch_gan3d.make_gan(cfg, state, compiled=form == "torch compiled")
@@ -102,7 +103,7 @@ def hepjax_update(
 
     def step(state: objective.State, batch: objective.Batch, number: int) -> Any:
         key = jax.random.fold_in(jax.random.key(1), number)
-        return objective.train_step(cfg, state, batch, key, jnp.float32(0))
+        return objective.train_step(cfg, state, batch, key, Clock(jnp.float32(0), jnp.int32(0)))
 
     compiled = jax.jit(step, donate_argnums=0)
     numbers, kept = itertools.count(), [state]

@@ -107,7 +107,8 @@ class Checkpoints:
     def _refused(self, step: int, error: Exception) -> InputError:
         kept = [s for s in complete_steps(self.folder) if s != step]
         last = f"the last good checkpoint is step {kept[-1]}" if kept else "there is none before it"
-        reason = next((r for r in REFUSALS if r.lower() in str(error).lower()), str(error)[:200])
+        reason = next((r for r in REFUSALS if r.lower() in str(error).lower()), None)
+        reason = reason or " ".join(str(error).split())[:200]
         path = self.folder / f"step_{step}"
         return InputError(f"{path}: expected to write a checkpoint, found: {reason}; {last}")
 
@@ -248,7 +249,7 @@ def restore(folder: Path, step: int, abstract: Any) -> Any:
     except (OSError, ValueError) as error:
         raise InputError(
             f"{folder / f'step_{step}'}: expected the state of this configuration, found another: "
-            f"{str(error)[:200]}"
+            f"{' '.join(str(error).split())[:200]}"
         ) from error
 
 

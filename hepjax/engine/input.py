@@ -165,7 +165,13 @@ def to_mesh(batch: Batch, sharding: NamedSharding) -> dict[str, jax.Array]:
     }
 
 
+IN_32_BITS = {np.dtype(k): v for k, v in (("f8", "f4"), ("i8", "i4"), ("u8", "u4"))}
+
+
 def for_devices(batch: Batch) -> Batch:
-    """The fields that devices compute with. What files have besides (texts, event numbers of 64
-    bits, columns in double precision) stays on the host."""
-    return {k: v for k, v in batch.items() if v.dtype.kind in "fiub" and v.dtype.itemsize <= 4}
+    """The fields that devices can hold, in at most 32 bits; texts stay on the host."""
+    numbers = {k: v for k, v in batch.items() if v.dtype.kind in "fiub"}
+    with np.errstate(over="ignore"):
+        return {
+            k: v.astype(IN_32_BITS.get(v.dtype, v.dtype), copy=False) for k, v in numbers.items()
+        }

@@ -8,11 +8,13 @@ import functools
 import importlib
 import sys
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hepjax import InputError
 from hepjax.engine.config import build, require
-from hepjax.engine.workload import Simulation, Workload
+
+if TYPE_CHECKING:  # the names alone start no jax
+    from hepjax.engine.workload import Simulation, Workload
 
 OWN = ("gan3d", "mlpf", "tagger")
 GROUP = "hepjax.workloads"
@@ -23,7 +25,7 @@ def names() -> tuple[str, ...]:
     return (*OWN, *sorted(_outside()))
 
 
-def get(name: object) -> Workload[Any, Any]:
+def get(name: object) -> "Workload[Any, Any]":
     """The workload of that name.
 
     Raises:
@@ -35,7 +37,7 @@ def get(name: object) -> Workload[Any, Any]:
     return _load(str(name))
 
 
-def configure(settings: dict[str, Any]) -> tuple[Workload[Any, Any], Any]:
+def configure(settings: dict[str, Any]) -> "tuple[Workload[Any, Any], Any]":
     """The workload that ``settings`` name and its checked configuration.
 
     Raises:
@@ -46,7 +48,7 @@ def configure(settings: dict[str, Any]) -> tuple[Workload[Any, Any], Any]:
     return workload, build(workload.Config, own)
 
 
-def outside() -> list[Workload[Any, Any]]:
+def outside() -> "list[Workload[Any, Any]]":
     """The workloads of other packages; standard error names those that cannot be used."""
     usable = []
     for name in sorted(_outside()):
@@ -57,7 +59,7 @@ def outside() -> list[Workload[Any, Any]]:
     return usable
 
 
-def simulation(name: str) -> Simulation | None:
+def simulation(name: str) -> "Simulation | None":
     """What writes the simulated events of that name for a workload from outside, if one has it."""
     found = (w.simulations[name] for w in outside() if name in w.simulations)
     return next(found, None)
@@ -76,7 +78,9 @@ def _outside() -> dict[str, EntryPoint]:
 
 
 @functools.cache
-def _load(name: str) -> Workload[Any, Any]:
+def _load(name: str) -> "Workload[Any, Any]":
+    from hepjax.engine.workload import Workload
+
     point = _outside()[name]
     try:
         loaded = point.load()

@@ -29,10 +29,13 @@ TINY = {
 @pytest.fixture(autouse=True, scope="session")
 def tiny_benchmarks():
     """The three benchmarks with tiny networks; events for particle flow without pile-up."""
+    published = definition.benchmark
+
+    def tiny(name):
+        return replace(published(name), overrides=TINY[name])
+
     with pytest.MonkeyPatch.context() as patch:
-        for name, overrides in TINY.items():
-            tiny = replace(definition.BENCHMARKS[name], overrides=overrides)
-            patch.setitem(definition.BENCHMARKS, name, tiny)
+        patch.setattr(definition, "benchmark", tiny)
         patch.setattr(fixed, "PILEUP", 0.0)
         yield
 

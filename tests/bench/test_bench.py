@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hepjax.bench import data
-from hepjax.bench.definition import BENCHMARKS, settings
+from hepjax.bench import data, definition
+from hepjax.bench.definition import settings
 from hepjax.cli import main
 from hepjax.formats.packed.reader import open_packed
 
@@ -47,7 +47,7 @@ def test_the_report_says_what_was_done(tagger_bench):
 def test_it_trains_on_all_events_of_a_set(event_set):
     files, validation_files, _ = data.locate("mlpf", [event_set])
     workload, cfg = settings(
-        BENCHMARKS["mlpf"], files, validation_files, batch_size=None, epochs=3, devices=0,
+        definition.benchmark("mlpf"), files, validation_files, batch_size=None, epochs=3, devices=0,
         precision="bf16", seed=7,
     )  # fmt: skip
     sources = workload.sources(cfg)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers.toy import Toy, ToyConfig
+from helpers.toy import TOY, ToyConfig
 
 from hepjax import InputError
 from hepjax.bench.measure import measure
@@ -24,7 +24,7 @@ def course(measured: dict) -> list[float]:
 
 @pytest.fixture(scope="module")
 def once(tmp_path_factory) -> dict:
-    return measure(Toy(), TINY, tmp_path_factory.mktemp("once"), quiet=True)
+    return measure(TOY, TINY, tmp_path_factory.mktemp("once"), quiet=True)
 
 
 def test_throughput_is_events_over_epoch_time_without_the_first(once):
@@ -38,7 +38,7 @@ def test_throughput_is_events_over_epoch_time_without_the_first(once):
 
 
 def test_an_epoch_lasts_as_long_as_its_input(tmp_path):
-    slow = measure(Toy(), replace(TINY, delay=0.02), tmp_path, quiet=True)
+    slow = measure(TOY, replace(TINY, delay=0.02), tmp_path, quiet=True)
     # Six batches of training and two of validation, two threads.
     assert min(slow["epoch_times"][1:]) > 0.02 * 2
 
@@ -50,22 +50,20 @@ def test_each_epoch_has_its_mean_losses_and_its_scores(once):
 
 
 def test_the_same_seed_gives_the_same_bits(once, tmp_path):
-    assert course(measure(Toy(), TINY, tmp_path, quiet=True)) == course(once)
+    assert course(measure(TOY, TINY, tmp_path, quiet=True)) == course(once)
     other = replace(TINY, train=replace(TINY.train, seed=5))
-    assert course(measure(Toy(), other, tmp_path, quiet=True)) != course(once)
+    assert course(measure(TOY, other, tmp_path, quiet=True)) != course(once)
 
 
 def test_more_devices_agree_to_rounding(once, tmp_path):
-    four = measure(Toy(), replace(TINY, mesh=MeshConfig(devices=4)), tmp_path, quiet=True)
+    four = measure(TOY, replace(TINY, mesh=MeshConfig(devices=4)), tmp_path, quiet=True)
     assert course(four) == pytest.approx(course(once), rel=1e-5)
 
 
 def test_nothing_is_left_and_one_epoch_is_refused(tmp_path):
     one = replace(TINY, train=replace(TINY.train, epochs=1))
     with pytest.raises(InputError, match="epochs: expected at least 2"):
-        measure(Toy(), one, tmp_path, quiet=True)
+        measure(TOY, one, tmp_path, quiet=True)
     with pytest.raises(InputError, match="at most the 52 training events"):
-        measure(
-            Toy(), replace(TINY, train=replace(TINY.train, batch_size=56)), tmp_path, quiet=True
-        )
+        measure(TOY, replace(TINY, train=replace(TINY.train, batch_size=56)), tmp_path, quiet=True)
     assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 from helpers.gan3d import TINY
-from helpers.toy import Toy, ToyConfig
+from helpers.toy import TOY, ToyConfig
 
 from benchmarks import setting
 from benchmarks.scaling import ahead
@@ -22,7 +22,7 @@ from hepjax.workloads.gan3d.workload import WORKLOAD
 def toy_step(mesh: MeshConfig):
     raw = {"x": jax.ShapeDtypeStruct((8, 32), np.float32),
            "y": jax.ShapeDtypeStruct((8,), np.float32)}  # fmt: skip
-    compiled = ahead.compile_step(Toy(), ToyConfig(mesh=mesh), jax.devices()[:8], raw)
+    compiled = ahead.compile_step(TOY, ToyConfig(mesh=mesh), jax.devices()[:8], raw)
     return ahead.numbers(compiled, compiled.as_text(), 8)
 
 

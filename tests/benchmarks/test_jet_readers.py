@@ -13,8 +13,9 @@ def test_readers_give_the_same_images_and_labels(tmp_path):
     folder = jet_readers.write_set(tmp_path / "set", images, columns, 1)
     settings = read_settings(find_config("tagger/top"), ["train.batch_size=2"])
     cfg = configure(settings)[1]
-    packed = jet_readers.packed_source(cfg, folder)[np.arange(4)]
-    expected = np.asarray(WORKLOAD.prepare(cfg, packed)["image"])
+    source = jet_readers.packed_source(cfg, folder)
+    packed, spec = source[np.arange(4)], WORKLOAD.spec(cfg, source)
+    expected = np.asarray(WORKLOAD.prepare(cfg, spec, packed)["image"])
     assert 1000 < (expected != 0).sum() / 4 < 5000
 
     for name, (path, read) in jet_readers.write_legacy(tmp_path, images, columns, 1).items():

@@ -17,6 +17,7 @@ torch = pytest.importorskip("torch")
 from helpers.gan3d import TINY, raw_showers  # noqa: E402
 
 from benchmarks.speed import torch_gan3d as twin  # noqa: E402
+from hepjax.engine.workload import Spec  # noqa: E402
 from hepjax.workloads.gan3d import objective  # noqa: E402
 
 # Without randomness inside the updates the two must agree to rounding.
@@ -56,7 +57,7 @@ def double(array):
 
 def batches():
     """The same four events for both."""
-    batch = objective.prepare(CFG, {k: jnp.asarray(v) for k, v in raw_showers(4).items()})
+    batch = objective.prepare(CFG, Spec(), {k: jnp.asarray(v) for k, v in raw_showers(4).items()})
     torch_batch = batch | {"shower": batch["shower"].transpose(0, 4, 1, 2, 3)}
     return batch, {k: double(v) for k, v in torch_batch.items()}
 
@@ -101,7 +102,9 @@ def test_networks_give_the_same_outputs(kernel, pool):
     gan = double_gan(cfg, state)
     gan.generator.eval(), gan.discriminator.eval()
 
-    expected = jax.jit(partial(objective.generate, cfg))(state.generator, inputs)[..., 0]
+    expected = jax.jit(partial(objective.generate, cfg))(
+        objective.frozen(cfg, state.generator), inputs
+    )[..., 0]
     found = gan.generator(double(inputs)).detach().numpy()[:, 0]
     assert expected.max() > 0
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * expected.max())
@@ -167,6 +170,8 @@ def test_exported_generator_gives_the_same_showers(tmp_path):
     twin.export_onnx(CFG, state.generator, tmp_path / "generator.onnx")
     session = runtime.InferenceSession(tmp_path / "generator.onnx")
     inputs = np.array(objective.latent(CFG, jnp.ones(3), jax.random.key(6)))
-    expected = jax.jit(partial(objective.generate, CFG))(state.generator, inputs)[..., 0]
+    expected = jax.jit(partial(objective.generate, CFG))(
+        objective.frozen(CFG, state.generator), inputs
+    )[..., 0]
     found = session.run(None, {"latent": inputs})[0][:, 0]
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * expected.max())

@@ -17,11 +17,14 @@ torch = pytest.importorskip("torch")
 from helpers.mlpf import MODELS, config, raw_events  # noqa: E402
 
 from benchmarks.speed import torch_mlpf as twin  # noqa: E402
+from hepjax.engine.workload import Clock, Spec  # noqa: E402
 from hepjax.workloads.mlpf import objective  # noqa: E402
 from hepjax.workloads.mlpf.config import ObjectiveConfig  # noqa: E402
 
 BATCH = objective.prepare(
-    config(MODELS["concat"]), {k: jnp.asarray(v) for k, v in raw_events([21, 14], 24).items()}
+    config(MODELS["concat"]),
+    Spec(),
+    {k: jnp.asarray(v) for k, v in raw_events([21, 14], 24).items()},
 )
 CASES = [
     (name, slips) for name in MODELS for slips in (False, True) if (name, slips) != ("sparse", True)
@@ -76,7 +79,7 @@ def test_updates_lower_the_loss_alike(name, precision):
     ours = []
     after = state
     for k in range(3):
-        after, metrics = step(after, BATCH, jax.random.key(k), 0.0)
+        after, metrics = step(after, BATCH, jax.random.key(k), Clock(0.0, k))
         ours.append(float(metrics["loss"]))
     tensors = {k: torch.tensor(np.array(v)) for k, v in BATCH.items()}
     update = twin.make_update(cfg, state, tensors)

@@ -11,8 +11,11 @@ torch = pytest.importorskip("torch")
 from helpers.tagger import TINY  # noqa: E402
 
 from benchmarks.speed import torch_tagger as twin  # noqa: E402
+from hepjax.engine.workload import Clock  # noqa: E402
 from hepjax.workloads.tagger import objective  # noqa: E402
 from hepjax.workloads.tagger.config import ModelConfig  # noqa: E402
+
+CLOCK = Clock(0.0, 0)
 
 
 @pytest.mark.parametrize("head", ["flatten", "global"])
@@ -27,7 +30,7 @@ def test_updates_are_the_same(head):
     label = np.array([0, 1, 1, 0], np.int32)
     state = objective.init(cfg, jax.random.key(0))
     update = twin.make_update(cfg, state.params)
-    step = jax.jit(lambda s: objective.train_step(cfg, s, batch, jax.random.key(1), 0.0))
+    step = jax.jit(lambda s: objective.train_step(cfg, s, batch, jax.random.key(1), CLOCK))
     batch = {"image": image, "label": label}
     for _ in range(3):
         state, metrics = step(state)

@@ -14,7 +14,8 @@ from helpers import tagger as tiny_tagger
 from hepjax import InputError
 from hepjax.engine.config import MeshConfig
 from hepjax.engine.mesh import make_mesh, over_data, state_shardings
-from hepjax.engine.train import compiled_step, init_state
+from hepjax.engine.step import compiled_step, init_state
+from hepjax.engine.workload import Spec
 from hepjax.workloads.gan3d import objective
 from hepjax.workloads.mlpf.workload import WORKLOAD as MLPF
 from hepjax.workloads.tagger.workload import WORKLOAD as TAGGER
@@ -22,11 +23,12 @@ from hepjax.workloads.tagger.workload import WORKLOAD as TAGGER
 JETS = tiny_tagger.raw_batch(16) | {"weight": np.linspace(0.1, 3, 16, dtype="f4")}
 EVENTS = mlpf_tiny.raw_events([21, 30, 32, 9, 16, 32, 3, 25], 32)
 CASES = {
-    "tagger": (TAGGER, tiny_tagger.TINY, JETS),
-    "mlpf": (MLPF, mlpf_tiny.config(mlpf_tiny.CONCAT), EVENTS),
+    "tagger": (TAGGER, tiny_tagger.TINY, tiny_tagger.spec_of(tiny_tagger.GRID), JETS),
+    "mlpf": (MLPF, mlpf_tiny.config(mlpf_tiny.CONCAT), Spec(), EVENTS),
     "mlpf as published": (
         MLPF,
         mlpf_tiny.config(replace(mlpf_tiny.CONCAT, published_slips=True)),
+        Spec(),
         EVENTS,
     ),
 }
@@ -34,7 +36,7 @@ CASES = {
 
 def updated(name, parts, mesh):
     """Averages of the gradient after the first update of a new run, and its losses."""
-    workload, cfg, raw = CASES[name]
+    workload, cfg, spec, raw = CASES[name]
     events = len(next(iter(raw.values())))
     cfg = replace(cfg, mesh=mesh, train=replace(cfg.train, batch_size=events, accumulate=parts))
     devices = make_mesh(cfg.mesh, events, parts)
@@ -42,7 +44,7 @@ def updated(name, parts, mesh):
         begin = partial(init_state, workload, cfg)
         shardings = state_shardings(cfg.mesh, devices, jax.eval_shape(begin))
         state = jax.jit(begin, out_shardings=shardings)()
-        step = compiled_step(workload, cfg, 10, shardings, devices)
+        step = compiled_step(workload, cfg, spec, 10, shardings, devices)
         state, metrics = step(state, jax.device_put(raw, over_data(devices)), None)
     losses = {name: value for name, value in metrics.items() if "loss" in name}
     return jax.device_get((state.model.optimizer.mu, losses))
@@ -98,7 +100,7 @@ def test_a_discriminator_averages_gradients_and_statistics_over_parts():
     key, module = jax.random.key(0), objective.networks(cfg)[1]
     network = jax.jit(partial(objective.init, cfg))(key).discriminator
     raw = {name: jnp.asarray(values) for name, values in tiny.raw_showers(8).items()}
-    batch = objective.prepare(cfg, raw)
+    batch = objective.prepare(cfg, Spec(), raw)
 
     def loss(params, part):
         outputs, changed = module.apply(

@@ -39,7 +39,8 @@ class Ragged:
 
     def padded(self, indices, bucket):
         inside = np.arange(LENGTHS[bucket]) < self.elements[indices, None]
-        return {"x": np.where(inside, indices[:, None] + 1, 0), "event": indices}
+        x = np.where(inside, indices[:, None] + 1, 0).astype(np.int32)
+        return {"x": x, "event": indices}
 
 
 def epoch_of(source, batch_size, window=20, epoch=0, **process):

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers.toy import Toy, ToyConfig
+from helpers.toy import TOY, ToyConfig
 from jax.sharding import PartitionSpec as P
 
 from benchmarks.scaling.collectives import collectives
@@ -90,6 +90,6 @@ def test_parts_that_do_not_divide_are_refused(tmp_path):
     )
     message = r"^train.accumulate: expected a divisor of the 4 events of a device .* found 3$"
     with pytest.raises(InputError, match=message):
-        train(Toy(), cfg, tmp_path, quiet=True)
+        train(TOY, cfg, tmp_path, quiet=True)
     with pytest.raises(InputError, match=r"^train.accumulate: expected at least 1, found 0$"):
-        TrainConfig(accumulate=0)
+        ToyConfig(TrainConfig(accumulate=0))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from hepjax import InputError
-from hepjax.engine.config import MeshConfig
+from hepjax.engine.config import MeshConfig, RunConfig
 from hepjax.engine.mesh import make_mesh, state_shardings
 from hepjax.engine.mesh_checks import require_equal_shares, require_fit
 from hepjax.engine.rundir import require_shared
@@ -27,7 +27,7 @@ from hepjax.engine.rundir import require_shared
 )
 def test_devices_that_do_not_divide(settings, named):
     with pytest.raises(InputError, match=named):
-        make_mesh(MeshConfig(**settings), batch_size=8)
+        make_mesh(RunConfig(mesh=MeshConfig(**settings)).mesh, batch_size=8)
 
 
 @pytest.mark.parametrize(

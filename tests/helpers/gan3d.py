@@ -1,16 +1,18 @@
 """A 3DGAN small enough for tests, and showers to feed it."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from hepjax.engine.config import MeshConfig, TrainConfig
-from hepjax.workloads.gan3d.config import Gan3DConfig, ModelConfig, OptimizerConfig
+from hepjax.workloads.gan3d.config import Gan3DConfig, ModelConfig, published_optimizer
 
 TINY = Gan3DConfig(
     model=ModelConfig(
         latent=4, seed_channels=1, generator_filters=(2, 2, 2),
         discriminator_filters=(2, 2, 2, 2), discriminator_kernel=3,
     ),
-    optimizer=OptimizerConfig(reference_batch=8),
+    optimizer=replace(published_optimizer(), reference_batch=8),
     train=TrainConfig(batch_size=8, epochs=2, record_every=1),
     mesh=MeshConfig(devices=1),
 )  # fmt: skip

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from hepjax.engine.config import MeshConfig, TrainConfig
-from hepjax.workloads.mlpf.config import MLPFConfig, ModelConfig, OptimizerConfig
+from hepjax.workloads.mlpf.config import MLPFConfig, ModelConfig, published_optimizer
 
 CONCAT = ModelConfig(
     layers=1, width=8, head_width=16, bin_size=8, max_bins=16, distance_hidden=8, distance_dim=4
@@ -18,7 +18,7 @@ MODELS = {"concat": CONCAT, "additive": ADDITIVE, "sparse": SPARSE}
 def config(model: ModelConfig, **groups) -> MLPFConfig:
     """A configuration around ``model`` for one device and two events an update."""
     given = {
-        "optimizer": OptimizerConfig(learning_rate=3e-3),
+        "optimizer": replace(published_optimizer(), learning_rate=3e-3),
         "train": TrainConfig(batch_size=2, epochs=2, record_every=1),
         "mesh": MeshConfig(devices=1),
     } | groups

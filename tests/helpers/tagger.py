@@ -1,20 +1,24 @@
 """A tagger small enough for tests, and separable toy images to feed it."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 
 from hepjax.engine.config import MeshConfig, TrainConfig
+from hepjax.engine.workload import Spec
 from hepjax.formats.images import Channel, Grid, SparseImages, sparsify
 from hepjax.formats.packed.writer import write_packed
-from hepjax.workloads.tagger.config import DataConfig, OptimizerConfig, TaggerConfig
+from hepjax.workloads.tagger import objective
+from hepjax.workloads.tagger.config import DataConfig, TaggerConfig, published_optimizer
 
 SHAPE = (20, 25)
 CHANNELS = ("pT", "d0", "dz", "HCAL")
 FINE = Grid(SHAPE, tuple(Channel(name, "1") for name in CHANNELS))
 GRID = Grid(SHAPE, (*FINE.channels[:3], Channel("HCAL", "1", 5)))
 TINY = TaggerConfig(
-    optimizer=OptimizerConfig(learning_rate=2e-3),
+    optimizer=replace(published_optimizer(), learning_rate=2e-3),
     data=DataConfig(shape=SHAPE, channels=CHANNELS),
     train=TrainConfig(batch_size=8, epochs=2, record_every=1),
     mesh=MeshConfig(devices=1),
@@ -43,6 +47,11 @@ def toy_images(n: int, seed: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray]
     return image, {"label": label, "pt": pt, "event": np.arange(n) // 2}
 
 
+def spec_of(grid: Grid) -> Spec:
+    """The fact that the steps need of a grid."""
+    return Spec(facts=(("coarsenings", tuple(c.coarsening for c in grid.channels)),))
+
+
 def raw_batch(n: int, seed: int = 0, grid: Grid = GRID) -> dict[str, np.ndarray]:
     """Toy events as a source gives them."""
     image, columns = toy_images(n, seed)
@@ -52,11 +61,14 @@ def raw_batch(n: int, seed: int = 0, grid: Grid = GRID) -> dict[str, np.ndarray]
     value = np.zeros((n, 640), np.float32)
     inside = np.arange(640) < counts[:, None]
     cell[inside], value[inside] = sparse.cell, sparse.value
-    coarsenings = [channel.coarsening for channel in grid.channels]
-    return {
-        "cell": cell, "value": value, "label": columns["label"],
-        "weight": np.ones(n, np.float32), "coarsening": np.zeros((n, *coarsenings), np.uint8),
-    }  # fmt: skip
+    weight = np.ones(n, np.float32)
+    return {"cell": cell, "value": value, "label": columns["label"], "weight": weight}
+
+
+def prepared(raw: dict[str, np.ndarray], cfg: TaggerConfig = TINY, grid: Grid = GRID) -> dict:
+    """Raw events of a grid as the steps take them."""
+    batch = {name: jnp.asarray(values) for name, values in raw.items()}
+    return objective.prepare(cfg, spec_of(grid), batch)
 
 
 def write_toy(folder: Path, n: int = 64, labels: tuple[str, str] = ("qcd", "top")) -> Path:

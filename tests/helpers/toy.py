@@ -6,6 +6,7 @@ Its data say how the engine treats any workload, in milliseconds instead of minu
 import sys
 import time
 from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import jax
@@ -13,15 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from hepjax.engine.checkpoint import restore
-from hepjax.engine.config import CheckpointConfig, InputConfig, MeshConfig, TrainConfig
+from hepjax.engine.config import CheckpointConfig, InputConfig, MeshConfig, RunConfig, TrainConfig
 from hepjax.engine.mesh import average
-from hepjax.engine.train import init_state
-from hepjax.engine.workload import Sources
+from hepjax.engine.step import init_state
+from hepjax.engine.workload import Answer, Field, Sources, Spec, Workload
 from hepjax.formats.source import Part
 
 
 @dataclass(frozen=True)
-class ToyConfig:
+class ToyConfig(RunConfig):
     train: TrainConfig = field(default_factory=lambda: TrainConfig(batch_size=8, epochs=4))
     mesh: MeshConfig = field(default_factory=lambda: MeshConfig(devices=1))
     input: InputConfig = field(default_factory=lambda: InputConfig(window=16))
@@ -56,49 +57,82 @@ class Line:
         return {"x": self.x[indices], "y": self.y[indices]}
 
 
-class Toy:
-    name, Config, score = "toy", ToyConfig, "loss"
+def init(cfg, key):
+    return {"w": 0.1 * jax.random.normal(key, (32, 64)), "v": jnp.zeros((32, 64))}
 
-    def init(self, cfg, key):
-        return {"w": 0.1 * jax.random.normal(key, (32, 64)), "v": jnp.zeros((32, 64))}
 
-    def prepare(self, cfg, raw):
-        return raw
+def losses(cfg, w, batch, key):
+    noise = cfg.noise * jax.random.normal(key, batch["x"].shape)
+    return jnp.square(((batch["x"] + noise) @ w).mean(1) - batch["y"])
 
-    def _loss(self, cfg, w, batch, key):
-        noise = cfg.noise * jax.random.normal(key, batch["x"].shape)
-        return jnp.square(((batch["x"] + noise) @ w).mean(1) - batch["y"])
 
-    def train_step(self, cfg, state, batch, key, epoch):
-        differentiated = jax.value_and_grad(lambda w: self._loss(cfg, w, batch, key).mean())
-        loss, grad = average(cfg.mesh, differentiated(state["w"]))
-        v = 0.9 * state["v"] + grad
-        return {"w": state["w"] - 0.3 * v, "v": v}, {"loss": loss}
+def gradient(cfg, w, batch, key):
+    """The mean loss and its gradient."""
+    differentiated = jax.value_and_grad(lambda w: losses(cfg, w, batch, key).mean())
+    return average(cfg.mesh, differentiated(w))
 
-    def eval_step(self, cfg, state, batch, key):
-        loss = self._loss(cfg, state["w"], batch, key)
-        return {"loss": (loss * batch["mask"]).sum(), "n": batch["mask"].sum()}
 
-    def summarise(self, cfg, sums):
-        return {"loss": float(sums["loss"] / sums["n"]), "n": float(sums["n"])}
+def train_step(cfg, state, batch, key, clock):
+    loss, grad = gradient(cfg, state["w"], batch, key)
+    v = 0.9 * state["v"] + grad
+    return {"w": state["w"] - 0.3 * v, "v": v}, {"loss": loss}
 
-    def failure(self, cfg, step, metrics):
-        return None
 
-    def sources(self, cfg):
-        line = Line(cfg.poison, cfg.delay)
-        return Sources(Part(line, 0, 52), Part(line, 52, 64))
+def eval_step(cfg, state, batch, key):
+    loss = losses(cfg, state["w"], batch, key)
+    return {"loss": (loss * batch["mask"]).sum(), "n": batch["mask"].sum()}
+
+
+def summarise(cfg, sums):
+    return {"loss": float(sums["loss"] / sums["n"]), "n": float(sums["n"])}
+
+
+def sources(cfg):
+    line = Line(cfg.poison, cfg.delay)
+    return Sources(Part(line, 0, 52), Part(line, 52, 64))
+
+
+TOY = Workload(
+    name="toy",
+    Config=ToyConfig,
+    score="loss",
+    init=init,
+    prepare=lambda cfg, spec, raw: raw,
+    train_step=train_step,
+    eval_step=eval_step,
+    summarise=summarise,
+    sources=sources,
+    open=lambda cfg, paths: Line(delay=cfg.delay),
+    inputs=lambda cfg: Spec((Field("x", (32,), "float32"),)),
+    infer=lambda cfg, state, inputs, keys: {"y": (inputs["x"] @ state["w"]).mean(1)},
+    outputs=lambda cfg: Answer("table", Spec((Field("y", (), "float32"),)), at_once=16),
+)
+
+
+def in_the_table(monkeypatch, *named: str) -> None:
+    """Let the table of workloads have this one, as if another package had added it.
+
+    Args:
+      named: ``name = module:object`` of further ones.
+    """
+    from hepjax.workloads import table
+
+    texts = ("toy = helpers.toy:TOY", *named)
+    points = [EntryPoint(*text.split(" = "), table.GROUP) for text in texts]
+    monkeypatch.setattr(table, "entry_points", lambda group: points)
+    table._load.cache_clear()
 
 
 TOTAL = 4 * (52 // 8)
 """Updates of a run of ``ToyConfig()``."""
 
 
-def final_state(run: Path, step: int = TOTAL):
+def final_state(run: Path, step: int = TOTAL, workload: Workload = TOY, cfg=None):
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    cfg = ToyConfig() if cfg is None else cfg
     abstract = jax.tree.map(
         lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=here),
-        jax.eval_shape(lambda: init_state(Toy(), ToyConfig())),
+        jax.eval_shape(lambda: init_state(workload, cfg)),
     )
     return jax.device_get(restore(run / "checkpoints", step, abstract))
 
@@ -116,4 +150,4 @@ if __name__ == "__main__":
         delay=float(sys.argv[2]),
     )
     with leaving_at_once():
-        train(Toy(), toy, folder, quiet=True, interrupted=interruption([]))
+        train(TOY, toy, folder, quiet=True, interrupted=interruption([]))

@@ -1,8 +1,8 @@
 """The arrays of the MLPF data set: elements, targets and candidates of a simulated event.
 
 Columns and target rules follow the published Delphes ntuples (Zenodo 4559324) with two differences
-(docs/reference/simulation.md): candidates have both pT and energy, and the charge of a track is the true one
-instead of the sign of its code.
+(docs/reference/simulation.md): candidates have both pT and energy, and the charge of a track is the
+true one instead of the sign of its code.
 """
 
 from typing import NamedTuple

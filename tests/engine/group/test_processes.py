@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import pytest
 from helpers import toy
-from helpers.toy import Toy, ToyConfig, final_state
+from helpers.toy import TOY, ToyConfig, final_state
 
 from hepjax import InputError
 from hepjax.cli import main
@@ -146,7 +146,7 @@ def toy_group(run: Path, delay: str = "0", processes: int = 2, **more: str) -> i
 def test_two_processes_train_what_one_does(tmp_path):
     assert toy_group(tmp_path / "two") == 0
     (tmp_path / "one").mkdir()
-    one = train(Toy(), ToyConfig(mesh=MeshConfig(devices=2)), tmp_path / "one", quiet=True)
+    one = train(TOY, ToyConfig(mesh=MeshConfig(devices=2)), tmp_path / "one", quiet=True)
     assert one.step == complete_steps(tmp_path / "two" / "checkpoints")[-1]
     for x, y in zip(
         jax.tree.leaves(final_state(tmp_path / "two")),

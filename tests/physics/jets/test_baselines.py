@@ -6,7 +6,7 @@ import numpy as np
 
 from hepjax.formats.images import Channel, Grid
 from hepjax.physics.jets import baselines, saliency
-from hepjax.workloads.tagger import evaluation
+from hepjax.physics.jets.images import absolute_sums, planes
 
 GRID = Grid((10, 10), (Channel("pT", "GeV"), Channel("ECAL", "GeV"), Channel("HCAL", "GeV", 5)))
 PAD = GRID.size  # 100 + 100 + 4
@@ -44,13 +44,13 @@ def test_columns_that_are_there():
 
 def test_absolute_sums_by_class_leave_the_padding_out():
     cell, value = sparse({3: -2.0, 203: 1.0}, {3: 1.0}, {3: 5.0})
-    sums = evaluation.absolute_sums(GRID, cell, value, np.array([0, 0, 1]), 2)
+    sums = absolute_sums(GRID, cell, value, np.array([0, 0, 1]), 2)
     assert sums.shape == (2, PAD)
     assert (sums[0, 3], sums[1, 3], sums[0, 203]) == (3, 5, 1)
     assert sums.sum() == 9
-    planes = evaluation.planes(GRID, sums[0])
-    assert [p.shape for p in planes] == [(10, 10), (10, 10), (2, 2)]
-    assert (planes[0][0, 3], planes[2][1, 1]) == (3, 1)
+    pictures = planes(GRID, sums[0])
+    assert [p.shape for p in pictures] == [(10, 10), (10, 10), (2, 2)]
+    assert (pictures[0][0, 3], pictures[2][1, 1]) == (3, 1)
 
 
 def test_saliency_of_a_linear_score_is_its_weights():

@@ -5,10 +5,12 @@ import re
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from helpers.mlpf import ADDITIVE, config, event
+from helpers.models import model_of
 
 pytest.importorskip("mplhep")
 pytest.importorskip("sklearn")
@@ -118,7 +120,7 @@ def run(tmp_path_factory):
     cfg = config(replace(ADDITIVE, layers=1, inputs="log"), data=data)
     (folder / "metrics.jsonl").write_text("")
     state = WORKLOAD.init(cfg, jax.random.key(0))
-    return Run(folder, WORKLOAD, cfg, 0, 0.0, state)
+    return Run(folder, WORKLOAD, cfg, 0, 0.0, model_of(WORKLOAD, cfg, state))
 
 
 def test_the_report_of_a_run_is_on_its_validation_events(run):
@@ -147,14 +149,12 @@ def test_a_table_with_one_row_per_element(run, tmp_path):
     assert not np.array(table["pt"])[none].any()
 
 
-def test_candidates_that_are_not_finite_are_not_written(run, monkeypatch):
-    from hepjax.workloads.mlpf import prediction
+def test_candidates_that_are_not_finite_are_not_written(run):
+    def infer(cfg, state, inputs, keys):
+        made = WORKLOAD.infer(cfg, state, inputs, keys)
+        return made | {"candidates": jnp.full_like(made["candidates"], jnp.nan)}
 
-    def broken(cfg, state, source, batch_size):
-        batch = source[np.array([0])]
-        rows = np.full((*batch["X"].shape[:2], 7), np.nan)
-        yield batch | {"candidates": rows, "probability": rows[..., :6]}
-
-    monkeypatch.setattr(prediction, "predict", broken)
+    broken = replace(WORKLOAD, infer=infer)
+    run = replace(run, workload=broken, model=replace(run.model, workload=broken))
     with pytest.raises(InputError, match="candidates: expected finite numbers, found 30 of 30"):
-        list(run.predict([run.directory / "data"]))
+        list(run.predict([run.directory / "data"], batch_size=1))

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from helpers.gan3d import TINY
 
+from hepjax.nn.convolution import Conv3D, Dropout
 from hepjax.workloads.gan3d import objective
 from hepjax.workloads.gan3d.config import Gan3DConfig, ModelConfig
-from hepjax.workloads.gan3d.model import Conv3D, Discriminator, Dropout, Generator
+from hepjax.workloads.gan3d.model import Discriminator, Generator
 
 
 def count(tree):
@@ -24,7 +25,7 @@ def count(tree):
 )
 def test_published_number_of_parameters(filters, generator, discriminator):
     model = ModelConfig(generator_filters=filters[0], discriminator_filters=filters[1])
-    state = jax.eval_shape(lambda: objective.init(Gan3DConfig(model), jax.random.key(0)))
+    state = jax.eval_shape(lambda: objective.init(Gan3DConfig(model=model), jax.random.key(0)))
     for network, (total, trainable) in (
         (state.generator, generator), (state.discriminator, discriminator),
     ):  # fmt: skip

@@ -10,14 +10,18 @@ import optax
 import pytest
 from helpers.gan3d import TINY, raw_showers
 
+from hepjax.engine import optimizers
 from hepjax.engine.config import MeshConfig
 from hepjax.engine.mesh import make_mesh, over_data, replicated, state_shardings
-from hepjax.engine.train import TrainState, compiled_step
+from hepjax.engine.step import TrainState, compiled_step
+from hepjax.engine.workload import Clock, Spec
 from hepjax.formats.sparse import padded, padded_width
 from hepjax.physics.calorimeter.observables import published_sampling_fraction
 from hepjax.workloads.gan3d import objective
-from hepjax.workloads.gan3d.config import OptimizerConfig
+from hepjax.workloads.gan3d.config import published_optimizer
 from hepjax.workloads.gan3d.workload import WORKLOAD
+
+BEGIN = Clock(jnp.float32(0), jnp.int32(0))
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +31,13 @@ def state():
 
 @pytest.fixture(scope="module")
 def batch():
-    return objective.prepare(TINY, {k: jnp.asarray(v) for k, v in raw_showers(8).items()})
+    return objective.prepare(TINY, Spec(), {k: jnp.asarray(v) for k, v in raw_showers(8).items()})
 
 
 def step_on(cfg, state, raw):
     def step(state, raw):
-        prepared = objective.prepare(cfg, raw)
-        return objective.train_step(cfg, state, prepared, jax.random.key(3), jnp.float32(0))
+        prepared = objective.prepare(cfg, Spec(), raw)
+        return objective.train_step(cfg, state, prepared, jax.random.key(3), BEGIN)
 
     mesh = make_mesh(cfg.mesh, 8)
     shardings = state_shardings(cfg.mesh, mesh, state)
@@ -54,7 +58,7 @@ def stepped(state):
 def test_prepare_cuts_and_scales():
     ecal = np.zeros((1, 25, 25, 25), np.float32)
     ecal[0, 1, 2, 3], ecal[0, 4, 5, 6] = 0.5, 0.9e-6
-    out = objective.prepare(TINY, {"ecal": jnp.asarray(ecal), "energy": jnp.array([50.0])})
+    out = objective.prepare(TINY, Spec(), {"ecal": jnp.asarray(ecal), "energy": jnp.array([50.0])})
     assert out["shower"].shape == (1, 25, 25, 25, 1)
     assert np.count_nonzero(out["shower"]) == 1
     assert float(out["sum"][0]) == pytest.approx(50.0)
@@ -86,8 +90,8 @@ def test_published_weights_make_the_loss():
 
 def test_rmsprop_is_that_of_keras():
     params, gradient = {"w": jnp.array([1.0])}, {"w": jnp.array([0.5])}
-    cfg = OptimizerConfig()
-    network = objective.Network(params, {}, objective._transform(cfg).init(params))
+    cfg = published_optimizer()
+    network = objective.Network(params, {}, optimizers.init(cfg, params))
     average, w = 0.0, 1.0
     for _ in range(3):
         network = objective.update(cfg, network, gradient, {}, jnp.float32(1e-3))
@@ -99,15 +103,17 @@ def test_rmsprop_is_that_of_keras():
 @pytest.mark.parametrize(("epoch", "rate"), [(0, 1e-3), (2.5, 4.5e-3), (5, 8e-3), (20, 8e-3)])
 def test_learning_rate_climbs_to_the_scaled_value(epoch, rate):
     cfg = replace(
-        TINY, optimizer=OptimizerConfig(), train=replace(TINY.train, batch_size=1024)
+        TINY, optimizer=published_optimizer(), train=replace(TINY.train, batch_size=1024)
     )  # fmt: skip
-    assert float(objective.learning_rate(cfg, jnp.float32(epoch))) == pytest.approx(rate)
+    found = optimizers.learning_rate(cfg.optimizer, cfg.train, jnp.float32(epoch))
+    assert float(found) == pytest.approx(rate)
 
 
 @pytest.mark.parametrize(("epoch", "rate"), [(2, 1e-3), (3, 1e-4), (7, 1e-5)])
 def test_learning_rate_drops(epoch, rate):
     cfg = replace(TINY, optimizer=replace(TINY.optimizer, drops=((6.0, 0.01), (3.0, 0.1))))
-    assert float(objective.learning_rate(cfg, jnp.float32(epoch))) == pytest.approx(rate)
+    found = optimizers.learning_rate(cfg.optimizer, cfg.train, jnp.float32(epoch))
+    assert float(found) == pytest.approx(rate)
 
 
 def test_uniform_conditions_follow_the_published_fit(batch):
@@ -223,7 +229,7 @@ def test_an_explicit_program_has_the_gradient_of_all_events(state):
         mesh = make_mesh(cfg.mesh, 8)
         whole = TrainState(jnp.int32(0), jnp.int32(0), jax.tree.map(jnp.copy, state))
         with jax.set_mesh(mesh):
-            step = compiled_step(WORKLOAD, cfg, 10, replicated(mesh), mesh)
+            step = compiled_step(WORKLOAD, cfg, Spec(), 10, replicated(mesh), mesh)
             whole = jax.device_put(whole, replicated(mesh))
             raw = jax.device_put(raw_showers(8), over_data(mesh))
             after[program, norm] = jax.device_get(step(whole, raw, None)[1])
@@ -241,12 +247,12 @@ def test_a_dead_generator_is_seen_after_ten_updates():
 def test_the_power_is_undone_where_energies_count():
     cfg = replace(TINY, data=replace(TINY.data, power=0.85))
     raw = {k: jnp.asarray(v) for k, v in raw_showers(2).items()}
-    batch = objective.prepare(cfg, raw)
+    batch = objective.prepare(cfg, Spec(), raw)
     np.testing.assert_allclose(
         objective.cells_in_gev(cfg, batch["shower"]),
         jnp.where(raw["ecal"] < 1e-6, 0, raw["ecal"]), rtol=1e-4,
     )  # fmt: skip
-    plain = objective.prepare(TINY, raw)
+    plain = objective.prepare(TINY, Spec(), raw)
     np.testing.assert_allclose(batch["sum"], plain["sum"])
     discriminator = objective.networks(cfg)[1]
     assert discriminator.power == 0.85

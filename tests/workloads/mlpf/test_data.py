@@ -15,14 +15,16 @@ from hepjax.engine.config import InputConfig
 from hepjax.engine.input import evaluation_batches, per_epoch, training_batches
 from hepjax.physics.particleflow.inspect import inspect, text
 from hepjax.workloads.mlpf import data
-from hepjax.workloads.mlpf.config import DataConfig
+from hepjax.workloads.mlpf.config import DataConfig, MLPFConfig
 
 MADE = events(24, seed=1)
 ELEMENTS = sum(len(e["X"]) for e in MADE)
 
 
 def config(*files, **settings):
-    return DataConfig(files=tuple(map(str, files)), **{"buckets": (4, 8, 12), **settings})
+    return MLPFConfig(
+        data=DataConfig(files=tuple(map(str, files)), **{"buckets": (4, 8, 12), **settings})
+    )
 
 
 def test_the_last_events_are_for_validation(tmp_path):

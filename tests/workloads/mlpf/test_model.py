@@ -11,6 +11,7 @@ from helpers.mlpf import CONCAT, MODELS, config, raw_events
 
 from hepjax.engine.config import MeshConfig, find_config, read_settings
 from hepjax.engine.mesh import make_mesh, over_data, state_shardings
+from hepjax.engine.workload import Clock, Spec
 from hepjax.workloads.mlpf import objective
 from hepjax.workloads.mlpf.layers import encode
 from hepjax.workloads.table import configure
@@ -48,7 +49,7 @@ def test_without_the_slips_the_unused_parameters_are_gone():
 
 def outputs(cfg, raw):
     state = objective.init(cfg, jax.random.key(0))
-    batch = objective.prepare(cfg, {k: jnp.asarray(v) for k, v in raw.items()})
+    batch = objective.prepare(cfg, Spec(), {k: jnp.asarray(v) for k, v in raw.items()})
     return jax.jit(partial(objective.apply, cfg))(state.params, state.codebooks, batch)
 
 
@@ -122,6 +123,8 @@ LAYOUTS = [
 def test_eight_devices_equal_one_to_rounding(name, mesh_config):
     raw = {k: jnp.asarray(v) for k, v in raw_events([21, 30, 32, 9, 16, 32, 3, 25], 32).items()}
 
+    clock = Clock(jnp.float32(0), jnp.int32(0))
+
     def updated(cfg):
         mesh = make_mesh(cfg.mesh, 8)
         with jax.set_mesh(mesh):
@@ -130,8 +133,8 @@ def test_eight_devices_equal_one_to_rounding(name, mesh_config):
             state = jax.jit(begin, out_shardings=shardings)(jax.random.key(0))
 
             def step(state, raw):
-                batch = objective.prepare(cfg, raw)
-                return objective.train_step(cfg, state, batch, jax.random.key(1), 0.0)
+                batch = objective.prepare(cfg, Spec(), raw)
+                return objective.train_step(cfg, state, batch, jax.random.key(1), clock)
 
             run = jax.jit(step, in_shardings=(shardings, over_data(mesh)))
             state, metrics = run(state, jax.device_put(raw, over_data(mesh)))

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from helpers.mlpf import CONCAT, MODELS, SPARSE, config, raw_events
 
+from hepjax.engine import optimizers
 from hepjax.engine.config import TrainConfig, find_config, read_settings
+from hepjax.engine.workload import Clock, Spec
 from hepjax.workloads.mlpf import objective
-from hepjax.workloads.mlpf.config import ObjectiveConfig, OptimizerConfig
+from hepjax.workloads.mlpf.config import ObjectiveConfig, published_optimizer
 from hepjax.workloads.table import configure
 
 OUTPUTS = {
@@ -85,15 +87,18 @@ def test_published_weights(name, weights):
 
 
 def test_learning_rate_falls_in_steps_and_may_grow_with_the_batch():
-    cfg = config(CONCAT, optimizer=OptimizerConfig())
-    rates = [float(objective.learning_rate(cfg, jnp.int32(k))) for k in (0, 9_999, 10_000, 25_000)]
+    cfg = config(CONCAT, optimizer=published_optimizer())
+    rate = partial(optimizers.learning_rate, cfg.optimizer, cfg.train, jnp.float32(0))
+    rates = [float(rate(jnp.int32(k))) for k in (0, 9_999, 10_000, 25_000)]
     np.testing.assert_allclose(rates, [1e-4, 1e-4, 0.99e-4, 0.99**2 * 1e-4], rtol=1e-5)
     _, cfg = configure(read_settings(find_config("mlpf/sparse"), ["train.batch_size=25"]))
-    np.testing.assert_allclose(objective.learning_rate(cfg, jnp.int32(0)), 2.5e-5, rtol=1e-5)
+    rate = optimizers.learning_rate(cfg.optimizer, cfg.train, jnp.float32(0), jnp.int32(0))
+    np.testing.assert_allclose(rate, 2.5e-5, rtol=1e-5)
 
 
 def batch_of(cfg):
-    return objective.prepare(cfg, {k: jnp.asarray(v) for k, v in raw_events([14, 11], 16).items()})
+    raw = {k: jnp.asarray(v) for k, v in raw_events([14, 11], 16).items()}
+    return objective.prepare(cfg, Spec(), raw)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -131,13 +136,13 @@ def test_two_events_are_learnt(name, precision):
     cfg = config(
         replace(MODELS[name], inputs="log", width=16),
         train=TrainConfig(batch_size=2, precision=precision),
-        optimizer=OptimizerConfig(learning_rate=1e-2),
+        optimizer=replace(published_optimizer(), learning_rate=1e-2),
     )
     state, batch = objective.init(cfg, jax.random.key(0)), batch_of(cfg)
     step = jax.jit(partial(objective.train_step, cfg))
     losses = []
     for k in range(120):
-        state, metrics = step(state, batch, jax.random.key(k), 0.0)
+        state, metrics = step(state, batch, jax.random.key(k), Clock(jnp.float32(0), jnp.int32(k)))
         losses.append(float(metrics["loss"]))
     assert losses[-1] < 0.1 * losses[0]
 

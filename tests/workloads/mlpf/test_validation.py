@@ -8,10 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers.mlpf import CONCAT, config, raw_events
+from helpers.models import model_of
 
 from hepjax import InputError
-from hepjax.workloads.mlpf import objective, prediction, validation
-from hepjax.workloads.mlpf.config import DataConfig, ModelConfig, OptimizerConfig
+from hepjax.engine.workload import Spec
+from hepjax.workloads.mlpf import answer, objective, validation
+from hepjax.workloads.mlpf.config import DataConfig, ModelConfig, published_optimizer
+from hepjax.workloads.mlpf.workload import WORKLOAD
 
 CFG = config(CONCAT)
 
@@ -22,7 +25,7 @@ def state():
 
 
 def sums(state, raw, mask):
-    batch = objective.prepare(CFG, {k: jnp.asarray(v) for k, v in raw.items()})
+    batch = objective.prepare(CFG, Spec(), {k: jnp.asarray(v) for k, v in raw.items()})
     step = jax.jit(partial(validation.eval_step, CFG))
     return jax.device_get(step(state, batch | {"mask": jnp.asarray(mask)}, jax.random.key(0)))
 
@@ -61,7 +64,7 @@ def test_scores_of_a_known_confusion_matrix():
 
 def test_candidates_are_rows_like_the_truth(state):
     raw = raw_events([15, 9], 16)
-    made = jax.jit(partial(prediction.candidates, CFG))(state, {k: raw[k] for k in ("X", "n")})
+    made = jax.jit(WORKLOAD.answer(CFG, Spec()))(state, {k: raw[k] for k in ("X", "n")}, None)
     rows, probability = (np.asarray(made[k]) for k in ("candidates", "probability"))
     assert rows.shape == (2, 16, 7)
     inside = np.arange(16) < raw["n"][:, None]
@@ -72,7 +75,7 @@ def test_candidates_are_rows_like_the_truth(state):
     some = label != 0
     assert some.any()
     np.testing.assert_allclose(np.hypot(rows[some][:, 4], rows[some][:, 5]), 1.0, rtol=1e-5)
-    charged = np.isin(label, prediction.CHARGED)
+    charged = np.isin(label, answer.CHARGED)
     np.testing.assert_array_equal(np.abs(rows[..., 1]), charged)
     assert (rows[..., [2, 6]] >= 0).all()
 
@@ -89,25 +92,44 @@ def test_prediction_gives_every_event_once_in_order(state):
         def __getitem__(self, rows):
             return {k: v[rows] for k, v in raw.items()}
 
-    batches = list(prediction.predict(CFG, state, Events(), 3))
-    rows = np.concatenate([b["candidates"] for b in batches])
-    whole = jax.jit(partial(prediction.candidates, CFG))(state, {k: raw[k] for k in ("X", "n")})
+    batches = list(model_of(WORKLOAD, CFG, state).over(Events(), 3))
+    rows = np.concatenate([made["candidates"] for _, made in batches])
+    whole = jax.jit(WORKLOAD.answer(CFG, Spec()))(state, {k: raw[k] for k in ("X", "n")}, None)
     np.testing.assert_allclose(rows, whole["candidates"], rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(np.concatenate([b["n"] for b in batches]), raw["n"])
+    np.testing.assert_array_equal(np.concatenate([b["n"] for b, _ in batches]), raw["n"])
+
+
+def test_a_table_has_a_row_for_each_element(state):
+    raw = raw_events([15, 9], 16)
+    made = jax.jit(WORKLOAD.answer(CFG, Spec()))(state, {k: raw[k] for k in ("X", "n")}, None)
+    made = jax.device_get(made)
+    table = WORKLOAD.rows(CFG, raw, made, 40)
+    np.testing.assert_array_equal(table["event"], [40] * 15 + [41] * 9)
+    np.testing.assert_array_equal(table["element"], [*range(15), *range(9)])
+    inside = np.arange(16) < raw["n"][:, None]
+    np.testing.assert_array_equal(table["class"], made["candidates"][inside][:, 0])
+    np.testing.assert_array_equal(table["energy"], made["candidates"][inside][:, 6])
+    columns = [table[f"probability_{name}"] for name in validation.NAMES]
+    np.testing.assert_array_equal(np.stack(columns, 1), made["probability"][inside])
+    made["candidates"] = made["candidates"].copy()
+    made["candidates"][1, 3] = np.nan
+    with pytest.raises(InputError, match=r"^candidates: .* found 1 of 24 elements"):
+        WORKLOAD.rows(CFG, raw, made, 0)
 
 
 @pytest.mark.parametrize(
-    ("make", "key"),
+    ("groups", "key"),
     [
-        (lambda: ModelConfig(dropout=0.1), "model.dropout"),
-        (lambda: ModelConfig(inputs="log", published_slips=True), "model.inputs"),
-        (lambda: ModelConfig(head_width=4), "model.head_width"),
-        (lambda: ModelConfig(bin_size=0), "model.bin_size"),
-        (lambda: OptimizerConfig(decay_rate=1.5), "optimizer.decay_rate"),
-        (lambda: DataConfig(buckets=(512, 256)), "data.buckets"),
-        (lambda: replace(CFG.objective, delta_angle=0.0), "objective.delta_angle"),
+        ({"model": ModelConfig(dropout=0.1)}, "model.dropout"),
+        ({"model": ModelConfig(inputs="log", published_slips=True)}, "model.inputs"),
+        ({"model": ModelConfig(head_width=4)}, "model.head_width"),
+        ({"model": ModelConfig(bin_size=0)}, "model.bin_size"),
+        ({"optimizer": replace(published_optimizer(), decay=1.5)}, "optimizer.decay"),
+        ({"data": DataConfig(buckets=(512, 256))}, "data.buckets"),
+        ({"data": DataConfig(buckets=(0, 256))}, "data.buckets"),
+        ({"objective": replace(CFG.objective, delta_angle=0.0)}, "objective.delta_angle"),
     ],
 )
-def test_settings_that_cannot_be_are_named(make, key):
+def test_settings_that_cannot_be_are_named(groups, key):
     with pytest.raises(InputError, match=rf"^{key}: expected"):
-        make()
+        replace(CFG, **groups)

@@ -9,6 +9,7 @@ import pytest
 from helpers.tagger import CHANNELS, GRID, TINY, toy_images, write_toy
 
 from hepjax import InputError
+from hepjax.engine.input import for_devices
 from hepjax.formats.images import SparseImages
 from hepjax.workloads.tagger import data, objective
 from hepjax.workloads.tagger.config import DataConfig
@@ -37,8 +38,8 @@ def config(path, **changes):
 
 
 def images_of(cfg, source):
-    raw = {name: jnp.asarray(array) for name, array in source[np.arange(len(source))].items()}
-    return np.asarray(objective.prepare(cfg, raw)["image"])
+    raw = for_devices(source[np.arange(len(source))])
+    return np.asarray(objective.prepare(cfg, WORKLOAD.spec(cfg, source), raw)["image"])
 
 
 def test_packed_and_raw_files_give_the_same_images(folder, raw_file):
@@ -134,6 +135,28 @@ def test_weights_are_for_training_alone(folder):
     weight = sources.train[np.arange(len(sources.train))]["weight"]
     assert len(np.unique(weight)) == 2
     assert set(sources.validation[np.arange(4)]["weight"]) == {1.0}
+
+
+def test_training_events_have_what_the_update_needs_and_others_all_columns(folder):
+    sources = WORKLOAD.sources(config(folder))
+    image = {"cell", "value", "label", "weight"}
+    assert set(sources.train[np.arange(3)]) == image
+    for source in (sources.validation, WORKLOAD.open(config(folder), [folder])):
+        events = source[np.arange(3)]
+        assert set(events) == image | {"pt", "event"}
+        assert events["event"].dtype == np.int64
+        for name in ("label", "pt", "event"):
+            np.testing.assert_array_equal(events[name], source.column(name)[:3])
+
+
+def test_the_coarsening_of_a_source_is_a_fact_of_its_spec(folder, raw_file):
+    cfg = config(folder, channels=("HCAL", "pT"))
+    spec = WORKLOAD.spec(cfg, WORKLOAD.sources(cfg).train)
+    assert spec.fact("coarsenings") == (5, 1)
+    assert spec.names == ("cell", "value")
+    assert hash(spec) == hash(WORKLOAD.spec(cfg, WORKLOAD.open(cfg, [folder])))
+    cfg = config(raw_file, stored_channels=CHANNELS)
+    assert WORKLOAD.spec(cfg, WORKLOAD.open(cfg, [raw_file])).fact("coarsenings") == (1, 1, 1, 1)
 
 
 def test_resident_events_are_the_same_bits(folder, raw_file):

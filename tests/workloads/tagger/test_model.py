@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hepjax.nn.convolution import max_pool
 from hepjax.workloads.tagger.config import ModelConfig
-from hepjax.workloads.tagger.model import max_pool, network
+from hepjax.workloads.tagger.model import network
 
 PYTORCH = ModelConfig(head="global")
 VGG = ModelConfig(network="vgg", dropout=0.2)

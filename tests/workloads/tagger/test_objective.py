@@ -8,15 +8,27 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers.tagger import CHANNELS, FINE, GRID, TINY, raw_batch, toy_images
+from helpers.tagger import CHANNELS, FINE, GRID, TINY, prepared, raw_batch, toy_images
 
 from hepjax import InputError
+from hepjax.engine import optimizers
 from hepjax.engine.config import MeshConfig, TrainConfig, find_config, read_settings
 from hepjax.engine.mesh import make_mesh, over_data, replicated, state_shardings
+from hepjax.engine.workload import Clock
 from hepjax.workloads.table import configure
 from hepjax.workloads.tagger import objective
-from hepjax.workloads.tagger.config import DataConfig, ModelConfig, OptimizerConfig, TaggerConfig
+from hepjax.workloads.tagger.config import (
+    DataConfig,
+    ModelConfig,
+    TaggerConfig,
+    published_optimizer,
+)
 from hepjax.workloads.tagger.workload import WORKLOAD
+
+
+def at(epoch):
+    """The time of an update."""
+    return Clock(jnp.float32(epoch), jnp.int32(0))
 
 
 @pytest.fixture(scope="module")
@@ -24,15 +36,13 @@ def state():
     return jax.jit(partial(objective.init, TINY))(jax.random.key(0))
 
 
-def prepared(cfg=TINY, n=8, seed=0):
-    return objective.prepare(cfg, {k: jnp.asarray(v) for k, v in raw_batch(n, seed).items()})
+def batch_of(cfg=TINY, n=8, seed=0):
+    return prepared(raw_batch(n, seed), cfg)
 
 
 def step_on(cfg, state, raw):
     def step(state, raw):
-        return objective.train_step(
-            cfg, state, objective.prepare(cfg, raw), jax.random.key(3), jnp.float32(0)
-        )
+        return objective.train_step(cfg, state, prepared(raw, cfg), jax.random.key(3), at(0))
 
     mesh = make_mesh(cfg.mesh, 8)
     shardings = state_shardings(cfg.mesh, mesh, state)
@@ -47,7 +57,7 @@ def step_on(cfg, state, raw):
 
 @pytest.mark.parametrize("grid", [FINE, GRID], ids=["pixels", "towers"])
 def test_the_network_sees_the_image_however_it_is_stored(grid):
-    batch = objective.prepare(TINY, raw_batch(4, grid=grid))
+    batch = prepared(raw_batch(4, grid=grid), grid=grid)
     np.testing.assert_array_equal(batch["image"], toy_images(4)[0])
 
 
@@ -72,29 +82,31 @@ def test_loss_of_two_sigmoids_is_that_of_keras():
 
 def rates(epochs, batch_size=32, **optimizer):
     cfg = TaggerConfig(
-        optimizer=OptimizerConfig(**optimizer), train=TrainConfig(batch_size=batch_size)
+        optimizer=replace(published_optimizer(), **optimizer),
+        train=TrainConfig(batch_size=batch_size),
     )
-    return [round(float(objective.learning_rate(cfg, jnp.float32(e))) / 5e-4, 5) for e in epochs]
+    rate = partial(optimizers.learning_rate, cfg.optimizer, cfg.train)
+    return [round(float(rate(*at(e))) / 5e-4, 5) for e in epochs]
 
 
 def test_published_schedules():
     # Keras: 0.5 ** ((epoch + 1) // 10) of the epoch counted from 0.
     assert rates([0, 8.99, 9, 18.99, 19, 29.5]) == [1, 1, 0.5, 0.5, 0.25, 0.125]
-    assert rates([9.99, 10, 19.99, 20, 29], first_halving=10) == [1, 0.5, 0.5, 0.25, 0.25]
+    assert rates([9.99, 10, 19.99, 20, 29], decay_first=10.0) == [1, 0.5, 0.5, 0.25, 0.25]
     horovod = {"reference_batch": 64, "warmup_epochs": 5}
     assert rates([0, 2.5, 5, 8.9, 9], batch_size=512, **horovod) == [1, 4.5, 8, 8, 4]
-    assert rates([100], halve_every=0) == [1]
+    assert rates([100], decay_every=0.0) == [1]
 
 
 @pytest.mark.parametrize("name", ["adam", "novograd"])
 def test_the_rate_of_the_epoch_acts(state, name):
-    cfg = replace(TINY, optimizer=OptimizerConfig(name))
-    begin = objective.State(state.params, objective._transform(cfg.optimizer).init(state.params))
-    batch = prepared()
+    cfg = replace(TINY, optimizer=replace(published_optimizer(), name=name))
+    begin = objective.State(state.params, optimizers.init(cfg.optimizer, state.params))
+    batch = batch_of()
     moved = []
     for epoch in (0.0, 9.0):
         step = jax.jit(partial(objective.train_step, cfg))
-        after, metrics = step(begin, batch, jax.random.key(0), jnp.float32(epoch))
+        after, metrics = step(begin, batch, jax.random.key(0), at(epoch))
         moved.append(jax.tree.map(jnp.subtract, after.params, begin.params))
         assert float(metrics["learning_rate"]) == pytest.approx(5e-4 * (0.5 if epoch else 1))
     ratio = optax.tree.norm(moved[1]) / optax.tree.norm(moved[0])
@@ -102,7 +114,7 @@ def test_the_rate_of_the_epoch_acts(state, name):
 
 
 def test_the_gradient_is_the_numerical_one(state):
-    batch = prepared()
+    batch = batch_of()
 
     def loss(params):
         outputs = objective.module(TINY).apply({"params": params}, batch["image"], train=False)
@@ -121,11 +133,11 @@ def test_the_gradient_is_the_numerical_one(state):
 
 def test_an_event_of_weight_zero_does_not_count(state):
     step = jax.jit(partial(objective.train_step, TINY))
-    batch = prepared()
+    batch = batch_of()
     weight = jnp.ones(8).at[0].set(0.0)
     changed = batch["image"].at[0].add(1.0)
     results = [
-        step(state, batch | {"image": image, "weight": w}, jax.random.key(0), jnp.float32(0))[0]
+        step(state, batch | {"image": image, "weight": w}, jax.random.key(0), at(0))[0]
         for image, w in ((batch["image"], weight), (changed, weight), (changed, jnp.ones(8)))
     ]
     a, b, c = (jax.tree.leaves(result.params) for result in results)
@@ -153,15 +165,15 @@ def test_mirrored_images_keep_the_sense_of_impact_parameters():
 
 def test_flips_act_in_training_alone(state):
     cfg = replace(TINY, data=replace(TINY.data, flip=True))
-    batch = prepared()
+    batch = batch_of()
     step = jax.jit(objective.train_step, static_argnums=0)
     losses = [
-        float(step(c, state, batch, jax.random.key(k), jnp.float32(0))[1]["loss"])
+        float(step(c, state, batch, jax.random.key(k), at(0))[1]["loss"])
         for c, k in ((cfg, 0), (cfg, 1), (TINY, 0), (TINY, 1))
     ]
     assert losses[0] != losses[1]
     assert losses[2] == losses[3]
-    np.testing.assert_array_equal(prepared(cfg)["image"], batch["image"])
+    np.testing.assert_array_equal(batch_of(cfg)["image"], batch["image"])
 
 
 LAYOUTS = [
@@ -187,13 +199,13 @@ def test_every_layout_equals_one_device(state, mesh):
     ids=["keras", "pytorch", "vgg"],
 )  # fmt: skip
 def test_learns_32_jets_by_heart(model):
-    optimizer = OptimizerConfig(learning_rate=1e-3, halve_every=0)
+    optimizer = replace(published_optimizer(), learning_rate=1e-3, decay_every=0.0)
     cfg = replace(TINY, model=model, optimizer=optimizer)
     state = jax.jit(partial(objective.init, cfg))(jax.random.key(0))
     step = jax.jit(partial(objective.train_step, cfg))
-    batch = prepared(cfg, 32)
+    batch = batch_of(cfg, 32)
     for k in range(150):
-        state, metrics = step(state, batch, jax.random.key(k), jnp.float32(0))
+        state, metrics = step(state, batch, jax.random.key(k), at(0))
         if metrics["loss"] < 0.05:
             break
     assert float(metrics["accuracy"]) == 1.0
@@ -204,20 +216,35 @@ def test_a_dead_network_is_seen():
     assert WORKLOAD.failure(TINY, 3, {"spread": 1e-9}) is None
 
 
+FINER = TaggerConfig(model=ModelConfig(granularity=3))
+
+
+def data(**settings):
+    """What makes a configuration with these settings of the data."""
+    return lambda: TaggerConfig(data=DataConfig(**settings))
+
+
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
-        (lambda: DataConfig(channels=("pT", "tracks")), "each channel once"),
-        (lambda: DataConfig(scale=(("foo", 1.0),)), "channels out of"),
-        (lambda: DataConfig(fractions=(0.5, 0.1, 0.1)), "sum to 1"),
-        (lambda: DataConfig(labels=("top", "top")), "two names"),
-        (lambda: TaggerConfig(data=DataConfig(shape=(12, 12))), "16 or more"),
-        (lambda: TaggerConfig(ModelConfig(granularity=3), data=DataConfig(shape=(32, 32))), "48"),
-        (lambda: ModelConfig("vgg", head="global"), "flatten"),
+        (data(channels=("pT", "tracks")), "data.channels: expected each channel once"),
+        (data(scale=(("foo", 1.0),)), "data.scale: expected channels out of"),
+        (data(fractions=(0.5, 0.1, 0.1)), "data.fractions: .*sum to 1"),
+        (data(labels=("top", "top")), "data.labels: expected two names"),
+        (data(shape=(12, 12)), "data.shape: expected 16 or more"),
+        (
+            lambda: replace(FINER, data=DataConfig(shape=(32, 32))),
+            "data.shape: .*48",
+        ),
+        (lambda: TaggerConfig(model=ModelConfig("vgg", head="global")), "model.head: .*flatten"),
+        (data(scale=(("pT", 0.0),)), "data.scale: expected numbers above 0"),
+        (data(fractions=(1.2, -0.1, -0.1)), "data.fractions: expected 0 or more"),
+        (data(power=1.5), "data.power: expected above 0, at most 1"),
+        (data(rotate=1.0), "data.rotate: expected 0 up to 1"),
     ],
 )
 def test_bad_settings_are_one_line(make, expected):
-    with pytest.raises(InputError, match=expected) as error:
+    with pytest.raises(InputError, match=f"^{expected}") as error:
         make()
     assert "\n" not in str(error.value)
 

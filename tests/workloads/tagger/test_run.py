@@ -2,7 +2,9 @@
 
 import argparse
 import json
+from dataclasses import replace
 
+import jax.numpy as jnp
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -13,9 +15,11 @@ pytest.importorskip("sklearn")
 
 from hepjax import InputError
 from hepjax.cli import main, predict
+from hepjax.engine.workload import Answer, Spec
 from hepjax.formats.images import Channel, Grid, SparseImages
 from hepjax.formats.packed.writer import write_packed
 from hepjax.run import load
+from hepjax.workloads.tagger import answer
 
 GRID = Grid((16, 16), (Channel("ECAL", "GeV"),))
 EVENTS = 240
@@ -85,17 +89,39 @@ def test_a_table_of_scores_in_the_order_of_the_files(run_dir, tmp_path, capsys):
     np.testing.assert_allclose(whole["score"], table["score"], rtol=1e-5)
 
 
-def test_scores_that_are_not_finite_are_not_written(run_dir, tmp_path, monkeypatch):
-    from hepjax.workloads.tagger import prediction
-
-    monkeypatch.setattr(prediction, "predict", lambda *a, **k: np.array([0.5, np.nan]))
-    data = write_toys(tmp_path / "new", 2, 1)
-    with pytest.raises(InputError, match="1 of 2 that are not"):
-        list(load(run_dir).predict([data]))
-
-
-def test_a_simulation_run_judges_no_events(run_dir, tmp_path, monkeypatch):
+def test_scores_that_are_not_finite_are_not_written(run_dir, tmp_path):
     run = load(run_dir)
-    object.__setattr__(run, "workload", argparse.Namespace(name="gan3d"))
+
+    def infer(cfg, state, inputs, keys):
+        return {"log_odds": jnp.where(inputs["image"].max((1, 2, 3)) > 0, jnp.nan, 0.5)}
+
+    broken = replace(run.workload, infer=infer)
+    run = replace(run, workload=broken, model=replace(run.model, workload=broken))
+    data = write_toys(tmp_path / "new", 2, 1)
+    with pytest.raises(InputError, match=r"score: .* found 2 of 2 that are not") as error:
+        list(run.predict([data]))
+    assert "\n" not in str(error.value)
+
+
+def test_scores_are_those_of_the_log_odds_in_double_precision():
+    found = answer.score(np.float32([-120.0, 0.0, 30.0, 40.0]))
+    np.testing.assert_allclose(found[:2], [np.exp(-120.0), 0.5], rtol=1e-6)
+    assert found.dtype == np.float64
+    assert found[2] < found[3] or found[3] == 1.0
+    assert 0 < 1 - found[2] < 1e-12
+    with pytest.raises(InputError, match="1 of 2 that are not"):
+        answer.score(np.array([0.5, np.nan]))
+
+
+def test_columns_of_the_files_keep_their_types(run_dir, tmp_path):
+    (rows,) = load(run_dir).predict([write_toys(tmp_path / "new", 5, 1)])
+    kinds = {name: rows[name].dtype for name in ("label", "pt", "event", "score")}
+    assert kinds == {"label": np.int32, "pt": np.float32, "event": np.int64, "score": np.float64}
+
+
+def test_a_simulation_run_judges_no_events(run_dir, tmp_path):
+    run = load(run_dir)
+    showers = replace(run.workload, name="gan3d", outputs=lambda cfg: Answer("showers", Spec()))
+    run = replace(run, workload=showers)
     with pytest.raises(InputError, match="expected a run that judges events"):
         run.predict([tmp_path])

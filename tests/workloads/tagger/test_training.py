@@ -6,13 +6,15 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
+from helpers.models import model_of
 from helpers.tagger import SHAPE, TINY, write_toy
 
 from hepjax.engine import records
 from hepjax.engine.checkpoint import restore
 from hepjax.engine.config import InputConfig, TrainConfig
-from hepjax.engine.train import init_state, train
-from hepjax.workloads.tagger import prediction, validation
+from hepjax.engine.step import init_state
+from hepjax.engine.train import train
+from hepjax.workloads.tagger import answer, validation
 from hepjax.workloads.tagger.workload import WORKLOAD
 
 EPOCHS = 6
@@ -35,6 +37,11 @@ def straight(cfg, tmp_path_factory):
 def final_state(cfg, run, step):
     abstract = jax.eval_shape(lambda: init_state(WORKLOAD, cfg))
     return jax.device_get(restore(run / "checkpoints", step, abstract))
+
+
+def trained(cfg, straight):
+    """The model of the last epoch on one device."""
+    return model_of(WORKLOAD, cfg, final_state(cfg, *straight).model)
 
 
 def assert_same_bits(a, b):
@@ -63,10 +70,14 @@ def test_resident_training_equals_the_streamed_one_bit_for_bit(cfg, straight, tm
 
 
 def test_scores_do_not_depend_on_the_batch_and_agree_with_the_validation(cfg, straight):
-    state = final_state(cfg, *straight).model
-    source = WORKLOAD.sources(cfg).validation
-    scores = prediction.predict(cfg, state, source, 16)
-    np.testing.assert_allclose(prediction.predict(cfg, state, source, 7), scores, atol=1e-6)
+    model, source = trained(cfg, straight), WORKLOAD.sources(cfg).validation
+
+    def scores_of(batch_size):
+        answers = [made["log_odds"] for _, made in model.over(source, batch_size)]
+        return answer.score(np.concatenate(answers))
+
+    scores = scores_of(16)
+    np.testing.assert_allclose(scores_of(7), scores, atol=1e-6)
     label = source.column("label")
     pairs = np.subtract.outer(scores[label == 1], scores[label == 0])
     exact = np.mean(pairs > 0) + np.mean(pairs == 0) / 2
@@ -75,8 +86,7 @@ def test_scores_do_not_depend_on_the_batch_and_agree_with_the_validation(cfg, st
 
 
 def test_saliency_is_a_picture_for_each_class_and_channel(cfg, straight):
-    state = final_state(cfg, *straight).model
-    maps = prediction.mean_saliency(cfg, state, WORKLOAD.sources(cfg).validation)
+    maps = answer.mean_saliency(cfg, trained(cfg, straight), WORKLOAD.sources(cfg).validation)
     assert [len(row) for row in maps] == [4, 4]
     assert all(picture.shape == SHAPE and picture.max() > 0 for row in maps for picture in row)
 

@@ -1,0 +1,151 @@
+"""Compiled programs are kept for the next start, where users want it and the disk allows it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+from helpers.toy import TOY, ToyConfig
+
+import hepjax.run
+from hepjax.engine import compilation
+from hepjax.engine.compilation import VARIABLE, use_cache
+from hepjax.engine.config import TrainConfig
+
+OPTIONS = (
+    "jax_compilation_cache_dir",
+    "jax_compilation_cache_max_size",
+    "jax_persistent_cache_min_compile_time_secs",
+    "jax_persistent_cache_enable_xla_caches",
+)
+
+
+@pytest.fixture
+def fresh(monkeypatch, tmp_path):
+    """As a process begins: no cache chosen, a home of its own; afterwards all is as before."""
+    before = {name: jax.config.values[name] for name in OPTIONS}
+    jax.config.update("jax_compilation_cache_dir", None)
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    yield tmp_path
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+def chosen():
+    return jax.config.values["jax_compilation_cache_dir"]
+
+
+def test_programs_are_kept_in_the_cache_folder_of_the_user(fresh, monkeypatch):
+    folder = use_cache()
+    assert folder.parent == fresh / ".cache" / "hepjax" / "compiled"
+    assert folder.is_dir()
+    assert chosen() == str(folder)
+    assert jax.config.values["jax_compilation_cache_max_size"] == compilation.LARGEST_BYTES
+    jax.config.update("jax_compilation_cache_dir", None)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(fresh / "xdg"))
+    assert use_cache().parent == fresh / "xdg" / "hepjax" / "compiled"
+
+
+def test_another_folder_may_be_named(fresh, monkeypatch):
+    monkeypatch.setenv(VARIABLE, str(fresh / "there"))
+    assert use_cache().parent == fresh / "there"
+    assert not (fresh / ".cache").exists()
+
+
+@pytest.mark.parametrize("word", ["off", "OFF", "0", "false", "no"])
+def test_it_can_be_switched_off(fresh, monkeypatch, word):
+    monkeypatch.setenv(VARIABLE, word)
+    assert use_cache() is None
+    assert chosen() is None
+    assert list(fresh.iterdir()) == []
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_setting_switches_it_off(fresh, kept):
+    policy = TrainConfig(batch_size=8, steps=1, keep_compiled=kept)
+    hepjax.run.train(TOY, ToyConfig(policy), fresh / "run")
+    assert (chosen() is not None) == (fresh / ".cache").exists() == kept
+
+
+def test_the_choice_of_the_user_is_left_alone(fresh):
+    jax.config.update("jax_compilation_cache_dir", str(fresh / "own"))
+    before = {name: jax.config.values[name] for name in OPTIONS}
+    assert use_cache() == fresh / "own"
+    assert {name: jax.config.values[name] for name in OPTIONS} == before
+    assert list(fresh.iterdir()) == []
+
+
+def test_a_home_that_cannot_be_written_means_no_cache(fresh, monkeypatch, capfd):
+    (fresh / "file").write_text("")
+    for home in ("/proc/none", str(fresh / "file")):
+        monkeypatch.setenv("HOME", home)
+        assert use_cache() is None
+    monkeypatch.setenv("HOME", str(fresh))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    assert use_cache() is None
+    assert chosen() is None
+    assert capfd.readouterr() == ("", "")
+
+
+def test_no_home_at_all_means_no_cache(fresh, monkeypatch):
+    def nowhere():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nowhere)
+    assert use_cache() is None
+    assert chosen() is None
+
+
+def test_processors_and_kernels_have_folders_of_their_own(fresh, monkeypatch):
+    first = use_cache()
+    jax.config.update("jax_compilation_cache_dir", None)
+    monkeypatch.setattr("hepjax.__version__", "0.0.0")
+    assert use_cache() != first
+
+
+SCRIPT = """
+import jax, sys
+from hepjax.engine import compilation
+compilation.SHORTEST_SECONDS = 0.0
+hits = []
+jax.monitoring.register_event_listener(lambda name, **_: hits.append(name))
+folder = compilation.use_cache()
+value = jax.jit(lambda x: (x @ x).sum())(jax.numpy.ones((8, 8)))
+print(folder, sum(name.endswith("cache_hits") for name in hits), float(value))
+"""
+
+
+def test_processes_share_programs(tmp_path):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
+    env |= {VARIABLE: str(tmp_path / "cache"), "JAX_PLATFORMS": "cpu"}
+
+    def start():
+        return subprocess.Popen(
+            [sys.executable, "-c", SCRIPT], env=env, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    for process in (start(), start()):  # at the same time
+        said, errors = process.communicate()
+        assert process.returncode == 0, errors
+    (folder,) = (tmp_path / "cache").iterdir()
+    programs = sorted(path.name for path in folder.iterdir() if path.name.endswith("-cache"))
+    assert programs
+    third = start()
+    said, errors = third.communicate()
+    assert said.split()[0] == str(folder)
+    assert int(said.split()[1]) > 0
+    assert float(said.split()[2]) == 512
+    assert sorted(p.name for p in folder.iterdir() if p.name.endswith("-cache")) == programs
+
+
+def test_the_variable_of_jax_counts(tmp_path):
+    env = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "own"), "JAX_PLATFORMS": "cpu"}
+    made = subprocess.run(
+        [sys.executable, "-c", SCRIPT], env=env, text=True, capture_output=True, check=True
+    )
+    assert made.stdout.split()[0] == str(tmp_path / "own")
