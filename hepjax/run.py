@@ -146,6 +146,7 @@ class Run:
             return self.workload.open(self.cfg, paths), "files"
         self._require_data()
         sources = self.workload.sources(self.cfg)
+        rundir.require_same_data(self.directory, sources, "give the events with --data")
         if sources.test is None:
             return sources.validation, "validation"
         return sources.test, "test"

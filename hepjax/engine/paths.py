@@ -7,7 +7,7 @@ is always taken as it is.
 import glob
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from hepjax import InputError
@@ -59,22 +59,26 @@ def given(value: object, key: str) -> object:
     return value
 
 
-def located(path: str, run: Path, moved_from: str | None = None) -> str:
+def located(
+    path: str, run: Path, moved_from: str | None = None, earlier: Sequence[str] = ()
+) -> str:
     """Where a path that a run directory keeps is now.
 
     A relative one (runs of before 28 November 2026) is looked for from the run upwards, then from
-    the working directory; an absolute one that is gone, where the run directory was when it wrote
-    it, in case both moved together.
+    the working directory. An absolute one that is gone is looked for where the run is, in case both
+    moved together, then under its earlier names.
 
     Args:
-      moved_from: the absolute path of the run directory then.
+      moved_from: the absolute path of the run directory when it wrote the path.
     """
     here = run.absolute()
-    tried: Iterable[str] = ()
+    tried: list[str] = []
     if not os.path.isabs(path):
-        tried = (str(parent / path) for parent in here.parents if parent != parent.parent)
-    elif moved_from and not os.path.lexists(path):
-        tried = (os.path.normpath(here / os.path.relpath(path, moved_from)),)
+        tried = [str(parent / path) for parent in here.parents if parent != parent.parent]
+    elif not os.path.lexists(path):
+        if moved_from:
+            tried = [os.path.normpath(here / os.path.relpath(path, moved_from))]
+        tried += earlier
     return next((place for place in tried if os.path.lexists(place)), path)
 
 

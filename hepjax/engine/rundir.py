@@ -5,8 +5,6 @@
 until then any configuration may begin it.
 """
 
-import errno
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -26,16 +24,15 @@ import yaml
 
 import hepjax
 from hepjax import InputError
-from hepjax.engine import older, paths, strict_yaml
+from hepjax.engine import locks, older, paths, strict_yaml
 from hepjax.engine.checkpoint import complete_steps, read_manifest
 from hepjax.engine.config import RESUMABLE, build, flatten, path_keys, to_settings, with_paths
 from hepjax.engine.records import write_json, write_text
 from hepjax.engine.workload import Sources
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "h5py")
-NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, 524)
-"""What ``flock`` says on file systems without it: Lustre without ``-o flock``, NFS without its
-lock daemon, DVS (524 is ENOTSUPP of the kernel) and some in user space."""
+EARLIER_NAMES = 4
+"""Names that are kept of data that were moved again and again."""
 SAMPLED = 16
 """Events of each part of the data that are compared when a run is resumed."""
 HEADER = "# hepjax "
@@ -77,13 +74,16 @@ def configuration(run: Path, config: type, settings: dict[str, Any]) -> Any:
     """
     own = {key: value for key, value in settings.items() if key != "workload"}
     about = _about(run)
+    moved_from = about.get("directory")
+    moved_from = moved_from if isinstance(moved_from, str) else None
     try:
         cfg: Any = build(config, own, stored=True)
     except InputError as error:
         raise InputError(f"{run / 'config.yaml'}: {error}{written_by(run)}") from None
-    moved_from = about.get("directory")
-    moved_from = moved_from if isinstance(moved_from, str) else None
-    return with_paths(cfg, lambda path, key: [paths.located(path, run, moved_from)])
+    earlier = _earlier(run)
+    return with_paths(
+        cfg, lambda path, key: [paths.located(path, run, moved_from, earlier.get(path, []))]
+    )
 
 
 def written_by(run: Path) -> str:
@@ -118,25 +118,26 @@ def stored_settings(workload: str, cfg: Any) -> dict[str, Any]:
 
 
 def open_for_training(run: Path, settings: dict[str, Any], cfg: Any = None) -> None:
-    """Begin the run directory, or check that it belongs to the same run; save the settings.
+    """Begin the run directory, or check that it belongs to the same run.
 
-    Data under another name wait for ``require_same_data``; ``save_settings`` then keeps the name.
+    The settings of a run that has not begun are saved.
 
     Args:
       cfg: the configuration behind ``settings``. With it the defaults of settings that an earlier
-        version did not have are known, and which of them are paths.
+        version did not have are known, and which settings are paths; data under another name then
+        wait for ``require_same_data``, and settings that may change for ``save_settings``.
     Raises:
       InputError: it holds another workload or configuration, or something that is no run.
     """
     path = run / "config.yaml"
-    if has_begun(run) and path.exists():
-        moved = _require_same_run(run, settings, cfg)
+    begun = has_begun(run) and path.exists()
+    if begun:
+        _require_same_run(run, settings, cfg)
     else:
         others = not run.is_dir() or any(not _is_left(p) for p in run.iterdir())
         if run.exists() and not _is_resolved(path) and others:
             raise InputError(f"{run}: expected a run directory or none, found other files in it")
-        moved = False
-    if not moved:
+    if not begun or cfg is None:
         save_settings(run, settings)
 
 
@@ -147,16 +148,44 @@ def save_settings(run: Path, settings: dict[str, Any]) -> None:
       InputError: the disk refused it.
     """
     text = f"{HEADER}{hepjax.__version__}\n{yaml.safe_dump(settings, sort_keys=False)}"
-    path = run / "config.yaml"
+    path, about = run / "config.yaml", _about(run)
     if not path.exists() or path.read_bytes() != text.encode():
+        places = {**_earlier(run), **_renamed(run, settings)} if has_begun(run) else {}
+        if places or not about:
+            write_json(run / "hepjax.json", (about or provenance()) | _places(run, places))
         write_text(path, text)
-    if not (run / "hepjax.json").exists():
-        write_json(run / "hepjax.json", provenance() | located_at(run))
 
 
-def located_at(run: Path) -> dict[str, str]:
-    """Where the run directory is, for ``hepjax.json``: data that move with it are found again."""
-    return {"directory": os.path.abspath(run)}
+def about(run: Path) -> dict[str, Any]:
+    """What ``hepjax.json`` says beside the goodput."""
+    return provenance() | _places(run, _earlier(run))
+
+
+def _places(run: Path, earlier: dict[str, list[str]]) -> dict[str, Any]:
+    """Where run and data are and were: what moves with the run, or back, is found again."""
+    return {"directory": os.path.abspath(run), "earlier_paths": earlier}
+
+
+def _earlier(run: Path) -> dict[str, list[str]]:
+    """Names that the files of a setting had before, by their last name."""
+    found = _about(run).get("earlier_paths")
+    lists = found.items() if isinstance(found, dict) else ()
+    return {new: [str(x) for x in old] for new, old in lists if isinstance(old, list)}
+
+
+def _renamed(run: Path, settings: dict[str, Any]) -> dict[str, list[str]]:
+    """Earlier names of the data whose names in ``config.yaml`` these settings replace."""
+    with suppress(InputError):
+        before, now, known = flatten(read_settings(run)), flatten(settings), _earlier(run)
+        return {
+            new: [old, *known.get(old, ())][:EARLIER_NAMES]
+            for key, value in now.items()
+            if key.startswith("data.") and isinstance(value, list)
+            and isinstance(before.get(key), list) and len(before[key]) == len(value)
+            for old, new in zip(before[key], value, strict=True)
+            if old != new and isinstance(old, str) and isinstance(new, str)
+        }  # fmt: skip
+    return {}
 
 
 def _is_left(path: Path) -> bool:
@@ -175,12 +204,8 @@ def _is_resolved(path: Path) -> bool:
     return {"train", "mesh", "input", "checkpoint"} <= settings.keys()
 
 
-def _require_same_run(run: Path, settings: dict[str, Any], cfg: Any) -> bool:
-    """Refuse settings other than those the run began with.
-
-    Returns:
-      whether data have another name, which is for their content to decide.
-    """
+def _require_same_run(run: Path, settings: dict[str, Any], cfg: Any) -> None:
+    """Refuse settings other than those the run began with."""
     stored = read_settings(run)
     if stored["workload"] != settings["workload"]:
         raise InputError(
@@ -192,21 +217,19 @@ def _require_same_run(run: Path, settings: dict[str, Any], cfg: Any) -> bool:
         before_cfg = configuration(run, type(cfg), stored)
         stored = {"workload": stored["workload"]} | to_settings(before_cfg)
         keys = sorted({*path_keys(before_cfg), *path_keys(cfg)})
-    before, now, moved = flatten(stored), flatten(settings), False
+    before, now = flatten(stored), flatten(settings)
     for key in sorted(before.keys() | now.keys()):
         old, new = before.get(key), now.get(key)
         if old == new or key.startswith(RESUMABLE):
             continue
-        if key in keys and _same_paths(old, new):
-            continue
-        if key in keys and key.startswith("data.") and _known_data(run):
-            moved = True
+        if key in keys and (
+            _same_paths(old, new) or (key.startswith("data.") and _known_data(run))
+        ):
             continue
         raise InputError(
             f"{run}: expected {key}={old} as when the run began, found "
             f"{new}; give another --run for another configuration"
         )
-    return moved
 
 
 def _same_paths(old: Any, new: Any) -> bool:
@@ -233,9 +256,13 @@ def identity(sources: Sources) -> dict[str, dict[str, Any]]:
     return found
 
 
-def require_same_data(run: Path, sources: Sources) -> dict[str, Any]:
-    """Refuse to resume a run with other events than those it was trained on.
+def require_same_data(
+    run: Path, sources: Sources, way_out: str = "give the data of then, or another --run"
+) -> dict[str, Any]:
+    """Refuse other events than those that a run was trained with.
 
+    Args:
+      way_out: end of the error.
     Returns:
       what the manifest of its checkpoints keeps: the identity of the data, and the version.
     Raises:
@@ -255,7 +282,7 @@ def require_same_data(run: Path, sources: Sources) -> dict[str, Any]:
         key = {"training": "files"}.get(part, f"{part}_files")
         raise InputError(
             f"data.{key}: expected the {old.get('events', 0)} {part} events that {run} was trained "
-            f"with, found {found}; give the data of then, or another --run"
+            f"with, found {found}; {way_out}"
         )
     return {"data": now, "hepjax": hepjax.__version__}
 
@@ -303,17 +330,17 @@ def locked(run: Path) -> Iterator[None]:
         raise InputError(f"{run}: expected a writable folder, found: {found}") from None
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lacking = locks.lock(file)
         except BlockingIOError:
             raise InputError(f"{run}: another process is training in this run directory") from None
         except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise InputError(
-                    f"{run}: expected a folder that can be locked, found: {error.strerror}"
-                ) from None
+            raise InputError(
+                f"{run}: expected a folder that can be locked, found: {error.strerror}"
+            ) from None
+        if lacking:
             print(
-                f"hepjax: warning: {run}: its file system has no locks ({error.strerror}); "
-                "training goes on without one, so start no second training in this run directory",
+                f"hepjax: warning: {run}: its file system has no locks ({lacking}); training goes "
+                "on without one, so start no second training in this run directory",
                 file=sys.stderr,
             )
         yield

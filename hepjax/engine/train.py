@@ -96,8 +96,7 @@ def train(
         update = compiled_step(workload, cfg, spec, steps_per_epoch, shardings, mesh, take)
         validate = _validator(workload, cfg, sources.validation, shardings.model, mesh)
         stream = batches.training_batches(source, cfg.input, size, cfg.train.seed, start, total)
-        about_run = rundir.provenance() | rundir.located_at(run)
-        goodput = rundir.Goodput(run, about_run, entered) if first else None
+        goodput = rundir.Goodput(run, rundir.about(run), entered) if first else None
         began, compiling = time.monotonic(), 0.0
         quiet = quiet or not first
         if not quiet:

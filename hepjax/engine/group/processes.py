@@ -65,7 +65,7 @@ class Group:
         if self.processes < 1 or not 0 <= self.process < self.processes:
             raise InputError(
                 f"{self.origin.process}: expected 0 to {self.origin.processes} - 1, found process "
-                f"{self.process} of {self.processes}"
+                f"{self.process} of {self.processes}; {self.origin.way_out}"
             )
 
 
