@@ -55,7 +55,13 @@ def first_node(environment: Mapping[str, str]) -> str:
 
 
 def shares_a_node(environment: Mapping[str, str]) -> bool:
-    """Whether a node of the step runs several of its tasks, which then divide its accelerators."""
+    """Whether a node of the step runs several of its tasks, and they see each other's accelerators.
+
+    With ``--gpus-per-task`` or one visible GPU each, SLURM has divided them already.
+    """
+    visible = environment.get("CUDA_VISIBLE_DEVICES", "")
+    if "SLURM_GPUS_PER_TASK" in environment or (visible and "," not in visible):
+        return False
     asked = environment.get("SLURM_NTASKS_PER_NODE", "1")
     found = environment.get("SLURM_STEP_TASKS_PER_NODE", "1")  # "2(x3),1": three nodes of two
     return asked != "1" or any(int(n) > 1 for n in re.findall(r"(?:^|,)(\d+)", found))
