@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import difflib
 import os
+import reprlib
 import stat
 import types
 import typing
@@ -27,7 +28,20 @@ C = TypeVar("C")
 def require(condition: bool, key: str, expected: str, found: object) -> None:
     """Raise the one-line error of a bad setting unless ``condition`` holds."""
     if not condition:
-        raise InputError(f"{key}: expected {expected}, found {found!r}")
+        raise InputError(f"{key}: expected {expected}, found {shown(found)}")
+
+
+def shown(value: object) -> str:
+    """``repr`` of a value for an error, cut short: YAML can hold gigabytes in a few lines."""
+    text = _SHORT.repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+
+
+LONGEST_SHOWN = 300
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxlong = 4, 60
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxdict = 20
+_SHORT.maxstring = _SHORT.maxother = 250
 
 
 @dataclass(frozen=True)
@@ -378,7 +392,7 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     elif type(value) is hint:
         return value
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-    raise InputError(f"{key}: expected {names.get(hint, hint)}, found {value!r}")
+    raise InputError(f"{key}: expected {names.get(hint, hint)}, found {shown(value)}")
 
 
 def to_settings(cfg: Any) -> Any:

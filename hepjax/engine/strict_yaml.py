@@ -5,6 +5,7 @@ errors here, with their lines. In an override, ``[*.h5]`` is a text and no refer
 """
 
 import re
+import reprlib
 from collections.abc import Hashable
 from typing import Any
 
@@ -81,6 +82,8 @@ def _load(text: str | bytes, where: str, loader: type[_Strict]) -> Any:
     # ValueError: dates and bytes that are none; RecursionError: brackets in brackets in brackets.
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         if loader is _Override:
-            raise InputError(f"{where}: expected a YAML value, found {text!r}") from None
+            raise InputError(
+                f"{where}: expected a YAML value, found {reprlib.repr(text)}"
+            ) from None
         said = " ".join(str(error).split())
         raise InputError(f"{where}: expected YAML; {said}") from None

@@ -66,3 +66,16 @@ def test_a_file_is_read_in_any_encoding_of_yaml(tmp_path, encoding):
     path = tmp_path / "c.yaml"
     path.write_bytes("name: Brücke".encode(encoding))
     assert read_settings(path, []) == {"name": "Brücke"}
+
+
+def test_what_a_few_lines_of_yaml_blow_up_to_is_shown_short(tmp_path):
+    path = tmp_path / "c.yaml"
+    lines = ["workload: gan3d", "model:", "  latent: &a0 [x]"]
+    anchors = [f"  k{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    path.write_text("\n".join([*lines, *anchors, "train: {seed: *a11}"]))
+    for override in ("train=3", "model={latent: 1}"):
+        with pytest.raises(InputError) as found:
+            configure(read_settings(path, [override]))
+        assert len(str(found.value)) < 500
+    with pytest.raises(InputError, match=r"x\.\.\."):
+        configure(read_settings(path, [f"model={{latent: {'x' * 1000}}}", "train={}"]))

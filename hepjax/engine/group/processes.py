@@ -40,6 +40,8 @@ SLURM = Origin(
     "SLURM_STEP_NODELIST", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "tasks of a SLURM step",
     "start the command with srun, once for all tasks, or say --cluster none for a process alone",
 )  # fmt: skip
+MPI_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+"""Variables in which Open MPI and MPICH name the number of processes."""
 ALONE = "--cluster none trains in a process alone"
 
 
@@ -123,12 +125,19 @@ def remark(cluster: str, environment: Mapping[str, str]) -> str:
     if cluster != "auto" or find_group(cluster, environment) is not None:
         return ""
     tasks = slurm.allocated_tasks(environment)
-    if tasks < 2:
-        return ""
-    return (
-        f"hepjax: this SLURM job has {tasks} tasks, but this is no step of several: one process "
-        "works alone; start them with srun, or say --cluster none"
-    )
+    if tasks > 1:
+        return (
+            f"hepjax: this SLURM job has {tasks} tasks, but this is no step of several: one "
+            "process works alone; start them with srun, or say --cluster none"
+        )
+    ranks = [environment.get(name, "") for name in MPI_SIZES]
+    started = max((int(n) for n in ranks if n.isdecimal()), default=1)
+    if started > 1:
+        return (
+            f"hepjax: MPI started {started} processes, but each works alone; "
+            "say --cluster mpi to train together, or --cluster none"
+        )
+    return ""
 
 
 def _mpi() -> Group:

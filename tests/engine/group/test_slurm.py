@@ -62,6 +62,13 @@ def test_a_step_of_several_tasks_is_a_group():
         assert find_group("auto", STEP | divided).all_local_devices
 
 
+@pytest.mark.parametrize("name", ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"])
+def test_processes_of_mpirun_are_told_how_to_train_together(name):
+    assert "say --cluster mpi" in remark("auto", {name: "4"})
+    assert remark("auto", {name: "1"}) == remark("auto", {name: "x"}) == ""
+    assert remark("auto", STEP | {name: "4"}) == ""
+
+
 def test_one_task_of_the_script_that_hepjax_prints_is_a_group_of_one():
     one = STEP | {"SLURM_NTASKS": "1", "SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"}
     assert find_group("slurm", one).processes == 1
@@ -97,15 +104,16 @@ def test_a_wait_is_told_at_once_and_again(monkeypatch, capsys):
 
     def last() -> None:
         with pytest.raises(InputError):
-            call_roll(place, 3, 2, 0.8)
+            call_roll(place, 3, 2, 1.4)
 
     other = threading.Thread(target=last)
     other.start()
     with pytest.raises(InputError, match=r"no sign of process 1 in time .*--cluster none"):
-        call_roll(place, 3, 0, 0.8)
+        call_roll(place, 3, 0, 1.4)
     other.join()
     told = capsys.readouterr().err
-    assert told.count("process 0 waits for process 1 of 3 processes at 127.0.0.1") >= 2
+    assert told.count("process 0 waits for process 1") >= 2
+    assert "process 0 waits for process 1 of 3 processes at 127.0.0.1" in told
     assert told.count("process 2 of 3 processes waits for process 0 at 127.0.0.1") >= 2
     assert "of at most 1 s" in told
 
