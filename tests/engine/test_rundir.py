@@ -124,6 +124,18 @@ def test_a_read_only_file_system_is_named(monkeypatch):
         train()
 
 
+@pytest.mark.parametrize("kind", ["a file", "no permission to write"])
+def test_checkpoints_that_cannot_be_written_are_told_before_training(kind, monkeypatch):
+    Path("run").mkdir()
+    if kind == "a file":
+        Path("run/checkpoints").touch()
+    else:
+        Path("run/checkpoints").mkdir()
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(InputError, match=f"^run/checkpoints: expected .*, found: {kind}"):
+        train()
+
+
 @pytest.mark.parametrize("part", ["config.yaml", "checkpoints"])
 def test_somebody_elses_run_is_not_called_empty(part, monkeypatch):
     train()
