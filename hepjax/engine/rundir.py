@@ -328,11 +328,13 @@ def locked(run: Path) -> Iterator[None]:
     except (OSError, ValueError) as error:
         found = _kind(run) or (isinstance(error, OSError) and error.strerror) or str(error)
         raise InputError(f"{run}: expected a writable folder, found: {found}") from None
-    folder = run / "checkpoints"  # refused at the first save, an epoch would be lost
-    if os.path.lexists(folder) and not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
-        found = _kind(folder) or "no permission to write"
-        raise InputError(f"{folder}: expected a writable folder, found: {found}")
     with file:
+        folder = run / "checkpoints"  # refused at the first save, an epoch would be lost
+        if os.path.lexists(folder) and not (
+            folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+        ):
+            found = _kind(folder) or "no permission to write"
+            raise InputError(f"{folder}: expected a writable folder, found: {found}")
         try:
             lacking = locks.lock(file)
         except BlockingIOError:
