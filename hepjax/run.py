@@ -1,8 +1,10 @@
 """Run directories: made by ``train``, opened for use by ``load``."""
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,18 @@ from hepjax.engine.checkpoint import (
     restore,
     restore_first,
 )
-from hepjax.engine.config import find_config, put, read_settings, require_seed, to_settings
+from hepjax.engine.config import (
+    find_config,
+    put,
+    read_settings,
+    require_seed,
+    to_settings,
+    with_paths,
+)
 from hepjax.engine.group import processes
 from hepjax.engine.inference import HostBatch, Placed, mesh_config, place
 from hepjax.engine.mesh import request_devices
+from hepjax.engine.paths import expand_one
 from hepjax.engine.progress import progress
 from hepjax.engine.step import init_state
 from hepjax.engine.train import Outcome
@@ -143,10 +153,26 @@ class Run:
         """The events of an evaluation, and what they are."""
         if paths:
             return self.workload.open(self.cfg, paths), "files"
+        self._require_data()
         sources = self.workload.sources(self.cfg)
+        rundir.require_same_data(self.directory, sources, "give the events with --data")
         if sources.test is None:
             return sources.validation, "validation"
         return sources.test, "test"
+
+    def _require_data(self) -> None:
+        """Refuse to judge the run on its own data when they are not where they were."""
+
+        def there(path: str, key: str) -> list[str]:
+            part_of_a_set = (Path(path).parent / "dataset_info.json").is_file()  # a split of TFDS
+            if key.startswith("data.") and not (os.path.exists(path) or part_of_a_set):
+                raise InputError(
+                    f"{self.directory}: expected its {key} at {path}, found none of this name; "
+                    "give the events with --data"
+                )
+            return [path]
+
+        with_paths(self.cfg, there)
 
 
 def load(run_dir: str | Path, step: int | None = None, member: int | None = None) -> Run:
@@ -160,8 +186,10 @@ def load(run_dir: str | Path, step: int | None = None, member: int | None = None
       InputError: no run directory, no such checkpoint, or none that verifies.
     """
     compilation.use_cache()
-    directory = Path(run_dir)
-    workload, cfg = table.configure(rundir.read_settings(directory))
+    directory = Path(expand_one(str(run_dir), "RUN"))
+    settings = rundir.read_settings(directory)
+    workload = table.get(settings["workload"])
+    cfg = rundir.configuration(directory, workload.Config, settings)
     folder = directory / "checkpoints"
     known = complete_steps(folder)
     if not known or step not in (None, *known):
@@ -172,10 +200,13 @@ def load(run_dir: str | Path, step: int | None = None, member: int | None = None
         raise InputError(f"member: expected 0 to {members - 1}, found {member}")
     serving = replace(cfg, mesh=mesh_config(cfg.mesh, len(jax.devices())))
     mesh, abstract = place(serving, jax.eval_shape(lambda: init_state(workload, cfg)))
-    if step is not None:
-        chosen, state = step, restore(folder, step, abstract)
-    else:
-        chosen, state = restore_first(folder, best_first(folder, member), abstract) or (0, None)
+    try:
+        if step is not None:
+            chosen, state = step, restore(folder, step, abstract)
+        else:
+            chosen, state = restore_first(folder, best_first(folder, member), abstract) or (0, None)
+    except InputError as error:
+        raise InputError(f"{error}{rundir.written_by(directory)}") from error
     trained = state.model
     if member is not None and members > 1:
         trained = jax.tree.map(lambda x: x[member], trained)
@@ -221,19 +252,21 @@ def train(
     Raises:
       InputError, TrainingError: see ``engine.train.train``; or the directory cannot be used.
     """
+    run_dir = Path(expand_one(str(run_dir), "--run"))
     request_devices(-(-cfg.mesh.devices // group))
     compilation.use_cache(cfg.train.keep_compiled)
+    settings = rundir.stored_settings(workload.name, cfg)
     with contextlib.ExitStack() as stack:
         with processes.together():
             if jax.process_index() == 0:
                 stack.enter_context(rundir.locked(run_dir))
-                settings = {"workload": workload.name} | to_settings(cfg)
-                rundir.open_for_training(run_dir, settings)
+                rundir.open_for_training(run_dir, settings, cfg)
         with processes.together():
             rundir.require_shared(run_dir)
         return training.train(
             workload, cfg, run_dir, quiet=quiet,
             interrupted=processes.interruption([] if received is None else received),
+            accepted=partial(rundir.save_settings, run_dir, settings),
         )  # fmt: skip
 
 

@@ -27,8 +27,9 @@ WORDS = {int: "whole number", float: "number", bool: "true or false", str: "text
 HEADER = "<!-- made by {}; do not edit -->\n\n# {}\n"
 SETTINGS = """A configuration is a YAML file that holds only what differs from these defaults, or a
 packaged name such as `gan3d/demo`. Each setting can be given on the command line:
-`hepjax train gan3d/demo train.epochs=3`. An unknown name or a value out of bounds is an error
-before training begins. `config.yaml` of a run holds all settings, resolved.
+`hepjax train gan3d/demo train.epochs=3`. Paths may have `~`, `$NAME` and patterns. An unknown name
+or a value out of bounds is an error before training begins. `config.yaml` of a run holds all
+settings, resolved.
 
 ## Settings that all workloads share
 """

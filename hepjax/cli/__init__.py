@@ -14,6 +14,7 @@ import traceback
 from hepjax import HepjaxError, InputError, __version__
 from hepjax.cli import console, jet_meaning, ranges
 from hepjax.engine import signals
+from hepjax.engine.paths import given
 from hepjax.formats import access
 
 VERBS = {
@@ -67,6 +68,8 @@ def _command(argv: list[str], streams: console.Console) -> int:
         return 2
     try:
         ranges.check_seed(getattr(args, "seed", None))
+        for name, value in vars(args).items():  # "~" after "=" or in quotes is left by shells
+            setattr(args, name, given(value, f"--{name.replace('_', '-')}"))
         signals.enter(signals.State.WORKING)
         code = args.execute(args)
         return streams.verdict(code, args.verb, getattr(args, "json", False))

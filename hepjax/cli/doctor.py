@@ -24,6 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, nargs="+", metavar="PATH", help="events whose read rate is measured"
     )
+    parser.add_argument(
+        "--cluster", default="auto", choices=["auto", "none", "slurm", "mpi", "tpu"],
+        help="how processes find each other, as for train",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -33,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from hepjax.engine.mesh import number_of_devices
     from hepjax.engine.platforms import platform_or_cpu
 
-    processes = join()
+    processes = join(args.cluster)
     number_of_devices(-(-args.devices // processes))
     absent = platform_or_cpu()
     with leaving_at_once():

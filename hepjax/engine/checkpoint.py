@@ -6,9 +6,11 @@ in silence.
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import logging
+import os
 import re
 import shutil
 import sys
@@ -122,7 +124,17 @@ class Checkpoints:
 
 
 def complete_steps(folder: Path) -> list[int]:
-    """The steps that were saved to the end, ascending; their files are not verified here."""
+    """The steps that were saved to the end, ascending; their files are not verified here.
+
+    Raises:
+      InputError: the folder is there and cannot be read.
+    """
+    try:
+        os.listdir(folder)  # glob finds nothing in what it may not read
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise InputError(f"{folder}: expected a readable folder, found: {error.strerror}") from None
     found = (re.fullmatch(r"step_(\d+)", p.parent.name) for p in folder.glob(f"step_*/{MANIFEST}"))
     return sorted(int(m[1]) for m in found if m)
 
@@ -227,14 +239,34 @@ def restore(folder: Path, step: int, abstract: Any) -> Any:
     with together():
         if jax.process_index() == 0:  # the files are on a disk that all processes share
             verify(folder, step)
+    path = (folder / f"step_{step}").resolve()
     try:
         with ocp.StandardCheckpointer() as orbax:
-            return orbax.restore((folder / f"step_{step}").resolve(), abstract)
+            present = _present(abstract)
+            if present is None or not _lacks(orbax, path, abstract):
+                return orbax.restore(path, abstract)
+            return dataclasses.replace(abstract, **orbax.restore(path, present))
     except (OSError, ValueError) as error:
         raise InputError(
             f"{folder / f'step_{step}'}: expected the state of this configuration, found another: "
             f"{' '.join(str(error).split())[:200]}"
         ) from error
+
+
+def _present(abstract: Any) -> dict[str, Any] | None:
+    """The fields of a dataclass that are not None, if it has others."""
+    if not dataclasses.is_dataclass(abstract):
+        return None
+    fields = {f.name: getattr(abstract, f.name) for f in dataclasses.fields(abstract)}
+    present = {name: value for name, value in fields.items() if value is not None}
+    return present if len(present) < len(fields) else None
+
+
+def _lacks(orbax: ocp.StandardCheckpointer, path: Path, abstract: Any) -> bool:
+    """Whether a checkpoint is of a version that did not have the fields that are None here."""
+    stored = orbax.metadata(path).item_metadata
+    names = {f.name for f in dataclasses.fields(abstract)}
+    return stored is not None and not names <= set(stored.keys())
 
 
 def restore_first(folder: Path, steps: list[int], abstract: Any) -> tuple[int, Any] | None:

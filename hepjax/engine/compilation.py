@@ -2,7 +2,7 @@
 
 ``HEPJAX_COMPILATION_CACHE`` names another folder, or is ``off``; whoever sets the variables or
 options of jax itself is left alone. Several processes may share the cache. A folder that cannot be
-written, such as a read-only home, means no cache and no message.
+written or locked, such as a read-only home, means no cache and no message.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from pathlib import Path
 import jax
 
 import hepjax
+from hepjax.engine.locks import can_lock
 
 VARIABLE = "HEPJAX_COMPILATION_CACHE"
 LARGEST_BYTES = 4 * 2**30
@@ -32,7 +33,7 @@ def use_cache(wanted: bool = True) -> Path | None:
         root = Path(named) if named else _user_cache() / "hepjax" / "compiled"
         folder = root / _machine()
         folder.mkdir(parents=True, exist_ok=True)
-        usable = os.access(folder, os.W_OK)
+        usable = can_lock(folder)  # without locks jax waits 10 s for each program
     except (OSError, RuntimeError):  # no home at all
         return None
     if not usable:

@@ -9,16 +9,18 @@ are here, joined in ``RunConfig``; a workload adds its own.
 import contextlib
 import dataclasses
 import difflib
+import os
+import reprlib
+import stat
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
-
 from hepjax import InputError
+from hepjax.engine import older, paths, strict_yaml
 
 C = TypeVar("C")
 
@@ -26,7 +28,20 @@ C = TypeVar("C")
 def require(condition: bool, key: str, expected: str, found: object) -> None:
     """Raise the one-line error of a bad setting unless ``condition`` holds."""
     if not condition:
-        raise InputError(f"{key}: expected {expected}, found {found!r}")
+        raise InputError(f"{key}: expected {expected}, found {shown(found)}")
+
+
+def shown(value: object) -> str:
+    """``repr`` of a value for an error, cut short: YAML can hold gigabytes in a few lines."""
+    text = _SHORT.repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+
+
+LONGEST_SHOWN = 300
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxlong = 4, 60
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxdict = 20
+_SHORT.maxstring = _SHORT.maxother = 250
 
 
 @dataclass(frozen=True)
@@ -71,6 +86,9 @@ Positive = Annotated[float, Bound(above=0)]
 NotNegative = Annotated[float, Bound(least=0)]
 SEEDS = Bound(least=0, most=2**31 - 1)
 Seed = Annotated[int, SEEDS]
+FilePath = Annotated[str, "path"]
+"""A path: ``~``, variables and patterns are expanded (engine/paths.py), and a run directory keeps
+it absolute. A pattern may stand for several where the field is a tuple of paths."""
 Rule = tuple[bool, str, str]
 """Whether it holds, the field that is wrong if not, and what was expected of it."""
 
@@ -109,7 +127,7 @@ class TrainConfig:
     """What follows a non-finite update, which is never applied: stop, or go on without it."""
     max_skipped: Count = 20
     """Skipped updates in a row after which training stops."""
-    warm_start: str = ""
+    warm_start: FilePath = ""
     """Run directory whose best epoch gives the initial state of a new run."""
     warm_schedule: Literal["reset", "keep"] = "reset"
     """Whether a warm start begins the learning-rate schedule and the optimizer's state anew, or
@@ -211,7 +229,8 @@ def _check_bounds(hint: Any, value: Any, whole: Any, key: str) -> None:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         for bound in args[1:]:
-            require(bound.holds(value), key, bound.text, whole)
+            if isinstance(bound, Bound):
+                require(bound.holds(value), key, bound.text, whole)
     elif origin is tuple and isinstance(value, tuple):
         hints = [args[0]] * len(value) if args[-1] is Ellipsis else args
         for inner, item in zip(hints, value, strict=True):
@@ -239,16 +258,24 @@ def find_config(name: str) -> Path:
     Raises:
       InputError: there is neither, naming the packaged ones.
     """
-    if Path(name).is_file():
-        return Path(name)
+    given = paths.expand_one(name, "CONFIG")
+    if os.path.isfile(given):
+        return Path(given)
     here = Path(__file__).resolve().parents[1]
     # The wheel carries the folder inside the package; a source checkout has it beside the package.
     root = here / "configs" if (here / "configs").is_dir() else here.parent / "configs"
-    if name and (root / f"{name}.yaml").is_file():
+    if name and os.path.isfile(root / f"{name}.yaml"):
         return root / f"{name}.yaml"
     known = sorted(str(p.relative_to(root).with_suffix("")) for p in root.rglob("*.yaml"))
+    try:
+        found = "a folder" if stat.S_ISDIR(os.stat(given).st_mode) else "no regular file"
+    except (OSError, ValueError) as error:
+        found = "no such file" if not isinstance(error, PermissionError) else "permission denied"
     raise InputError(
-        f"{name}: no such file or packaged configuration; there are {', '.join(known)}"
+        f"{name}: {found} or packaged configuration; there are {', '.join(known)}"
+        if found == "no such file"
+        else f"{name}: expected a YAML file or a packaged configuration, found {found}; "
+        f"there are {', '.join(known)}"
     )
 
 
@@ -259,19 +286,15 @@ def read_settings(path: Path, overrides: list[str]) -> dict[str, Any]:
       InputError: unreadable YAML or a malformed override.
     """
     try:
-        settings = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected YAML; {' '.join(str(error).split())}") from None
+        text = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
+        raise InputError(f"{path}: expected a readable file, found: {error.strerror}") from None
+    settings = strict_yaml.read(text, str(path))
     require(isinstance(settings, dict), str(path), "a mapping of settings", settings)
     for override in overrides:
         key, equals, value = override.partition("=")
         require(bool(equals and key), override, "key.path=value", override)
-        try:
-            put(settings, key, yaml.safe_load(value))
-        except yaml.YAMLError:
-            raise InputError(f"{key}: expected a YAML value, found {value!r}") from None
+        put(settings, key, strict_yaml.read_value(value, key))
     return settings
 
 
@@ -295,13 +318,46 @@ def _plain(value: Any) -> Any:
     return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
 
 
-def build(cls: type[C], settings: Any) -> C:
+def build(cls: type[C], settings: Any, *, stored: bool = False) -> C:
     """Make the frozen dataclass ``cls`` from nested settings; the others keep their defaults.
 
+    Args:
+      stored: whether a run directory kept them, so that paths are as they should be.
     Raises:
-      InputError: unknown setting (with the nearest valid name), wrong type, bad value.
+      InputError: unknown setting (with the nearest valid name), wrong type, bad value, or a path
+        that cannot be expanded.
     """
-    return _changed(cls(), settings, "")
+    made: C = _changed(cls(), settings, "")
+    return made if stored else with_paths(made, paths.expand)
+
+
+def with_paths(group: C, change: Callable[[str, str], list[str]], prefix: str = "") -> C:
+    """The same settings with each path replaced.
+
+    Args:
+      change: (path, key) -> the paths in its place, exactly one where the field is no tuple.
+    """
+    hints = typing.get_type_hints(type(group), include_extras=True)
+    changes: dict[str, Any] = {}
+    for f in dataclasses.fields(group):  # type: ignore[arg-type]
+        value, key = getattr(group, f.name), prefix + f.name
+        if dataclasses.is_dataclass(value):
+            changes[f.name] = with_paths(value, change, f"{key}.")
+        elif hints[f.name] == FilePath and value:
+            found = change(value, key)
+            require(len(found) == 1, key, "one path", found)
+            changes[f.name] = found[0]
+        elif hints[f.name] == tuple[FilePath, ...]:
+            changes[f.name] = tuple(path for item in value for path in change(item, key))
+    changes = {k: v for k, v in changes.items() if v != getattr(group, k)}
+    return dataclasses.replace(group, **changes) if changes else group  # type: ignore[type-var]
+
+
+def path_keys(cfg: Any) -> list[str]:
+    """Names of the settings that are paths and given."""
+    keys: list[str] = []
+    with_paths(cfg, lambda path, key: keys.append(key) or [path])  # type: ignore[func-returns-value]
+    return sorted(set(keys))
 
 
 def _changed(group: Any, settings: Any, prefix: str) -> Any:
@@ -313,6 +369,7 @@ def _changed(group: Any, settings: Any, prefix: str) -> Any:
         if key not in hints:
             near = difflib.get_close_matches(str(key), hints, n=1)
             hint = f"did you mean {prefix}{near[0]}?" if near else f"there are {', '.join(hints)}"
+            hint = older.RENAMED.get(f"{prefix}{key}", hint)
             raise InputError(f"{prefix}{key}: unknown setting; {hint}")
         if dataclasses.is_dataclass(hints[key]):
             changes[key] = _changed(getattr(group, key), value, f"{prefix}{key}.")
@@ -338,12 +395,14 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         require(len(kinds) == len(value), key, f"a list of {len(kinds)}", value)
         return tuple(_convert(kind, v, key) for kind, v in zip(kinds, value, strict=True))
     if hint is float and not isinstance(value, bool):
-        with contextlib.suppress(TypeError, ValueError):
+        misread = isinstance(value, str) and strict_yaml.MISREAD.match(value)
+        require(not misread, key, "a number without leading zeros", value)
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
             return float(value)  # also "1e-3", which YAML reads as text
     elif type(value) is hint:
         return value
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-    raise InputError(f"{key}: expected {names.get(hint, hint)}, found {value!r}")
+    raise InputError(f"{key}: expected {names.get(hint, hint)}, found {shown(value)}")
 
 
 def to_settings(cfg: Any) -> Any:

@@ -1,73 +1,301 @@
 """The run directory, the unit that users pass around.
 
 ``config.yaml`` (everything resolved), ``hepjax.json`` (versions, devices, goodput),
-``metrics.jsonl``, ``checkpoints/step_N`` and ``report/``.
+``metrics.jsonl``, ``checkpoints/step_N`` and ``report/``. A run has begun when it has a checkpoint;
+until then any configuration may begin it.
 """
 
-import fcntl
+import hashlib
 import importlib.metadata
 import json
 import os
 import platform
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 import hepjax
 from hepjax import InputError
-from hepjax.engine.config import RESUMABLE, flatten
+from hepjax.engine import locks, older, paths, strict_yaml
+from hepjax.engine.checkpoint import complete_steps, read_manifest
+from hepjax.engine.config import RESUMABLE, build, flatten, path_keys, to_settings, with_paths
 from hepjax.engine.records import write_json, write_text
+from hepjax.engine.workload import Sources
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "h5py")
+EARLIER_NAMES = 4
+"""Names that are kept of data that were moved again and again."""
+SAMPLED = 16
+"""Events of each part of the data that are compared when a run is resumed."""
+HEADER = "# hepjax "
+"""First words of ``config.yaml``; the version follows."""
 
 
 def read_settings(run: Path) -> dict[str, Any]:
-    """The resolved settings of a run.
+    """The resolved settings of a run of this or an earlier version, under their present names.
 
     Raises:
-      InputError: ``run`` is not a run directory.
+      InputError: ``run`` is not a run directory, or cannot be read.
     """
     path = run / "config.yaml"
     try:
-        settings = yaml.safe_load(path.read_text())
-    except OSError:
-        raise InputError(f"{run}: expected a run directory, found no config.yaml in it") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
+        settings = strict_yaml.read(path.read_bytes(), str(path))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise InputError(
+            f"{run}: expected a run directory, found {_kind(run) or 'no config.yaml in it'}"
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"{path}: expected the readable configuration of a run, found: {error.strerror}"
+        ) from None
+    except InputError:
         raise InputError(f"{path}: expected the YAML that hepjax wrote, found damage") from None
     if not isinstance(settings, dict) or not isinstance(settings.get("workload"), str):
         raise InputError(f"{path}: expected the configuration of a run, found no workload in it")
-    return settings
+    return older.translated(settings)
 
 
-def open_for_training(run: Path, settings: dict[str, Any]) -> None:
-    """Begin the run directory, or check that it belongs to the same run, and save the settings.
+def configuration(run: Path, config: type, settings: dict[str, Any]) -> Any:
+    """The checked configuration of a run, its paths where the files are now.
 
+    Args:
+      config: class of the configuration of the workload.
+      settings: see ``read_settings``.
+    Raises:
+      InputError: settings that this version does not know; it names the version that wrote them.
+    """
+    own = {key: value for key, value in settings.items() if key != "workload"}
+    about = _about(run)
+    moved_from = about.get("directory")
+    moved_from = moved_from if isinstance(moved_from, str) else None
+    try:
+        cfg: Any = build(config, own, stored=True)
+    except InputError as error:
+        raise InputError(f"{run / 'config.yaml'}: {error}{written_by(run)}") from None
+    earlier = _earlier(run)
+    return with_paths(
+        cfg, lambda path, key: [paths.located(path, run, moved_from, earlier.get(path, []))]
+    )
+
+
+def written_by(run: Path) -> str:
+    """The end of an error about what another version of hepjax has written; empty if unknown."""
+    about = _about(run)
+    version, revision = about.get("hepjax"), about.get("revision")
+    if not isinstance(version, str):
+        return ""
+    wrote = f"hepjax {version}" + (f" ({revision})" if isinstance(revision, str) else "")
+    mine = f"hepjax {hepjax.__version__}"
+    mine += f" ({found})" if wrote != mine and (found := _revision()) else ""
+    return "" if wrote == mine else f"; {wrote} wrote this run, this is {mine}: use that version"
+
+
+def _about(run: Path) -> dict[str, Any]:
+    """``hepjax.json``; empty when it is not there or damaged."""
+    with suppress(OSError, ValueError):
+        found = json.loads((run / "hepjax.json").read_text())
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def has_begun(run: Path) -> bool:
+    """Whether something was trained in it: there is a checkpoint."""
+    return bool(complete_steps(run / "checkpoints"))
+
+
+def stored_settings(workload: str, cfg: Any) -> dict[str, Any]:
+    """The settings as a run directory keeps them, their paths absolute."""
+    whole = with_paths(cfg, lambda path, key: [os.path.abspath(path)])
+    return {"workload": workload} | to_settings(whole)
+
+
+def open_for_training(run: Path, settings: dict[str, Any], cfg: Any = None) -> None:
+    """Begin the run directory, or check that it belongs to the same run.
+
+    The settings of a run that has not begun are saved.
+
+    Args:
+      cfg: the configuration behind ``settings``. With it the defaults of settings that an earlier
+        version did not have are known, and which settings are paths; data under another name then
+        wait for ``require_same_data``, and settings that may change for ``save_settings``.
     Raises:
       InputError: it holds another workload or configuration, or something that is no run.
     """
     path = run / "config.yaml"
-    if path.exists():
-        before, now = flatten(read_settings(run)), flatten(settings)
-        if before["workload"] != now["workload"]:
-            raise InputError(
-                f"{run}: expected a run of {now['workload']}, found one of {before['workload']}; "
-                "give another --run"
-            )
-        for key in sorted(before.keys() | now.keys()):
-            if before.get(key) != now.get(key) and not key.startswith(RESUMABLE):
-                raise InputError(
-                    f"{run}: expected {key}={before.get(key)} as when the run began, found "
-                    f"{now.get(key)}; give another --run for another configuration"
-                )
-    elif run.exists() and (not run.is_dir() or any(p.name != "lock" for p in run.iterdir())):
-        raise InputError(f"{run}: expected a run directory or none, found other files in it")
-    write_text(path, yaml.safe_dump(settings, sort_keys=False))
+    begun = has_begun(run) and path.exists()
+    if begun:
+        _require_same_run(run, settings, cfg)
+    else:
+        others = not run.is_dir() or any(not _is_left(p) for p in run.iterdir())
+        if run.exists() and not _is_resolved(path) and others:
+            raise InputError(f"{run}: expected a run directory or none, found other files in it")
+    if not begun or cfg is None:
+        save_settings(run, settings)
+
+
+def save_settings(run: Path, settings: dict[str, Any]) -> None:
+    """Write ``config.yaml``, and at first ``hepjax.json``.
+
+    Raises:
+      InputError: the disk refused it.
+    """
+    text = f"{HEADER}{hepjax.__version__}\n{yaml.safe_dump(settings, sort_keys=False)}"
+    path, about = run / "config.yaml", _about(run)
+    if not path.exists() or path.read_bytes() != text.encode():
+        places = {**_earlier(run), **_renamed(run, settings)} if has_begun(run) else {}
+        if places or not about:
+            write_json(run / "hepjax.json", (about or provenance()) | _places(run, places))
+        write_text(path, text)
+
+
+def about(run: Path) -> dict[str, Any]:
+    """What ``hepjax.json`` says beside the goodput."""
+    return provenance() | _places(run, _earlier(run))
+
+
+def _places(run: Path, earlier: dict[str, list[str]]) -> dict[str, Any]:
+    """Where run and data are and were: what moves with the run, or back, is found again."""
+    return {"directory": os.path.abspath(run), "earlier_paths": earlier}
+
+
+def _earlier(run: Path) -> dict[str, list[str]]:
+    """Names that the files of a setting had before, by their last name."""
+    found = _about(run).get("earlier_paths")
+    lists = found.items() if isinstance(found, dict) else ()
+    return {new: [str(x) for x in old] for new, old in lists if isinstance(old, list)}
+
+
+def _renamed(run: Path, settings: dict[str, Any]) -> dict[str, list[str]]:
+    """Earlier names of the data whose names in ``config.yaml`` these settings replace."""
+    with suppress(InputError):
+        before, now, known = flatten(read_settings(run)), flatten(settings), _earlier(run)
+        return {
+            new: [old, *known.get(old, ())][:EARLIER_NAMES]
+            for key, value in now.items()
+            if key.startswith("data.") and isinstance(value, list)
+            and isinstance(before.get(key), list) and len(before[key]) == len(value)
+            for old, new in zip(before[key], value, strict=True)
+            if old != new and isinstance(old, str) and isinstance(new, str)
+        }  # fmt: skip
+    return {}
+
+
+def _is_left(path: Path) -> bool:
+    """Whether a killed start may have left this file in a directory without ``config.yaml``."""
+    return path.name == "lock" or (path.name.startswith(".") and path.suffix == ".tmp")
+
+
+def _is_resolved(path: Path) -> bool:
+    """Whether a run wrote this ``config.yaml``, not a user: it holds every group."""
+    try:
+        settings = read_settings(path.parent)
+    except InputError:
+        if path.exists():
+            raise
+        return False
+    return {"train", "mesh", "input", "checkpoint"} <= settings.keys()
+
+
+def _require_same_run(run: Path, settings: dict[str, Any], cfg: Any) -> None:
+    """Refuse settings other than those the run began with."""
+    stored = read_settings(run)
+    if stored["workload"] != settings["workload"]:
+        raise InputError(
+            f"{run}: expected a run of {settings['workload']}, found one of "
+            f"{stored['workload']}; give another --run"
+        )
+    keys: list[str] = []
+    if cfg is not None:
+        before_cfg = configuration(run, type(cfg), stored)
+        stored = {"workload": stored["workload"]} | to_settings(before_cfg)
+        keys = sorted({*path_keys(before_cfg), *path_keys(cfg)})
+    before, now = flatten(stored), flatten(settings)
+    for key in sorted(before.keys() | now.keys()):
+        old, new = before.get(key), now.get(key)
+        if old == new or key.startswith(RESUMABLE):
+            continue
+        if key in keys and (
+            _same_paths(old, new) or (key.startswith("data.") and _known_data(run))
+        ):
+            continue
+        raise InputError(
+            f"{run}: expected {key}={old} as when the run began, found "
+            f"{new}; give another --run for another configuration"
+        )
+
+
+def _same_paths(old: Any, new: Any) -> bool:
+    one, other = ([x] if isinstance(x, str) else x or [] for x in (old, new))
+    return len(one) == len(other) and all(map(paths.same, one, other))
+
+
+def identity(sources: Sources) -> dict[str, dict[str, Any]]:
+    """What a run is trained and judged on: of each part the number of events and a SHA-256 of some.
+
+    It does not depend on where the files are, their names and their layout.
+    """
+    parts = {"training": sources.train, "validation": sources.validation, "test": sources.test}
+    found = {}
+    for name, source in parts.items():
+        if source is None:
+            continue
+        digest = hashlib.sha256()
+        rows = np.unique(np.linspace(0, len(source) - 1, min(SAMPLED, len(source))).astype(int))
+        for field, values in sorted(source[rows].items()):
+            digest.update(f"{field} {values.dtype} {values.shape}\n".encode())
+            digest.update(np.ascontiguousarray(values).tobytes())
+        found[name] = {"events": len(source), "sha256": digest.hexdigest()}
+    return found
+
+
+def require_same_data(
+    run: Path, sources: Sources, way_out: str = "give the data of then, or another --run"
+) -> dict[str, Any]:
+    """Refuse other events than those that a run was trained with.
+
+    Args:
+      way_out: end of the error.
+    Returns:
+      what the manifest of its checkpoints keeps: the identity of the data, and the version.
+    Raises:
+      InputError: naming the part that differs.
+    """
+    now = identity(sources)
+    known = _known_data(run) or {}
+    before, version = known.get("data", now), known.get("hepjax")
+    for part in sorted(before.keys() | now.keys()):
+        old, new = before.get(part, {}), now.get(part, {})
+        if old.get("events", 0) != new.get("events", 0):
+            found = f"{new.get('events', 0)}"
+        elif version == hepjax.__version__ and old.get("sha256") != new.get("sha256"):
+            found = "as many others"  # readers of another version may give them otherwise
+        else:
+            continue
+        key = {"training": "files"}.get(part, f"{part}_files")
+        raise InputError(
+            f"data.{key}: expected the {old.get('events', 0)} {part} events that {run} was trained "
+            f"with, found {found}; {way_out}"
+        )
+    return {"data": now, "hepjax": hepjax.__version__}
+
+
+def _known_data(run: Path) -> dict[str, Any] | None:
+    """Data and version of the newest manifest that tells them; earlier versions wrote none."""
+    folder = run / "checkpoints"
+    for step in complete_steps(folder)[::-1]:
+        with suppress(InputError):
+            manifest = read_manifest(folder, step)
+            if isinstance(manifest.get("data"), dict):
+                return manifest
+    return None
 
 
 def require_shared(run: Path) -> None:
@@ -89,20 +317,53 @@ def require_shared(run: Path) -> None:
 def locked(run: Path) -> Iterator[None]:
     """Hold the run directory alone; the lock goes with the process, however it ends.
 
+    A file system without locks is told of once.
+
     Raises:
       InputError: another process trains in it, or it cannot be written.
     """
     try:
         run.mkdir(parents=True, exist_ok=True)
         file = (run / "lock").open("w")
-    except OSError as error:
-        raise InputError(f"{run}: expected a writable folder, found: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        found = _kind(run) or (isinstance(error, OSError) and error.strerror) or str(error)
+        raise InputError(f"{run}: expected a writable folder, found: {found}") from None
     with file:
+        folder = run / "checkpoints"  # refused at the first save, an epoch would be lost
+        if os.path.lexists(folder) and not (
+            folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+        ):
+            found = _kind(folder) or "no permission to write"
+            raise InputError(f"{folder}: expected a writable folder, found: {found}")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lacking = locks.lock(file)
         except BlockingIOError:
             raise InputError(f"{run}: another process is training in this run directory") from None
+        except OSError as error:
+            raise InputError(
+                f"{run}: expected a folder that can be locked, found: {error.strerror}"
+            ) from None
+        if lacking:
+            print(
+                f"hepjax: warning: {run}: its file system has no locks ({lacking}); training goes "
+                "on without one, so start no second training in this run directory",
+                file=sys.stderr,
+            )
         yield
+
+
+def _kind(run: Path) -> str:
+    """What stands in the place of a run directory; empty for a folder, or nothing."""
+    with suppress(OSError, ValueError):
+        if run.is_symlink() and not run.exists():
+            return f"a link to {os.readlink(run)}, which is not there"
+        if run.exists() and not run.is_dir():
+            return "a file"
+        if not run.exists():
+            return next(
+                (f"{p} to be a file" for p in run.parents if p.exists() and not p.is_dir()), ""
+            )
+    return ""
 
 
 def provenance() -> dict[str, Any]:

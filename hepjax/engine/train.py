@@ -17,14 +17,14 @@ import numpy as np
 
 from hepjax import TrainingError
 from hepjax.engine import input as batches
-from hepjax.engine import records, resident
+from hepjax.engine import records, resident, rundir
 from hepjax.engine.begin import begin_or_restore
 from hepjax.engine.checkpoint import Checkpoints
 from hepjax.engine.device_memory import enough_memory
+from hepjax.engine.group.processes import together
 from hepjax.engine.mesh import make_mesh, over_data, replicated
 from hepjax.engine.mesh_checks import require_equal_shares
 from hepjax.engine.progress import progress, say
-from hepjax.engine.rundir import Goodput, provenance
 from hepjax.engine.step import Metrics, compiled_step, validation_step
 from hepjax.engine.workload import Model, Workload
 from hepjax.formats.source import Source
@@ -49,10 +49,12 @@ def train(
     *,
     quiet: bool = False,
     interrupted: Callable[[int], int | None] = lambda step: None,
+    accepted: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Train, or go on training, in the run directory ``run``.
 
     Args:
+      accepted: called in the first process when the data are those of the run.
       interrupted: asked with the number of each update; a signal number, the same in every process
         of a group, makes it save and return.
     Raises:
@@ -68,7 +70,11 @@ def train(
     total = cfg.train.steps or cfg.train.epochs * steps_per_epoch
     first = jax.process_index() == 0  # the only one that writes and prints
     record = partial(records.append, run / "metrics.jsonl") if first else lambda record: None
-    signal, recent = None, []
+    signal, recent, origin = None, [], dict[str, Any]()
+    with together():
+        if first:
+            origin = rundir.require_same_data(run, sources)
+            accepted()
 
     room = enough_memory(
         f"train.batch_size: expected updates that {mesh.size} devices have the memory for, found "
@@ -77,8 +83,8 @@ def train(
     saving = Checkpoints(run / "checkpoints", cfg.checkpoint.keep)
     with room, jax.set_mesh(mesh), saving as checkpoints:
         start, state, shardings = begin_or_restore(workload, cfg, mesh, checkpoints.folder)
-        if start:
-            record({"event": "resume", "step": start})
+        if start or (first and (run / "metrics.jsonl").exists()):
+            record({"event": "resume", "step": start})  # supersedes what was not saved
         if start >= total:
             return Outcome(start, start // steps_per_epoch, None)
         source, arrays, take = sources.train, None, None
@@ -89,7 +95,7 @@ def train(
         update = compiled_step(workload, cfg, spec, steps_per_epoch, shardings, mesh, take)
         validate = _validator(workload, cfg, sources.validation, shardings.model, mesh)
         stream = batches.training_batches(source, cfg.input, size, cfg.train.seed, start, total)
-        goodput = Goodput(run, provenance(), entered) if first else None
+        goodput = rundir.Goodput(run, rundir.about(run), entered) if first else None
         began, compiling = time.monotonic(), 0.0
         quiet = quiet or not first
         if not quiet:
@@ -125,7 +131,7 @@ def train(
                     record({"event": "validation", "time": time.time()} | about | scores)
                     about["score"] = scores[workload.score]
                 if save:
-                    checkpoints.save(step, state, about)
+                    checkpoints.save(step, state, about | origin)
                 if goodput is not None:
                     goodput.worked(seconds - compiling, saved=save)
                     compiling = 0.0

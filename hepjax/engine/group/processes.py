@@ -10,16 +10,17 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 import numpy as np
 
 from hepjax import HepjaxError, InputError, MissingExtraError
 from hepjax.engine import signals
-from hepjax.engine.group.rollcall import COORDINATOR, PROCESS, PROCESSES, call_roll
+from hepjax.engine.group import slurm
+from hepjax.engine.group.rollcall import COORDINATOR, PROCESS, PROCESSES, Origin, call_roll
 from hepjax.formats import access
 
 JOIN_SECONDS, HEARTBEAT_SECONDS = "HEPJAX_JOIN_SECONDS", "HEPJAX_HEARTBEAT_SECONDS"
@@ -36,6 +37,16 @@ they raise it as several kinds of exception."""
 CLUSTERS = ("auto", "none", "slurm", "mpi", "tpu")
 
 
+SLURM_WAY = "; start the command with srun, or --cluster none for a process alone"
+SLURM = Origin(
+    "SLURM_STEP_NODELIST", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "tasks of a SLURM step",
+    "start the command with srun, once for all tasks, or say --cluster none for a process alone",
+)  # fmt: skip
+MPI_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+"""Variables in which Open MPI and MPICH name the number of processes."""
+ALONE = "--cluster none trains in a process alone"
+
+
 @dataclass(frozen=True)
 class Group:
     """Where the processes of a group meet, and which of them this one is."""
@@ -46,19 +57,23 @@ class Group:
     process: int
     all_local_devices: bool = True
     """Whether this process uses all accelerators of its node, or the one of its local number."""
+    origin: Origin = field(default=Origin(), compare=False)
+    """What named the group, for messages."""
 
     def __post_init__(self) -> None:
         host, colon, port = self.coordinator.rpartition(":")
         if not (host and colon and port.isdigit() and 0 < int(port) < 65536):
-            raise InputError(f"{COORDINATOR}: expected host:port, found {self.coordinator!r}")
+            raise InputError(
+                f"{self.origin.coordinator}: expected host:port, found {self.coordinator!r}"
+            )
         if self.processes < 1 or not 0 <= self.process < self.processes:
             raise InputError(
-                f"{PROCESS}: expected 0 to {PROCESSES} - 1, found process {self.process} "
-                f"of {self.processes}"
+                f"{self.origin.process}: expected 0 to {self.origin.processes} - 1, found process "
+                f"{self.process} of {self.processes}; {self.origin.way_out}"
             )
 
 
-def find_group(cluster: str, environment: dict[str, str]) -> Group | None:
+def find_group(cluster: str, environment: Mapping[str, str]) -> Group | None:
     """The group that the surroundings describe; None for a process alone (or a TPU's own way).
 
     Args:
@@ -72,28 +87,59 @@ def find_group(cluster: str, environment: dict[str, str]) -> Group | None:
     explicit = [environment.get(name) for name in (COORDINATOR, PROCESSES, PROCESS)]
     if cluster == "auto" and any(explicit):
         if not all(explicit):
-            raise InputError(f"{COORDINATOR}, {PROCESSES}, {PROCESS}: expected all three or none")
+            found = ", ".join(n for n in (COORDINATOR, PROCESSES, PROCESS) if environment.get(n))
+            raise InputError(
+                f"{COORDINATOR}, {PROCESSES}, {PROCESS}: expected all three or none, found {found} "
+                f"alone; hepjax launch local sets them, {ALONE}"
+            )
         processes, process = (_number(environment, name) for name in (PROCESSES, PROCESS))
         return Group(str(explicit[0]), processes, process)
-    several = environment.get("SLURM_NTASKS", "1") != "1" and "SLURM_PROCID" in environment
-    if cluster == "slurm" or (cluster == "auto" and several):
+    if cluster == "slurm":
+        return _slurm(environment)
+    if cluster == "auto" and slurm.step_tasks(environment) > 1:
         return _slurm(environment)
     return _mpi() if cluster == "mpi" else None
 
 
-def _slurm(environment: dict[str, str]) -> Group:
-    nodes = environment.get("SLURM_STEP_NODELIST") or environment.get("SLURM_JOB_NODELIST", "")
-    # "gpu[07-09,12],cpu1": the first name, with the first number of its bracket.
-    first = re.match(r"([^,\[]+)(?:\[(\d+)[^\]]*\]([^,]*))?", nodes)
-    if first is None:
-        raise InputError("SLURM_STEP_NODELIST: expected the nodes of the job step, found none")
-    host = first[1] + (first[2] or "") + (first[3] or "")
-    port = 61440 + _number(environment, "SLURM_JOB_ID") % 4096  # the same in each task of a job
-    tasks = _number(environment, "SLURM_NTASKS")
+def _slurm(environment: Mapping[str, str]) -> Group:
+    """The tasks of this step of a SLURM job.
+
+    Raises:
+      InputError: there is no step, or its variables are not whole.
+    """
+    tasks = slurm.step_tasks(environment)
+    allocated = slurm.allocated_tasks(environment)
+    if tasks == 1 and not slurm.in_step(environment) and allocated > 1:
+        raise InputError(
+            f"--cluster slurm: expected a step of several tasks, found a job of {allocated} tasks "
+            f"and no step; start the command with srun, or {ALONE}"
+        )
+    port = 61440 + _number(environment, "SLURM_JOB_ID", SLURM_WAY) % 4096  # the same in each task
     return Group(
-        f"{host}:{port}", tasks, _number(environment, "SLURM_PROCID"),
-        all_local_devices=environment.get("SLURM_NTASKS_PER_NODE", "1") == "1",
+        f"{slurm.first_node(environment)}:{port}", tasks,
+        _number(environment, "SLURM_PROCID", SLURM_WAY),
+        all_local_devices=not slurm.shares_a_node(environment), origin=SLURM,
     )  # fmt: skip
+
+
+def remark(cluster: str, environment: Mapping[str, str]) -> str:
+    """What a user should know of surroundings that are taken for a process alone; else empty."""
+    if cluster != "auto" or find_group(cluster, environment) is not None:
+        return ""
+    tasks = slurm.allocated_tasks(environment)
+    if tasks > 1:
+        return (
+            f"hepjax: this SLURM job has {tasks} tasks, but this is no step of several: one "
+            "process works alone; start them with srun, or say --cluster none"
+        )
+    ranks = [environment.get(name, "") for name in MPI_SIZES]
+    started = max((int(n) for n in ranks if n.isdecimal()), default=1)
+    if started > 1:
+        return (
+            f"hepjax: MPI started {started} processes, but each works alone; "
+            "say --cluster mpi to train together, or --cluster none"
+        )
+    return ""
 
 
 def _mpi() -> Group:
@@ -111,12 +157,12 @@ def _mpi() -> Group:
     )
 
 
-def _number(environment: dict[str, str], name: str) -> int:
+def _number(environment: Mapping[str, str], name: str, way_out: str = "") -> int:
     try:
         return int(environment[name])
     except (KeyError, ValueError):
         found = environment.get(name, "nothing")
-        raise InputError(f"{name}: expected a whole number, found {found!r}") from None
+        raise InputError(f"{name}: expected a whole number, found {found!r}{way_out}") from None
 
 
 def join(cluster: str = "auto") -> int:
@@ -130,14 +176,16 @@ def join(cluster: str = "auto") -> int:
       InputError: the coordinator or a process is not there in time, or they disagree on their
         number.
     """
-    environment = {JOIN_SECONDS: "300", HEARTBEAT_SECONDS: "60"} | os.environ
+    environment = {JOIN_SECONDS: "300", HEARTBEAT_SECONDS: "60"} | dict(os.environ)
     timeout, heartbeat = (_number(environment, n) for n in (JOIN_SECONDS, HEARTBEAT_SECONDS))
     group = find_group(cluster, environment)
     if group is None:
+        if told := remark(cluster, environment):
+            print(told, file=sys.stderr, flush=True)
         if cluster == "tpu":
             jax.distributed.initialize(heartbeat_timeout_seconds=heartbeat)
         return 1
-    call_roll(group.coordinator, group.processes, group.process, timeout)
+    call_roll(group.coordinator, group.processes, group.process, timeout, group.origin)
     jax.distributed.initialize(
         group.coordinator, group.processes, group.process,
         local_device_ids=None if group.all_local_devices else [_local_number()],

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from hepjax.engine.config import Bound, Count, NotNegative, Positive, Rule, RunConfig
+from hepjax.engine.config import Bound, Count, FilePath, NotNegative, Positive, Rule, RunConfig
 from hepjax.engine.optimizers import Fraction, OptimizerConfig
 from hepjax.formats.showers.layout import Unit
 
@@ -51,9 +51,9 @@ class ObjectiveConfig:
 class DataConfig:
     """Which showers, and the published event and cell cuts."""
 
-    files: tuple[str, ...] = ("data/showers",)
+    files: tuple[FilePath, ...] = ("data/showers",)
     """HDF5 files, folders of them, or packed sets. Sorted; the last events are for validation."""
-    validation_files: tuple[str, ...] = ()
+    validation_files: tuple[FilePath, ...] = ()
     """Validation showers, if not the last part of ``files``."""
     validation_fraction: Annotated[float, Bound(above=0, below=1)] = 0.1
     """Share of the events for validation."""

@@ -4,7 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from hepjax.engine.config import Bound, Count, InputConfig, NotNegative, Positive, Rule, RunConfig
+from hepjax.engine.config import (
+    Bound,
+    Count,
+    FilePath,
+    InputConfig,
+    NotNegative,
+    Positive,
+    Rule,
+    RunConfig,
+)
 from hepjax.engine.optimizers import Fraction, OptimizerConfig
 
 
@@ -79,9 +88,9 @@ class ObjectiveConfig:
 class DataConfig:
     """Which events, and the lengths to which they are padded."""
 
-    files: tuple[str, ...] = ("data/events",)
+    files: tuple[FilePath, ...] = ("data/events",)
     """Event files or folders of them. Sorted; the last events are for validation."""
-    validation_files: tuple[str, ...] = ()
+    validation_files: tuple[FilePath, ...] = ()
     """Validation events, if not the last part of ``files``."""
     validation_fraction: Annotated[float, Bound(above=0, below=1)] = 0.1
     """Share of the events for validation."""

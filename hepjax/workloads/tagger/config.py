@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from hepjax.engine.config import Bound, Count, NotNegative, Rule, RunConfig
+from hepjax.engine.config import Bound, Count, FilePath, NotNegative, Rule, RunConfig
 from hepjax.engine.optimizers import Fraction, OptimizerConfig
 
 GROUPS = {
@@ -48,12 +48,12 @@ def published_optimizer() -> OptimizerConfig:
 class DataConfig:
     """Which events and channels, what the files mean, and what is done to pixels and weights."""
 
-    files: tuple[str, ...] = ("data/jets",)
+    files: tuple[FilePath, ...] = ("data/jets",)
     """Packed sets (``hepjax pack``, ``hepjax simulate jets``), or small files of another layout,
     which are read into memory. Divided by ``fractions``."""
-    validation_files: tuple[str, ...] = ()
+    validation_files: tuple[FilePath, ...] = ()
     """Validation events, if not a part of ``files``."""
-    test_files: tuple[str, ...] = ()
+    test_files: tuple[FilePath, ...] = ()
     """Test events, if not a part of ``files``."""
     fractions: tuple[NotNegative, NotNegative, NotNegative] = (0.8, 0.1, 0.1)
     """Training, validation, test; jets of one event and label stay together."""

@@ -1,0 +1,89 @@
+"""YAML that says what it means: each key once, numbers as they are written.
+
+YAML lets a second key replace the first in silence, takes 010 for 8 and 1:30 for 90. Both are
+errors here, with their lines. In an override, ``[*.h5]`` is a text and no reference.
+"""
+
+import re
+import reprlib
+from collections.abc import Hashable
+from typing import Any
+
+import yaml
+
+from hepjax import InputError
+
+MISREAD = re.compile(r"[-+]?(0_*[0-9]|[0-9][0-9_]*:)")
+"""Numbers with leading zeros (octal in YAML 1.1) or colons (to the base of 60)."""
+
+
+class _RefusedError(Exception):
+    """What is wrong, in words, without the file."""
+
+
+class _Strict(yaml.SafeLoader):
+    """``yaml.SafeLoader`` that refuses what it would misread."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: dict[tuple[str, str], int] = {}
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
+                continue
+            name, line = (key.tag, key.value), key.start_mark.line + 1
+            if name in seen:
+                where = f"lines {seen[name]} and {line}" if line != seen[name] else f"line {line}"
+                raise _RefusedError(f"{key.value}: expected once, found twice ({where})")
+            seen[name] = line
+        return super().construct_mapping(node, deep)
+
+    def construct_number(self, node: yaml.ScalarNode) -> Any:
+        """An int or float whose digits are all decimal and meant."""
+        if MISREAD.match(node.value):
+            raise _RefusedError(
+                f"line {node.start_mark.line + 1}: expected a number without leading zeros or "
+                f"colons, found {node.value}; quote it if it is a text"
+            )
+        whole = node.tag == "tag:yaml.org,2002:int"
+        return self.construct_yaml_int(node) if whole else self.construct_yaml_float(node)
+
+
+_Strict.add_constructor("tag:yaml.org,2002:int", _Strict.construct_number)
+_Strict.add_constructor("tag:yaml.org,2002:float", _Strict.construct_number)
+
+
+class _Override(_Strict):
+    """The same for a value of the command line, which has nothing to refer to."""
+
+    fetch_alias = _Strict.fetch_plain
+
+
+def read(text: str | bytes, where: str) -> Any:
+    """The content of a YAML file.
+
+    Args:
+      where: the file, for errors.
+    Raises:
+      InputError: no YAML; a key twice in a group; a number with leading zeros.
+    """
+    return _load(text, where, _Strict)
+
+
+def read_value(text: str, key: str) -> Any:
+    """The value of ``key=text``; see ``read``."""
+    return _load(text, key, _Override)
+
+
+def _load(text: str | bytes, where: str, loader: type[_Strict]) -> Any:
+    try:
+        return yaml.load(text, loader)
+    except _RefusedError as error:
+        told = re.sub(r"^line 1: | \(line 1\)", "", str(error)) if loader is _Override else error
+        raise InputError(f"{where}: {told}") from None
+    # ValueError: dates and bytes that are none; RecursionError: brackets in brackets in brackets.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if loader is _Override:
+            raise InputError(
+                f"{where}: expected a YAML value, found {reprlib.repr(text)}"
+            ) from None
+        said = " ".join(str(error).split())
+        raise InputError(f"{where}: expected YAML; {said}") from None
