@@ -87,16 +87,25 @@ class Run:
         Raises:
           InputError: a workload that does not simulate events.
         """
-        answer = self.workload.outputs(self.cfg)
-        if self.workload.conditions is None or answer.kind == "table":
+        self.require_simulation()
+        assert self.workload.conditions is not None
+        inputs = self.workload.conditions(self.cfg, conditions)
+        (name,) = self.workload.outputs(self.cfg).spec.names
+        answers = replace(self.model, seed=seed).given(inputs, batch_size)
+        return (made[name] for made in answers)
+
+    def require_simulation(self) -> None:
+        """Refuse a run of a workload that does not simulate events.
+
+        Raises:
+          InputError: it does not.
+        """
+        table_of_answers = self.workload.outputs(self.cfg).kind == "table"
+        if self.workload.conditions is None or table_of_answers:
             raise InputError(
                 f"{self.directory}: expected a run that simulates events, "
                 f"found one of {self.workload.name}"
             )
-        inputs = self.workload.conditions(self.cfg, conditions)
-        (name,) = answer.spec.names
-        answers = replace(self.model, seed=seed).given(inputs, batch_size)
-        return (made[name] for made in answers)
 
     def predict(
         self, paths: list[Path], batch_size: int = BATCH, *, quiet: bool = True

@@ -33,12 +33,15 @@ def run(args: argparse.Namespace) -> int:
     if files == (args.run_dir is not None) or (files and not (args.reference and args.generated)):
         raise InputError("evaluate: expected RUN, or --reference with --generated")
     if files:
-        from hepjax.workloads import table
+        from hepjax.workloads.families import family_of
 
         out = args.out or Path("report")
-        compare = table.get("gan3d").compare
-        assert compare is not None
-        scores = compare(args.reference, args.generated, out, args.quiet)
+        family = family_of(args.reference[0])
+        if family.compare is None:
+            raise InputError(
+                f"{args.reference[0]}: expected showers to compare, found files of {family.name}"
+            )
+        scores = family.compare(args.reference, args.generated, out, args.quiet)
     else:
         from hepjax.run import load
 

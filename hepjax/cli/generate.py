@@ -55,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from hepjax.run import load
 
     opened = load(args.run_dir, args.step)
+    opened.require_simulation()
     if args.like is not None:
         known = open_showers(args.like).energy
         if known is None:

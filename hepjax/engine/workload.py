@@ -170,8 +170,6 @@ class Workload(Generic[Cfg, S]):
     """What users ask generated events for (``energy=...``), checked, as ``inputs`` wants it."""
     evaluate: "Callable[[Cfg, Model[Cfg, S], Source, Path, About], Scores] | None" = None
     """Write the report page on the events of a source; by default the validation metrics."""
-    compare: Callable[[list[Path], list[Path], Path, bool], Scores] | None = None
-    """(reference, generated, folder, quiet): report on the events of files against others."""
     benchmark: Benchmark | None = None
     simulations: dict[str, Simulation] = field(default_factory=dict, hash=False, compare=False)
     """For workloads from outside: what ``hepjax simulate`` offers beside its own."""

@@ -31,6 +31,8 @@ class Family:
     """The events as trainings read them; None: such files have to be packed first."""
     pack: "Callable[..., tuple[Any, dict[str, str]]] | None" = None
     """(paths, meaning) -> files for ``formats.packed.pack`` and units of the columns."""
+    compare: Callable[[list[Path], list[Path], Path, bool], dict[str, Any]] | None = None
+    """(reference, generated, folder, quiet): report on the events of files against others."""
     recognises: Callable[[Path], bool] | None = None
     """For families from outside: whether a path is one of theirs."""
 
@@ -76,15 +78,23 @@ def _pack_jets(paths: list[Path], meaning: dict[str, Any]) -> tuple[Any, dict[st
     return open_jets(paths, **meaning), {"pt": "GeV", "mass": "GeV", "phi": "rad"}
 
 
+def _compare_showers(
+    reference: list[Path], generated: list[Path], out: Path, quiet: bool
+) -> dict[str, Any]:
+    from hepjax.workloads.gan3d.answer import compare
+
+    return compare(reference, generated, out, quiet)
+
+
 CALORIMETER = "hepjax.physics.calorimeter.inspect"
 JETS = "hepjax.physics.jets.inspect"
 FAMILIES = {
     family.name: family
     for family in (
-        Family("clic", CALORIMETER, _showers, _pack_showers),
+        Family("clic", CALORIMETER, _showers, _pack_showers, _compare_showers),
         Family("calochallenge", CALORIMETER),
         Family("jets", JETS, pack=_pack_jets),
-        Family("packed", JETS, _packed),
+        Family("packed", JETS, _packed, compare=_compare_showers),
         Family("mlpf", "hepjax.physics.particleflow.inspect", _events),
     )
 }

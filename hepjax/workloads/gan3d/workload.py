@@ -32,7 +32,6 @@ WORKLOAD: Workload[Gan3DConfig, objective.State] = Workload(
     outputs=answer.outputs,
     conditions=answer.conditions,
     evaluate=answer.evaluate,
-    compare=answer.compare,
     # 16,000 showers of 25 x 25 x 25 cells in float32 are 1 GB.
     benchmark=Benchmark("gan3d/published", "showers", events=256, complete=16_000),
 )
