@@ -18,8 +18,8 @@ from hepjax.engine.step import TrainState, init_state
 from hepjax.engine.workload import Workload
 
 QUICK = {"xla_backend_optimization_level": 1}
-"""How a CPU compiles what runs once: the initial state of the 3DGAN in 1.8 s of processor time
-instead of 13.7, with the same bits (benchmarks/speed/compilation.py)."""
+"""How a CPU compiles what runs once: the initial state of the 3DGAN in 1.7 s of processor time
+instead of 11.8, with the same bits (benchmarks/speed/compilation.py)."""
 
 
 def begin_or_restore(
