@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from hepjax import InputError
-from hepjax.engine import older, paths, strict_yaml
+from hepjax.engine import older, paths
+from hepjax.formats import strict_yaml
+from hepjax.formats.packaged import configs
 
 C = TypeVar("C")
 
@@ -261,12 +263,11 @@ def find_config(name: str) -> Path:
     given = paths.expand_one(name, "CONFIG")
     if os.path.isfile(given):
         return Path(given)
-    here = Path(__file__).resolve().parents[1]
-    # The wheel carries the folder inside the package; a source checkout has it beside the package.
-    root = here / "configs" if (here / "configs").is_dir() else here.parent / "configs"
+    root = configs()
     if name and os.path.isfile(root / f"{name}.yaml"):
         return root / f"{name}.yaml"
     known = sorted(str(p.relative_to(root).with_suffix("")) for p in root.rglob("*.yaml"))
+    known = [name for name in known if not name.startswith("calorimeters/")]
     try:
         found = "a folder" if stat.S_ISDIR(os.stat(given).st_mode) else "no regular file"
     except (OSError, ValueError) as error:

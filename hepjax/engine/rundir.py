@@ -24,11 +24,12 @@ import yaml
 
 import hepjax
 from hepjax import InputError
-from hepjax.engine import locks, older, paths, strict_yaml
+from hepjax.engine import locks, older, paths
 from hepjax.engine.checkpoint import complete_steps, read_manifest
 from hepjax.engine.config import RESUMABLE, build, flatten, path_keys, to_settings, with_paths
 from hepjax.engine.records import write_json, write_text
 from hepjax.engine.workload import Sources
+from hepjax.formats import strict_yaml
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "h5py")
 EARLIER_NAMES = 4
