@@ -25,6 +25,7 @@ from hepjax.engine.checkpoint import (
 )
 from hepjax.engine.config import (
     find_config,
+    override,
     put,
     read_settings,
     require_seed,
@@ -34,7 +35,7 @@ from hepjax.engine.config import (
 from hepjax.engine.group import processes
 from hepjax.engine.inference import HostBatch, Placed, mesh_config, place
 from hepjax.engine.mesh import request_devices
-from hepjax.engine.paths import expand_one
+from hepjax.engine.paths import expand, expand_one
 from hepjax.engine.progress import progress
 from hepjax.engine.step import init_state
 from hepjax.engine.train import Outcome
@@ -242,6 +243,22 @@ def configured(
     for key, value in overrides.items() if isinstance(overrides, Mapping) else ():
         put(settings, key, value)
     return table.configure(settings)
+
+
+def stored(run_dir: str | Path, overrides: list[str]) -> tuple[Workload[Any, Any], Any]:
+    """The workload and the configuration of a run directory, its data where they are now.
+
+    Args:
+      overrides: ``key.path=value`` texts.
+    Raises:
+      InputError: no run directory, unknown names, wrong types, bad values.
+    """
+    directory = Path(expand_one(str(run_dir), "RUN"))
+    settings = rundir.read_settings(directory)
+    override(settings, overrides)
+    workload = table.get(settings["workload"])
+    cfg = rundir.configuration(directory, workload.Config, settings)
+    return workload, with_paths(cfg, expand)
 
 
 def train(

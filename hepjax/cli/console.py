@@ -26,7 +26,7 @@ PLAIN = {
     "LEFT DOUBLE QUOTATION MARK": '"', "RIGHT DOUBLE QUOTATION MARK": '"',
 }  # fmt: skip
 """What stands for characters, by their Unicode names, that an encoding does not have."""
-ANSWERS = ("inspect", "doctor", "launch")
+ANSWERS = ("inspect", "doctor", "launch", "profile")
 """Verbs whose standard output is the result; of the others it is with ``--json``."""
 
 

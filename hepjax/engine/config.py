@@ -292,11 +292,20 @@ def read_settings(path: Path, overrides: list[str]) -> dict[str, Any]:
         raise InputError(f"{path}: expected a readable file, found: {error.strerror}") from None
     settings = strict_yaml.read(text, str(path))
     require(isinstance(settings, dict), str(path), "a mapping of settings", settings)
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        require(bool(equals and key), override, "key.path=value", override)
-        put(settings, key, strict_yaml.read_value(value, key))
+    override(settings, overrides)
     return settings
+
+
+def override(settings: dict[str, Any], overrides: list[str]) -> None:
+    """Apply ``key.path=value`` overrides to nested settings.
+
+    Raises:
+      InputError: a malformed one.
+    """
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        require(bool(equals and key), text, "key.path=value", text)
+        put(settings, key, strict_yaml.read_value(value, key))
 
 
 def put(settings: dict[str, Any], key: str, value: Any) -> None:
