@@ -5,6 +5,7 @@ validation and checkpoint count, as in the published benchmark. The first also h
 the compilation, and is dropped from the means.
 """
 
+import json
 import statistics
 import tempfile
 import time
@@ -29,7 +30,8 @@ def measure(
     Returns:
       ``steps_per_epoch``, ``train_start`` and ``train_stop`` (unix seconds), ``epoch_times`` (s) of
       all epochs, ``throughput_per_epoch`` (events/s), ``mean_epoch_time`` and ``mean_throughput``
-      without the first epoch, ``losses`` and ``validation``: names to one number an epoch.
+      without the first epoch, ``losses`` and ``validation``: names to one number an epoch, and
+      ``resources``, energy, load and memory without the first epoch (``engine/meter.py``).
     Raises:
       InputError, TrainingError: see ``engine.train.train``; or fewer than 2 epochs.
     """
@@ -42,6 +44,7 @@ def measure(
         train(workload, cfg, Path(run), quiet=quiet)
         stop = time.time()
         rows = records.read(Path(run) / "metrics.jsonl")
+        resources = json.loads((Path(run) / "hepjax.json").read_text())["resources"]
     validated = [row for row in rows if row["event"] == "validation"]
     steps = validated[0]["step"]
     seconds = np.diff([start, *(row["time"] for row in validated)]).tolist()
@@ -56,6 +59,7 @@ def measure(
         "mean_throughput": round(statistics.fmean(rates[1:]), 4),
         "losses": _series([row for row in rows if row["event"] == "train"], "loss"),
         "validation": _series(validated),
+        "resources": resources,
     }
 
 

@@ -106,4 +106,6 @@ def _text(args: argparse.Namespace, report: dict[str, Any]) -> str:
         last = stats["validation"].get(name, [None])[-1]
         if last is not None:
             words.append(f"{name.replace('_', ' ')} {last:.4g}")
+    for kind, joules in stats["resources"].get("joules_per_event", {}).items():
+        words.append(f"{joules:.3g} J an event ({kind.upper()})")
     return ", ".join(words)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 EXTRAS = {
     "plot": (("hist", "matplotlib", "mplhep", "sklearn"), "report pages and pictures"),
     "hep": (("pythia8mc", "fastjet"), "jets and events from Pythia, jet clustering"),
+    "energy": (("pynvml",), "energy and load of NVIDIA GPUs"),
     "test": (("pytest", "hypothesis"), "the test suite"),
     "torch-bench": (("torch", "onnxruntime"), "benchmarks against PyTorch and ONNX Runtime"),
 }
@@ -47,10 +48,11 @@ def run(args: argparse.Namespace) -> int:
 def _report(args: argparse.Namespace, absent: str | None) -> int:
     import jax
 
-    from hepjax.engine import compilation, probe
+    from hepjax.engine import compilation, counters, probe
     from hepjax.engine.rundir import provenance
 
     rate = probe.all_reduce_rate()
+    processors, gpus = counters.of_devices(jax.local_devices())
     report = provenance() | {
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "matmul_gflops": {
@@ -60,6 +62,10 @@ def _report(args: argparse.Namespace, absent: str | None) -> int:
         "read_events_per_s": None if not args.data else round(probe.read_rate(_open(args.data)), 1),
         "platform_asked": absent,
         "compiled_programs": None if (cache := compilation.use_cache()) is None else str(cache),
+        "energy": {
+            "cpu": ", ".join(processors.names) or processors.missing,
+            "gpu": ", ".join(gpus.names) or gpus.missing,
+        },
         "missing": _missing(),
     }
     if jax.process_index() > 0:

@@ -419,8 +419,14 @@ class Goodput:
         self.began = began
         self.unsaved = 0.0
 
-    def worked(self, seconds: float, *, saved: bool) -> None:
-        """Add seconds spent on updates; they count once a checkpoint holds them. Write the file."""
+    def worked(
+        self, seconds: float, *, saved: bool, resources: dict[str, Any] | None = None
+    ) -> None:
+        """Add seconds spent on updates; they count once a checkpoint holds them. Write the file.
+
+        Args:
+          resources: what ``meter.Meter.read`` says of this session.
+        """
         self.unsaved += seconds
         if saved:
             self.productive, self.unsaved = self.productive + self.unsaved, 0.0
@@ -431,4 +437,5 @@ class Goodput:
             "fraction": round(self.productive / total, 4),
             "sessions": self.sessions,
         }
-        write_json(self.path, {**self.about, "goodput": goodput})
+        more = {} if resources is None else {"resources": resources}
+        write_json(self.path, {**self.about, "goodput": goodput} | more)

@@ -17,6 +17,7 @@ import numpy as np
 
 from hepjax import TrainingError
 from hepjax.engine import input as batches
+from hepjax.engine import meter as metering
 from hepjax.engine import records, resident, rundir
 from hepjax.engine.begin import begin_or_restore
 from hepjax.engine.checkpoint import Checkpoints
@@ -81,7 +82,8 @@ def train(
         f"{size} events; take fewer or more devices, train.accumulate or train.precision=bfloat16"
     )
     saving = Checkpoints(run / "checkpoints", cfg.checkpoint.keep)
-    with room, jax.set_mesh(mesh), saving as checkpoints:
+    counting = metering.of_training(mesh.local_devices) if first else metering.Meter(())
+    with room, jax.set_mesh(mesh), counting as meter, saving as checkpoints:
         start, state, shardings = begin_or_restore(workload, cfg, mesh, checkpoints.folder)
         if start or (first and (run / "metrics.jsonl").exists()):
             record({"event": "resume", "step": start})  # supersedes what was not saved
@@ -96,7 +98,7 @@ def train(
         validate = _validator(workload, cfg, sources.validation, shardings.model, mesh)
         stream = batches.training_batches(source, cfg.input, size, cfg.train.seed, start, total)
         goodput = rundir.Goodput(run, rundir.about(run), entered) if first else None
-        began, compiling = time.monotonic(), 0.0
+        began, compiling, metered_from = time.monotonic(), 0.0, start
         quiet = quiet or not first
         if not quiet:
             say("hepjax: compiling the update")
@@ -107,6 +109,7 @@ def train(
                 state, metrics = update(state, batch, arrays)
                 if step == start + 1:
                     compiling = time.monotonic() - called  # a call returns at once afterwards
+                    meter.restart()
                     if not quiet:
                         say(f"hepjax: compiled in {compiling:.1f} s")
                 recent.append(metrics)
@@ -133,8 +136,12 @@ def train(
                 if save:
                     checkpoints.save(step, state, about | origin)
                 if goodput is not None:
-                    goodput.worked(seconds - compiling, saved=save)
+                    metered = metering.per_event(meter.read(), (step - metered_from) * size)
+                    goodput.worked(seconds - compiling, saved=save, resources=metered)
                     compiling = 0.0
+                if end_of_epoch and metered_from == start:
+                    meter.restart()  # the first epoch has the compilation of the validation
+                    metered_from = step
                 advance(len(recent) * size, _note(means))
                 recent, began = [], time.monotonic()
                 if signal is not None:

@@ -38,6 +38,8 @@ def test_the_report_says_what_was_done(tagger_bench):
         "mean_epoch_time": stats["epoch_times"][1],
     }
     assert len(stats["validation"]["accuracy"]) == len(stats["losses"]["loss"]) == 2
+    assert stats["resources"]["events"] == stats["events_per_epoch"]  # of the second epoch
+    assert stats["resources"]["peak_host_bytes"] > 2**24
     assert summary["run_info"]["threads_per_copy"] == len(os.sched_getaffinity(0))
     assert summary["app"]["bmkdata_checksum"] == data.checksum([jets])
     assert [d["platform"] for d in summary["app"]["devices"]] == ["cpu"]

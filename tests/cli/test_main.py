@@ -53,5 +53,7 @@ def test_doctor(capsys):
     report = json.loads(capsys.readouterr().out)
     assert report["packages"]["jax"]
     assert report["matmul_gflops"]["float32"] > 0
+    assert report["energy"]["gpu"] == "NVML: jax uses no GPU"
+    assert report["energy"]["cpu"]
     assert main(["doctor"]) == 0
     assert "conv3d" in capsys.readouterr().out
