@@ -22,7 +22,8 @@ import numpy as np
 
 from benchmarks import setting
 from hepjax.formats.showers.angle import measured_angle
-from hepjax.simulate.showers.geometry import CLIC_ANGLE, CLIC_FIXED, Calorimeter
+from hepjax.formats.showers.calorimeter import Calorimeter
+from hepjax.formats.showers.calorimeters import calorimeter as by_name
 from hepjax.simulate.showers.model import PUBLISHED, TUNED
 from hepjax.simulate.showers.showers import simulate_showers
 
@@ -100,7 +101,7 @@ def compare(
                 )  # fmt: skip
                 seconds += time.monotonic() - began
             for name, ecal in showers.items():
-                found = quantities(ecal, energy[rows], calorimeter.cell_mm)
+                found = quantities(ecal, energy[rows], calorimeter.cell_mm[0])
                 parts[name].append({**found, "theta": theta[rows]})
     n = sum(len(part["energy"]) for part in parts["tuned"])
     print(f"\n{path.name}, showers {first} to {first + n - 1}; {2 * n / seconds:.0f} showers/s")
@@ -207,11 +208,11 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     args.figures.mkdir(parents=True, exist_ok=True)
 
-    normal = compare(Path(folder, "ecal_e_10_100_25.h5"), FIRST_JUDGED, 10**9, CLIC_FIXED)
+    normal = compare(Path(folder, "ecal_e_10_100_25.h5"), FIRST_JUDGED, 10**9, by_name("clic-25"))
     tables = {"normal": table(normal)}
     print_table(tables["normal"])
     draw_profiles(normal, args.figures / "shower_model_profiles.png")
-    angle = compare(Path(folder, "ecal_e_angle_51.h5"), 0, args.angle_showers, CLIC_ANGLE)
+    angle = compare(Path(folder, "ecal_e_angle_51.h5"), 0, args.angle_showers, by_name("clic-51"))
     tables["angle"] = table(angle)
     print_table(tables["angle"])
     draw_angle(angle, args.figures / "shower_model_angle.png")

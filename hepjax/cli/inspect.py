@@ -31,7 +31,8 @@ def run(args: argparse.Namespace) -> int:
     family = family_of(first)
     meaning, unit = parse_meaning(args), parse_unit(args)
     if unit and family.name not in ("clic", "calochallenge"):
-        raise InputError(f"{first}: expected showers with --unit, found {family.name} files")
+        option = "unit" if "unit" in unit else "geometry"
+        raise InputError(f"{first}: expected showers with --{option}, found {family.name} files")
     if meaning and family.name != "jets":
         raise InputError(
             f"{first}: expected jet images with {', '.join(f'--{key}' for key in meaning)}, "

@@ -24,7 +24,11 @@ def add_meaning(parser: argparse.ArgumentParser) -> None:
 
 
 def add_unit(parser: argparse.ArgumentParser) -> None:
-    """The option of verbs that look into showers."""
+    """The options of verbs that look into showers."""
+    parser.add_argument(
+        "--geometry", metavar="NAME|FILE",
+        help="calorimeter of showers, if the files do not say it: name, .yaml, binning .xml",
+    )  # fmt: skip
     parser.add_argument(
         "--unit", metavar="UNIT",
         help="of the cells of showers, if the files do not say it: GeV, 0.02 GeV, MeV, keV",
@@ -32,19 +36,21 @@ def add_unit(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_unit(args: argparse.Namespace) -> dict[str, Any]:
-    """``unit`` as ``formats.showers.open_showers`` takes it, if given.
+    """``unit`` and ``calorimeter`` as ``formats.showers.open_showers`` takes them, if given.
 
     Raises:
-      InputError: no unit of energy.
+      InputError: no unit of energy, no calorimeter.
     """
+    from hepjax.formats.showers.calorimeters import calorimeter
     from hepjax.formats.units import ENERGY, named
 
+    found = {} if args.geometry is None else {"calorimeter": calorimeter(args.geometry)}
     if args.unit is None:
-        return {}
+        return found
     unit = named(args.unit, ENERGY)
     if unit is None:
         raise InputError(f"--unit: expected one of {', '.join(ENERGY)}, found {args.unit!r}")
-    return {"unit": unit}
+    return found | {"unit": unit}
 
 
 def parse_meaning(args: argparse.Namespace) -> dict[str, Any]:

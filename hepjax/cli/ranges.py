@@ -29,3 +29,18 @@ def parse_range(name: str, text: str) -> tuple[float, float]:
     if not 0 < values[0] <= values[1] < float("inf"):
         raise InputError(f"{name}: expected LOW:HIGH with 0 < LOW <= HIGH, found {text!r}")
     return values
+
+
+def parse_list(name: str, text: str) -> tuple[float, ...]:
+    """The positive numbers of ``a,b,...``.
+
+    Raises:
+      InputError: anything else.
+    """
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = (0.0,)
+    if not all(0 < value < float("inf") for value in values):
+        raise InputError(f"{name}: expected LOW:HIGH or positive numbers A,B,..., found {text!r}")
+    return values

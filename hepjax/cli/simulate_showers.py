@@ -1,17 +1,21 @@
-"""``hepjax simulate showers``: the embedded shower model, written in the CLIC file layouts."""
+"""``hepjax simulate showers``: the embedded shower model, in the layout of the calorimeter."""
 
 import argparse
 import json
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from hepjax.formats.showers.calorimeter import Calorimeter
     from hepjax.formats.source import Batch
 
-FILE_PREFIX = {"electron": "Ele", "photon": "Gamma"}
+FILE_PREFIX = {"electron": "Ele", "photon": "Gamma", "pion": "ChPi"}
 SHOWERS_AT_A_TIME = 500
 
 
@@ -20,14 +24,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--events", type=int, required=True, metavar="N", help="number of showers")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument(
-        "--energy", default="10:500", metavar="LOW:HIGH",
-        help="incident energies, flat, GeV; default: %(default)s",
+        "--geometry", metavar="NAME|FILE.yaml",
+        help="calorimeter (docs/reference/calorimeters.md); default: clic-25, with --angle clic-51",
+    )  # fmt: skip
+    parser.add_argument(
+        "--energy", metavar="LOW:HIGH|E,E,...",
+        help="incident energies, GeV: a range, flat in a box and logarithmic in a cylinder, or a "
+        "list; default: the range of the calorimeter",
     )  # fmt: skip
     parser.add_argument(
         "--angle", metavar="LOW:HIGH",
-        help="polar angles, flat, degrees, 90 is normal; writes the 51x51x25 variable-angle layout",
+        help="polar angles, flat, degrees, 90 is normal; default: the range of the calorimeter",
     )  # fmt: skip
-    parser.add_argument("--particle", choices=sorted(FILE_PREFIX), default="electron")
+    parser.add_argument(
+        "--particle", choices=sorted(FILE_PREFIX), help="default: that of the calorimeter"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--events-per-file", type=int, default=1000, metavar="N")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -39,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
     from hepjax.cli.simulated import already_there
 
     began = time.monotonic()
-    settings = _settings(args)
+    calorimeter = _calorimeter(args)
+    settings = _settings(args, calorimeter)
     present, expected = (
         len(list(args.out.glob("*.h5"))),
         math.ceil(args.events / args.events_per_file),
@@ -47,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     if already_there(args.out, settings, present, expected, "HDF5"):
         files, seconds = sorted(args.out.glob("*.h5")), None
     else:
-        files = _write(args, settings)
+        files = _write(args, settings, calorimeter)
         seconds = time.monotonic() - began
     if args.json:
         report = {**settings, "files": [str(path) for path in files], "seconds": seconds}
@@ -60,68 +72,113 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(args: argparse.Namespace) -> dict[str, Any]:
+def _calorimeter(args: argparse.Namespace) -> "Calorimeter":
+    """The calorimeter, with the angles asked for if its own showers are all normal."""
+    from hepjax import InputError
+    from hepjax.cli.ranges import parse_range
+    from hepjax.formats.showers.calorimeters import calorimeter
+
+    found = calorimeter(args.geometry or ("clic-51" if args.angle else "clic-25"))
+    found.require_stack()
+    if args.angle is None:
+        return found
+    low, high = parse_range("--angle", args.angle)
+    if low < 45 or high > 135:
+        raise InputError(f"--angle: expected 45 to 135 degrees, found {args.angle}")
+    if not found.box and (low, high) != (90.0, 90.0):
+        raise InputError(
+            f"--angle: expected 90:90 for {found.name}, whose rings lie about the shower axis, "
+            f"found {args.angle}"
+        )
+    return replace(found, angle=(low, high)) if found.normal else found
+
+
+def _settings(args: argparse.Namespace, calorimeter: "Calorimeter") -> dict[str, Any]:
     """Everything the showers depend on, checked."""
     from hepjax import InputError, __version__
-    from hepjax.cli.ranges import parse_range
+    from hepjax.cli.ranges import parse_list, parse_range
     from hepjax.cli.simulated import check_at_least
+    from hepjax.formats.showers.calorimeters import as_yaml
+    from hepjax.simulate.showers.conditions import check_particle, energy_limits
 
     for option, least in (("events", 1), ("events-per-file", 1)):
         check_at_least(option, getattr(args, option.replace("-", "_")), least)
-    energy = parse_range("--energy", args.energy)
-    if energy[0] < 0.5 or energy[1] > 2000:
-        raise InputError(f"--energy: expected 0.5 to 2000 GeV, found {args.energy}")
+    particle = args.particle or calorimeter.particle
+    check_particle(particle, "--particle" if args.particle else f"{calorimeter.name}: particle")
+    low, high = energy_limits(calorimeter)
+    energy, spectrum = list(calorimeter.energy), "flat" if calorimeter.box else "logarithmic"
+    if args.energy is not None:
+        listed = ":" not in args.energy
+        energy = list((parse_list if listed else parse_range)("--energy", args.energy))
+        spectrum = "discrete" if listed else spectrum
+    if min(energy) < low or max(energy) > high:
+        raise InputError(f"--energy: expected {low:g} to {high:g} GeV, found {args.energy}")
     angle = None if args.angle is None else parse_range("--angle", args.angle)
-    if angle and (angle[0] < 45 or angle[1] > 135):
-        raise InputError(f"--angle: expected 45 to 135 degrees, found {args.angle}")
+    if angle is None and not calorimeter.normal:
+        angle = calorimeter.angle
     return {
         "what": args.what,
         "events": args.events,
-        "energy_gev": list(energy),
+        "geometry": as_yaml(calorimeter),
+        "energy_gev": energy,
+        "spectrum": spectrum,
         "angle_degrees": None if angle is None else list(angle),
-        "particle": args.particle,
+        "particle": particle,
         "seed": args.seed,
         "events_per_file": args.events_per_file,
         "hepjax": __version__,
     }
 
 
-def _write(args: argparse.Namespace, settings: dict[str, Any]) -> list[Path]:
+def _write(
+    args: argparse.Namespace, settings: dict[str, Any], calorimeter: "Calorimeter"
+) -> list[Path]:
     from hepjax.cli.simulated import save_settings
     from hepjax.engine.progress import progress
+    from hepjax.formats.showers.layout import layout_of
     from hepjax.formats.showers.writer import write_showers
 
     with progress("simulate", args.events, "showers", quiet=args.quiet) as advance:
         files = write_showers(
             args.out,
-            _batches(settings, advance),
-            layout="fixed" if settings["angle_degrees"] is None else "angle",
+            _batches(settings, calorimeter, advance),
+            layout=layout_of(calorimeter),
             events_per_file=args.events_per_file,
-            particle=FILE_PREFIX[args.particle],
+            particle=FILE_PREFIX[settings["particle"]],
+            calorimeter=calorimeter,
         )
     save_settings(args.out, settings)
     return files
 
 
-def _batches(settings: dict[str, Any], advance: Callable[..., None]) -> Iterator["Batch"]:
-    """The showers in pieces; a piece does not depend on where the others begin and end."""
-    import jax
+def _conditions(settings: dict[str, Any]) -> "tuple[np.ndarray, np.ndarray]":
+    """Energies and polar angles of all showers, (n,) float32 GeV and rad."""
     import numpy as np
 
-    from hepjax.simulate.showers.geometry import CLIC_ANGLE, CLIC_FIXED
+    # A stream of its own for the conditions: the showers come from jax keys of the same seed.
+    rng, n = np.random.default_rng(settings["seed"]), settings["events"]
+    given, angle = settings["energy_gev"], settings["angle_degrees"]
+    if settings["spectrum"] == "discrete":
+        drawn = rng.choice(given, n)
+    elif settings["spectrum"] == "flat":
+        drawn = rng.uniform(given[0], given[1], n)
+    else:
+        drawn = np.exp(rng.uniform(np.log(given[0]), np.log(given[1]), n))
+    energy = drawn.astype(np.float32)
+    if angle is None:
+        return energy, np.full_like(energy, np.pi / 2)
+    return energy, np.radians(rng.uniform(angle[0], angle[1], n)).astype(np.float32)
+
+
+def _batches(
+    settings: dict[str, Any], calorimeter: "Calorimeter", advance: Callable[..., None]
+) -> "Iterator[Batch]":
+    """The showers in pieces; a piece does not depend on where the others begin and end."""
+    import jax
+
     from hepjax.simulate.showers.showers import simulate_showers
 
-    # A stream of its own for the conditions: the showers come from jax keys of the same seed.
-    rng = np.random.default_rng(settings["seed"])
-    low, high = settings["energy_gev"]
-    energy = rng.uniform(low, high, settings["events"]).astype(np.float32)
-    if settings["angle_degrees"] is None:
-        calorimeter, theta = CLIC_FIXED, np.full_like(energy, np.pi / 2)
-    else:
-        calorimeter = CLIC_ANGLE
-        low, high = settings["angle_degrees"]
-        degrees = rng.uniform(low, high, settings["events"])
-        theta = np.radians(degrees).astype(np.float32)
+    energy, theta = _conditions(settings)
     key = jax.random.key(settings["seed"])
     for start in range(0, settings["events"], SHOWERS_AT_A_TIME):
         rows = slice(start, start + SHOWERS_AT_A_TIME)

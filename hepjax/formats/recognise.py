@@ -105,5 +105,5 @@ def _hdf5_family(path: Path) -> Family:
 
 
 def _packed_family(folder: Path) -> Family:
-    """Showers have three axes, jets two."""
-    return "clic" if len(read_manifest(folder).meaning.grid.shape) == 3 else "jets"
+    """Showers have three axes or one, jets two."""
+    return "jets" if len(read_manifest(folder).meaning.grid.shape) == 2 else "clic"

@@ -13,12 +13,12 @@ import numpy as np
 
 from hepjax.formats.packed.writer import write_packed
 from hepjax.formats.particleflow.writer import dataset_name, write_events
+from hepjax.formats.showers.calorimeters import calorimeter
 from hepjax.formats.showers.writer import write_showers
 from hepjax.simulate.collisions.events import provenance, simulate_events
 from hepjax.simulate.jets.images import jet_grid
 from hepjax.simulate.jets.jets import TASKS
 from hepjax.simulate.jets.toy import simulate_toy_jets
-from hepjax.simulate.showers.geometry import CLIC_FIXED
 from hepjax.simulate.showers.showers import simulate_showers
 
 SHOWERS_AT_A_TIME = 500
@@ -35,13 +35,12 @@ def write_fixed_showers(out: Path, events: int, seed: int, advance: Advance) -> 
     """Electrons at normal incidence in the CLIC calorimeter, as HDF5 files."""
     energy = np.random.default_rng(seed).uniform(*ENERGY_RANGE, events).astype(np.float32)
     theta, key = np.full_like(energy, np.pi / 2), jax.random.key(seed)
+    clic = calorimeter("clic-25")
 
     def batches() -> Iterator[dict[str, np.ndarray]]:
         for start in range(0, events, SHOWERS_AT_A_TIME):
             rows = slice(start, start + SHOWERS_AT_A_TIME)
-            ecal = simulate_showers(
-                CLIC_FIXED, energy[rows], theta[rows], "electron", key, first=start
-            )
+            ecal = simulate_showers(clic, energy[rows], theta[rows], "electron", key, first=start)
             yield {"ecal": ecal, "energy": energy[rows]}
             advance(len(ecal))
 

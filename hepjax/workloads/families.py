@@ -64,10 +64,9 @@ def _pack_showers(paths: list[Path], meaning: dict[str, Any]) -> tuple[Any, dict
     from hepjax.formats.showers.images import shower_files
     from hepjax.formats.showers.layout import COLUMN_UNITS
 
-    unit = meaning.get("unit", "auto")
-    if others := [key for key in meaning if key != "unit"]:
+    if others := [key for key in meaning if key not in ("unit", "calorimeter")]:
         raise InputError(f"--{', --'.join(others)}: expected none for showers, found some")
-    return shower_files(paths, unit), COLUMN_UNITS
+    return shower_files(paths, **meaning), COLUMN_UNITS
 
 
 def _pack_jets(paths: list[Path], meaning: dict[str, Any]) -> tuple[Any, dict[str, str]]:
@@ -75,6 +74,8 @@ def _pack_jets(paths: list[Path], meaning: dict[str, Any]) -> tuple[Any, dict[st
 
     if "unit" in meaning:
         raise InputError("--unit: expected none for images, found one; --channels states units")
+    if "calorimeter" in meaning:
+        raise InputError("--geometry: expected none for images, found one")
     return open_jets(paths, **meaning), {"pt": "GeV", "mass": "GeV", "phi": "rad"}
 
 
@@ -92,7 +93,7 @@ FAMILIES = {
     family.name: family
     for family in (
         Family("clic", CALORIMETER, _showers, _pack_showers, _compare_showers),
-        Family("calochallenge", CALORIMETER),
+        Family("calochallenge", CALORIMETER, _showers, _pack_showers),
         Family("jets", JETS, pack=_pack_jets),
         Family("packed", JETS, _packed, compare=_compare_showers),
         Family("mlpf", "hepjax.physics.particleflow.inspect", _events),

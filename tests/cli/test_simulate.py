@@ -93,7 +93,9 @@ def test_an_interrupted_run_leaves_no_incomplete_file(tmp_path, monkeypatch):
         ["--energy", "100:10"],
         ["--energy", "0.1:10"],
         ["--energy", "ten"],
+        ["--energy", "10,ten"],
         ["--angle", "10:170"],
+        ["--particle", "pion"],
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(wrong, tmp_path, capsys):
@@ -102,3 +104,37 @@ def test_wrong_input_is_one_line_and_exit_code_2(wrong, tmp_path, capsys):
     assert captured.err.startswith(f"hepjax: error: {wrong[0]}: expected")
     assert captured.err.count("\n") == 1
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--geometry", "clic"], "clic: expected a YAML file, a binning XML, or one of"),
+        (["--geometry", "atlas-pions"], "atlas-pions: particle: expected one of electron, photon"),
+        (["--geometry", "par04", "--angle", "60:120"], "--angle: expected 90:90 for par04"),
+    ],
+)
+def test_a_calorimeter_that_cannot_be_simulated_is_one_line(tmp_path, capsys, options, said):
+    assert simulate(tmp_path / "a", *options) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"hepjax: error: {said}")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_cylinder_from_a_file_in_the_layout_of_the_challenge(tmp_path, capsys):
+    (tmp_path / "mine.yaml").write_text(
+        "particle: photon\nenergy: [1, 50]\nlayers:\n  - repeat: 12\n"
+        "    slabs: [{tungsten: 4}, {silicon: 0.5, active: true}]\n"
+        "    sectors: 4\n    rings: [0, 5, 10, 20]\n"
+    )
+    geometry = ["--geometry", str(tmp_path / "mine.yaml")]
+    assert simulate(tmp_path / "a", *geometry, "--energy", "2,8", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["spectrum"], report["particle"]) == ("discrete", "photon")
+    with h5py.File(report["files"][0]) as file:
+        assert file["showers"].shape == (5, 12 * 4 * 3)
+        assert set(file["incident_energies"][:, 0]) == {2000.0, 8000.0}
+        assert b"tungsten" in file.attrs["geometry"]
+    assert main(["inspect", str(tmp_path / "a"), "--quiet"]) == 0
+    assert "calorimeter           mine" in capsys.readouterr().out

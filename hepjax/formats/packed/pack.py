@@ -139,7 +139,8 @@ def _sizes(files: Sequence[ImageFile]) -> list[int]:
 
 def _inputs(files: Sequence[ImageFile]) -> dict[str, Any]:
     """Everything the shards depend on, as JSON."""
-    return {
+    geometry = getattr(files[0], "geometry", None)
+    return ({} if geometry is None else {"geometry": geometry}) | {
         "files": [{"path": str(file.path), **_size_and_time(file.path)} for file in files],
         "channels": [asdict(channel) for channel in files[0].grid.channels],
         "labels": {str(number): name for number, name in files[0].labels.items()},

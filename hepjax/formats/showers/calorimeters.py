@@ -163,6 +163,8 @@ def _slab(entry: Any, where: str) -> Slab:
 def read_xml(text: bytes, where: str) -> Calorimeter:
     """Rings and sectors of a CaloChallenge binning XML; the first particle that it lists.
 
+    A binning that comes with hepjax brings everything else with it: slabs, range, threshold.
+
     Raises:
       InputError: not such an XML.
     """
@@ -192,7 +194,13 @@ def read_xml(text: bytes, where: str) -> Calorimeter:
             layers.append(Layer((), 1, rings, max(1, sectors), number))
     name = bins.get("name", "")
     kind: Particle = "photon" if name == "photon" else "pion" if name == "pion" else "electron"
-    return Calorimeter(Path(where).stem, tuple(layers), particle=kind)
+    read = Calorimeter(Path(where).stem, tuple(layers), particle=kind)
+    known = by_shape(read.shape)
+    return known if known is not None and _binning(known) == _binning(read) else read
+
+
+def _binning(calorimeter: Calorimeter) -> list[tuple[Any, ...]]:
+    return [(layer.number, layer.sectors, layer.rings) for layer in calorimeter.layers]
 
 
 def as_yaml(calorimeter: Calorimeter) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """Which showers are kept and which cells of them: the published event cuts, for every reader."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from hepjax import InputError
+from hepjax.formats.showers.calorimeter import Calorimeter
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Cuts:
     def require_crop(self, path: Path, grid: tuple[int, ...]) -> None:
         """Refuse a crop that reaches outside the cells."""
         crop = self.crop
+        if crop is not None and len(grid) != 3:
+            raise InputError(f"{path}: expected no crop of {grid[0]} voxels, found {crop}")
         if crop is not None and not 0 <= crop[0] < crop[1] <= min(grid[:2]):
             raise InputError(
                 f"{path}: expected a crop inside the {grid[0]} x {grid[1]} cells, found {crop}"
@@ -52,7 +55,13 @@ class Cuts:
 NO_CUTS = Cuts()
 
 
-def cropped(grid: tuple[int, ...], crop: tuple[int, int] | None) -> tuple[int, int, int]:
-    """The cells along x, y and z that a crop leaves."""
-    x, y, z = grid
-    return (x, y, z) if crop is None else (crop[1] - crop[0], crop[1] - crop[0], z)
+def cropped(grid: tuple[int, ...], crop: tuple[int, int] | None) -> tuple[int, ...]:
+    """The cells along x, y and z that a crop leaves; voxels of a cylinder as they are."""
+    return grid if crop is None else (crop[1] - crop[0], crop[1] - crop[0], grid[2])
+
+
+def window(calorimeter: Calorimeter, crop: tuple[int, int] | None) -> Calorimeter:
+    """The calorimeter with the cells that a crop leaves."""
+    if crop is None:
+        return calorimeter
+    return replace(calorimeter, cells=(crop[1] - crop[0], crop[1] - crop[0]))

@@ -1,6 +1,6 @@
-"""Reads one CLIC-like shower file: its layout, grid, unit and columns.
+"""Reads one shower file: its layout, calorimeter, unit and columns.
 
-The cells are read in blocks, by ``read_cells``.
+The cells are read in blocks, by ``read_cells``. CaloChallenge files: calochallenge.py.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,8 @@ import numpy as np
 from hepjax import InputError
 from hepjax.formats.hdf5 import column, keys, numeric_dataset, open_hdf5, read_rows
 from hepjax.formats.notes import note
+from hepjax.formats.showers.calorimeter import Calorimeter
+from hepjax.formats.showers.geometry import calorimeter_of
 from hepjax.formats.showers.layout import (
     CELL_UNIT,
     CELLS,
@@ -20,6 +22,7 @@ from hepjax.formats.showers.layout import (
     UNIT_HINT,
     Layout,
     Unit,
+    cells_of,
 )
 from hepjax.formats.units import ANGLE, ENERGY, converted, unit_of
 
@@ -37,15 +40,16 @@ NORMAL_WITHIN = 1e-3
 class ShowerFile:
     """What a file holds, its columns in GeV and rad.
 
-    ``layout`` is ``fixed`` for normal incidence and ``angle`` otherwise, whichever keys the file
-    uses. ``energy``, ``theta``, ``mtheta`` and ``visible`` (stored sums of cells, GeV) are (n,)
-    float32 or None if the file has none.
+    ``layout`` of a box is ``fixed`` for normal incidence and ``angle`` otherwise, whichever keys
+    the file uses. ``energy``, ``theta``, ``mtheta`` and ``visible`` (stored sums of cells, GeV) are
+    (n,) float32 or None if the file has none.
     """
 
     path: Path
     layout: Layout
     events: int
-    grid: tuple[int, int, int]
+    grid: tuple[int, ...]
+    """Shape of a shower: (x, y, z), or (voxels,) of a cylinder."""
     block_events: int
     unit: str
     unit_because: str
@@ -54,20 +58,29 @@ class ShowerFile:
     theta: np.ndarray | None
     mtheta: np.ndarray | None
     visible: np.ndarray | None
+    calorimeter: Calorimeter | None
+    """None for a cylinder of unknown binning."""
+    threshold: float = 0.0
+    """Cells below are read as 0, GeV. Boxes have none: the compiled step of a workload has it."""
 
     def read_cells(self, start: int, stop: int) -> np.ndarray:
-        """Cells of events ``start`` to ``stop``, (n, x, y, z) float32 GeV, unchecked."""
+        """Cells of events ``start`` to ``stop``, (n, *grid) float32 GeV, unchecked."""
         with open_hdf5(self.path) as file:
-            cells = read_rows(file[CELLS], start, stop)
+            cells = read_rows(file[cells_of(self.layout)], start, stop)
         cells = cells.reshape(len(cells), *self.grid).astype(np.float32, copy=False)
         scale = ENERGY[self.unit]
-        return cells if scale == 1.0 else cells / np.float32(scale)
+        cells = cells if scale == 1.0 else cells / np.float32(scale)
+        if self.threshold:
+            # What is negative or not a number stays, to be found by the check of the cells.
+            cells = np.where((cells >= 0) & (cells < self.threshold), np.float32(0), cells)
+        return cells
 
 
-def describe(path: Path, unit: Unit = "auto") -> ShowerFile:
+def describe(path: Path, unit: Unit = "auto", calorimeter: Calorimeter | None = None) -> ShowerFile:
     """Read everything but the cells.
 
     Args:
+      calorimeter: of the file; by default what it says, else what its shape tells.
       unit: of the cells; ``auto`` takes what the file says, else what their sum over the incident
         energy says, else the published unit of the layout.
     Raises:
@@ -76,6 +89,7 @@ def describe(path: Path, unit: Unit = "auto") -> ShowerFile:
     with open_hdf5(path) as file:
         ecal = numeric_dataset(file, path, CELLS)
         grid = _grid(path, ecal)
+        found = calorimeter_of(file, path, grid, calorimeter)
         n = len(ecal)
         energy_key, energy = _energy(file, path, n)
         names = keys(file)
@@ -94,7 +108,7 @@ def describe(path: Path, unit: Unit = "auto") -> ShowerFile:
     return ShowerFile(
         path, layout, n, grid, -(-BLOCK_EVENTS // chunk) * chunk, unit_found, because,
         energy_key, energy, *((theta, mtheta) if layout == "angle" else (None, None)),
-        visible,
+        visible, found,
     )  # fmt: skip
 
 

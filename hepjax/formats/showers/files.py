@@ -1,4 +1,4 @@
-"""HDF5 files of CLIC-like showers as a source: events by index, cells decoded by block."""
+"""HDF5 files of showers as a source: events by index, cells decoded by block."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -7,11 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from hepjax import InputError
-from hepjax.formats.hdf5 import list_files
+from hepjax.formats.hdf5 import list_files, open_hdf5
 from hepjax.formats.showers.angle import measured_angle
-from hepjax.formats.showers.cuts import NO_CUTS, Cuts, cropped
-from hepjax.formats.showers.file import ShowerFile, describe
-from hepjax.formats.showers.layout import Unit
+from hepjax.formats.showers.calochallenge import describe as describe_cylinder
+from hepjax.formats.showers.calochallenge import is_calochallenge
+from hepjax.formats.showers.calorimeter import Calorimeter
+from hepjax.formats.showers.cuts import NO_CUTS, Cuts, cropped, window
+from hepjax.formats.showers.file import ShowerFile
+from hepjax.formats.showers.file import describe as describe_box
+from hepjax.formats.showers.layout import CELLS, Unit
 from hepjax.formats.source import Batch
 from hepjax.formats.sparse import Block, SparseBlocks, SparseImages, by_event, dense
 
@@ -23,19 +27,33 @@ def open_shower_files(
     paths: str | Path | Sequence[str | Path],
     *,
     unit: Unit = "auto",
+    calorimeter: Calorimeter | None = None,
     cuts: Cuts = NO_CUTS,
     cache_bytes: int = CACHE_BYTES,
 ) -> "ShowerSource":
     """``open_showers`` (reader.py) for HDF5 files."""
-    files = [describe(path, unit) for path in list_files(paths)]
-    for file in files[1:]:
-        _require_alike(files[0], file)
+    files = [describe(path, unit, calorimeter) for path in list_files(paths)]
+    for other in files[1:]:
+        _require_alike(files[0], other)
+    if files[0].calorimeter is None:
+        raise InputError(
+            f"{files[0].path}: expected voxels of a public data set or a description of the "
+            f"calorimeter, found {files[0].grid[0]} voxels without one; give it: --geometry "
+            "(pack) or data.calorimeter (train)"
+        )
     cuts.require_crop(files[0].path, files[0].grid)
-    kept = [cuts.kept(file.events, file.energy, partial(_visible, file)) for file in files]
+    kept = [cuts.kept(f.events, f.energy, partial(_visible, f)) for f in files]
     if not sum(map(len, kept)):
         events = f"{sum(f.events for f in files)} in {len(files)} file(s)"
         raise InputError(f"{files[0].path}: {cuts.none_left(events)}")
     return ShowerSource(files, kept, cuts.crop, cache_bytes)
+
+
+def describe(path: Path, unit: Unit = "auto", calorimeter: Calorimeter | None = None) -> ShowerFile:
+    """Everything of a file but the cells, whichever layout it has; see ``file.describe``."""
+    with open_hdf5(path) as opened:
+        cylinder = is_calochallenge(opened) and CELLS not in opened
+    return (describe_cylinder if cylinder else describe_box)(path, unit, calorimeter)
 
 
 class ShowerSource:
@@ -54,6 +72,9 @@ class ShowerSource:
     ) -> None:
         self.files, self._crop = tuple(files), crop
         self.grid = cropped(files[0].grid, crop)
+        assert files[0].calorimeter is not None
+        self.calorimeter = window(files[0].calorimeter, crop)
+        """Whose showers these are, after the crop."""
         self._where: list[tuple[int, int, np.ndarray]] = []  # of a block: file, first row, rows
         for number, (file, rows) in enumerate(zip(files, kept, strict=True)):
             size = file.block_events
@@ -138,6 +159,15 @@ def _require_alike(first: ShowerFile, other: ShowerFile) -> None:
                 f"({said.get(a, a) if isinstance(a, bool) else a}), "
                 f"found {said.get(b, b) if isinstance(b, bool) else b}; use them separately"
             )
+    if other.calorimeter != first.calorimeter:
+        raise InputError(
+            f"{other.path}: expected the calorimeter of {first.path} "
+            f"({_name(first)}), found {_name(other)} as described in the file; use them separately"
+        )
+
+
+def _name(file: ShowerFile) -> str:
+    return "of unknown name" if file.calorimeter is None else file.calorimeter.name
 
 
 def _visible(file: ShowerFile) -> np.ndarray:
@@ -146,7 +176,9 @@ def _visible(file: ShowerFile) -> np.ndarray:
         return file.visible
     starts = range(0, file.events, file.block_events)
     stops = [min(start + file.block_events, file.events) for start in starts]
-    sums = [file.read_cells(a, b).sum((1, 2, 3)) for a, b in zip(starts, stops, strict=True)]
+    sums = [
+        file.read_cells(a, b).reshape(b - a, -1).sum(1) for a, b in zip(starts, stops, strict=True)
+    ]
     return np.concatenate(sums)
 
 

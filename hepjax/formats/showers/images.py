@@ -8,7 +8,9 @@ import numpy as np
 
 from hepjax.formats.hdf5 import list_files
 from hepjax.formats.images import Grid, sparsify
+from hepjax.formats.showers.calorimeter import Calorimeter
 from hepjax.formats.showers.files import ShowerSource, open_shower_files
+from hepjax.formats.showers.geometry import written
 from hepjax.formats.showers.layout import CHANNEL, Unit
 from hepjax.formats.source import Batch
 from hepjax.formats.sparse import SparseImages
@@ -20,6 +22,11 @@ class ShowerImages:
 
     source: ShowerSource
     layout = "clic"
+
+    @property
+    def geometry(self) -> str | None:
+        """Description of the calorimeter for the manifest, if the shape does not tell it."""
+        return written(self.source.calorimeter)
 
     @property
     def path(self) -> Path:
@@ -53,15 +60,17 @@ class ShowerImages:
 
 
 def shower_files(
-    paths: str | Path | Sequence[str | Path], unit: Unit = "auto"
+    paths: str | Path | Sequence[str | Path],
+    unit: Unit = "auto",
+    calorimeter: Calorimeter | None = None,
 ) -> list[ShowerImages]:
-    """Files of showers for ``pack``; ``unit`` is that of the cells.
+    """Files of showers for ``pack``; ``unit`` and ``calorimeter`` as in ``open_showers``.
 
     Raises:
       InputError: unreadable files, or files that do not go together.
     """
-    open_shower_files(paths, unit=unit)
+    open_shower_files(paths, unit=unit, calorimeter=calorimeter)
     return [
-        ShowerImages(open_shower_files(path, unit=unit, cache_bytes=0))
+        ShowerImages(open_shower_files(path, unit=unit, calorimeter=calorimeter, cache_bytes=0))
         for path in list_files(paths)
     ]

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepjax import InputError
+from hepjax.formats.packed.manifest import read_manifest
 from hepjax.formats.packed.reader import PackedSource, Take, open_packed
-from hepjax.formats.showers.cuts import Cuts, cropped
-from hepjax.formats.showers.layout import CHANNEL, Unit
+from hepjax.formats.showers.calorimeter import Calorimeter
+from hepjax.formats.showers.calorimeters import read_yaml
+from hepjax.formats.showers.cuts import Cuts, cropped, window
+from hepjax.formats.showers.geometry import guessed, require_shape
+from hepjax.formats.showers.layout import CHANNEL, GEOMETRY, Unit
 from hepjax.formats.source import Batch
 from hepjax.formats.sparse import dense
 
@@ -18,12 +22,18 @@ if TYPE_CHECKING:
 
 
 def open_packed_showers(
-    paths: Sequence[Path], *, unit: Unit, cuts: Cuts, cache_bytes: int, sparse: bool
+    paths: Sequence[Path],
+    *,
+    unit: Unit,
+    calorimeter: Calorimeter | None,
+    cuts: Cuts,
+    cache_bytes: int,
+    sparse: bool,
 ) -> "PackedShowers":
     """Packed showers as ``open_showers`` gives them; see there."""
     packed = open_packed(paths, cache_bytes=cache_bytes)
     where, grid = paths[0], packed.grid
-    if len(grid.shape) != 3 or grid.names != (CHANNEL.name,):
+    if len(grid.shape) not in (1, 3) or grid.names != (CHANNEL.name,):
         raise InputError(
             f"{where}: expected packed showers, found images of {grid.shape} pixels with channels "
             f"{', '.join(grid.names)}"
@@ -31,13 +41,34 @@ def open_packed_showers(
     if unit not in ("auto", "GeV"):
         raise InputError(f"{where}: expected unit auto or GeV for packed showers, found {unit!r}")
     cuts.require_crop(where, packed.grid.shape)
+    found = _calorimeter(paths, grid.shape, calorimeter)
     energy = packed.column("energy") if "energy" in packed.columns else None
     rows = cuts.kept(len(packed), energy, lambda: _visible(packed))
     if not len(rows):
         raise InputError(f"{where}: {cuts.none_left(len(packed))}")
     # A sparse cell travels as two numbers, a dense one as one.
     smaller = 2 * packed.width < np.prod(cropped(grid.shape, cuts.crop))
-    return (SparseShowers if sparse and smaller else PackedShowers)(packed, rows, cuts.crop)
+    return (SparseShowers if sparse and smaller else PackedShowers)(packed, rows, cuts.crop, found)
+
+
+def _calorimeter(
+    paths: Sequence[Path], shape: tuple[int, ...], given: Calorimeter | None
+) -> Calorimeter:
+    """Whose showers these are: as given, as the sets say, or as their shape tells."""
+    texts = {(read_manifest(path).made_from or {}).get(GEOMETRY) for path in paths}
+    if len(texts) > 1:
+        raise InputError(
+            f"{paths[0]}: expected sets of one calorimeter, found {len(texts)}; use them separately"
+        )
+    text, where = texts.pop(), str(paths[0])
+    found = given or (read_yaml(text, where) if text else guessed(shape))
+    if found is None:
+        raise InputError(
+            f"{where}: expected a description of the calorimeter, found {shape[0]} voxels without "
+            "one; pack the files again with --geometry"
+        )
+    require_shape(found, shape, where)
+    return found
 
 
 def _visible(packed: PackedSource) -> np.ndarray:
@@ -55,9 +86,15 @@ class PackedShowers:
     """Events ``rows`` of a packed set, dense; a ``Source`` like ``ShowerSource``."""
 
     def __init__(
-        self, packed: PackedSource, rows: np.ndarray, crop: tuple[int, int] | None
+        self,
+        packed: PackedSource,
+        rows: np.ndarray,
+        crop: tuple[int, int] | None,
+        calorimeter: Calorimeter,
     ) -> None:
         self.packed, self._rows, self._crop = packed, rows, crop
+        self.calorimeter = window(calorimeter, crop)
+        """Whose showers these are, after the crop."""
         self.grid = cropped(packed.grid.shape, crop)
         self.blocks = np.unique(np.searchsorted(rows, packed.blocks))
 
@@ -95,9 +132,13 @@ class SparseShowers(PackedShowers):
     """
 
     def __init__(
-        self, packed: PackedSource, rows: np.ndarray, crop: tuple[int, int] | None
+        self,
+        packed: PackedSource,
+        rows: np.ndarray,
+        crop: tuple[int, int] | None,
+        calorimeter: Calorimeter,
     ) -> None:
-        super().__init__(packed, rows, crop)
+        super().__init__(packed, rows, crop, calorimeter)
         self._cell = None if crop is None else _cells(packed.grid.shape, crop)
 
     def __getitem__(self, indices: np.ndarray) -> Batch:

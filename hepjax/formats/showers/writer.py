@@ -1,14 +1,14 @@
-"""Writes showers as HDF5 in the two published CLIC layouts; reading them is in files.py.
+"""Writes showers as HDF5 in the published layouts; reading them is in files.py.
 
-Files appear whole or not at all and hold no clock or host name: the same showers give the same
-bytes, whatever the batches.
+Files appear whole or not at all and hold no host name, and no clock but the one of a full
+simulation (``TRUTH``): the same showers give the same bytes, whatever the batches.
 """
 
 import itertools
 import os
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from io import FileIO
@@ -22,17 +22,26 @@ import numpy as np
 from hepjax import InputError, __version__
 from hepjax.formats.atomic import make_folder, replacing, unwritable
 from hepjax.formats.showers.angle import measured_angle
+from hepjax.formats.showers.calorimeter import Calorimeter
+from hepjax.formats.showers.geometry import require_shape, written
 from hepjax.formats.showers.layout import (
     CELL_UNIT,
     CELLS,
+    GEOMETRY,
+    INCIDENT,
     PDG,
+    TRUTH,
+    VOXELS,
     Layout,
+    cells_of,
     dataset_units,
 )
 from hepjax.formats.source import Batch
 from hepjax.formats.units import ENERGY
 
 CHUNK_EVENTS = 16
+CHUNK_BYTES = 2**18
+"""Cylinders of few voxels have more events in a chunk, to make about as many bytes of it."""
 CHUNKS_AHEAD = 16
 """Chunks compressed side by side, while the next showers are made."""
 GZIP_LEVEL = 4  # The shuffle filter would make sparse showers larger and slower to read.
@@ -45,9 +54,13 @@ class ShowerWriter:
       path: the file; its folder must exist. A file of that name is replaced at the end.
       layout: ``fixed`` writes ``ECAL`` in GeV and ``target`` = (particle code, energy);
         ``angle`` writes ``ECAL`` in GeV x 50, ``energy``, ``theta``, ``mtheta`` and ``sum``
-        (in the unit of ``ECAL``).
+        (in the unit of ``ECAL``); ``calochallenge`` writes ``showers`` and ``incident_energies``
+        in MeV.
       total_events: the number of showers to come; ending with another number is a bug.
       particle: a key of ``PDG``.
+      calorimeter: whose showers they are; its description is written into the file unless their
+        shape names it.
+      notes: further attributes of the file, such as the engine that made them.
     Raises:
       InputError: the file cannot be written (no folder, no permission, disk full). Nothing is left
         behind then, nor after any other exception inside the block.
@@ -59,11 +72,15 @@ class ShowerWriter:
         layout: Layout,
         total_events: int | None = None,
         particle: str = "Ele",
+        calorimeter: Calorimeter | None = None,
+        notes: Mapping[str, str] | None = None,
     ) -> None:
         if particle not in PDG:
             raise InputError(f"particle: expected one of {', '.join(PDG)}, found {particle!r}")
         self.path, self.layout, self.total_events = Path(path), layout, total_events
-        self.particle = particle
+        self.particle, self.calorimeter, self.notes = particle, calorimeter, dict(notes or {})
+        self._cells = cells_of(layout)
+        self._chunk = CHUNK_EVENTS
         self._waiting: list[np.ndarray] = []  # showers that do not fill a chunk yet
         self._columns: dict[str, list[np.ndarray]] = {}  # everything else, written at the end
         self._received = 0
@@ -79,19 +96,24 @@ class ShowerWriter:
             self._file = h5py.File(self._disk, "w", libver=("v110", "v110"))
             opened.callback(self._file.close)
             self._opened = opened.pop_all()
+        if geometry := written(self.calorimeter):
+            self.notes = {GEOMETRY: geometry} | self.notes
         for key, text in (
             ("creator", f"hepjax {__version__}"), ("layout", self.layout),
-            ("particle", self.particle),
+            ("particle", self.particle), *self.notes.items(),
         ):  # fmt: skip
-            self._file.attrs[key] = np.bytes_(text)
+            self._file.attrs[key] = np.bytes_(text.encode())
         return self
 
     def write(self, batch: Batch) -> None:
         """Append showers.
 
         Args:
-          batch: ``ecal`` (n, x, y, z) GeV and ``energy`` (n,) GeV; layout ``angle`` also needs
-            ``theta`` (n,), polar angle, rad. Other fields are ignored.
+          batch: ``ecal`` (n, x, y, z), or (n, voxels) of a cylinder, GeV, and ``energy`` (n,) GeV;
+            layout ``angle`` also needs ``theta`` (n,), polar angle, rad. Those of ``TRUTH`` are
+            written as they are; other fields are ignored.
+        Raises:
+          InputError: values that are negative or not finite, or showers of another shape.
         """
         fields = ("ecal", "energy", "theta") if self.layout == "angle" else ("ecal", "energy")
         rows = {field: np.asarray(batch[field], np.float32) for field in fields}
@@ -101,12 +123,17 @@ class ShowerWriter:
                     f"{self.path}: expected finite, non-negative {field} in the events from "
                     f"{self._received} on, found others; nothing was left behind"
                 )
+        if self.calorimeter is not None:
+            require_shape(self.calorimeter, rows["ecal"].shape[1:], str(self.path))
         stored = self._stored(rows)
+        stored |= {key: np.asarray(batch[key], np.float32) for key in TRUTH if key in batch}
         self._received += len(rows["ecal"])
-        self._waiting.append(stored.pop(CELLS))
+        self._waiting.append(stored.pop(self._cells))
+        if self._received == len(rows["ecal"]):
+            self._chunk = _chunk_events(self._waiting[0])
         for key, values in stored.items():
             self._columns.setdefault(key, []).append(values)
-        if sum(map(len, self._waiting)) >= CHUNK_EVENTS:
+        if sum(map(len, self._waiting)) >= self._chunk:
             self._compress(whole_chunks=True)
         self._store(keep=CHUNKS_AHEAD)
 
@@ -129,7 +156,10 @@ class ShowerWriter:
         if self.layout == "fixed":
             code = np.full_like(rows["energy"], PDG[self.particle])
             return {CELLS: rows["ecal"], "target": np.stack([code, rows["energy"]], axis=1)}
-        cells = rows["ecal"] * np.float32(ENERGY[CELL_UNIT["angle"]])
+        cells = rows["ecal"] * np.float32(ENERGY[CELL_UNIT[self.layout]])
+        if self.layout == "calochallenge":
+            mev = rows["energy"] * np.float32(ENERGY["MeV"])
+            return {VOXELS: cells, INCIDENT: mev[:, None]}
         return {
             CELLS: cells,
             "energy": rows["energy"],
@@ -141,26 +171,28 @@ class ShowerWriter:
     def _compress(self, whole_chunks: bool) -> None:
         """Hand the showers that wait to the threads that compress; those of whole chunks only."""
         cells = np.concatenate(self._waiting)
-        n = len(cells) - (len(cells) % CHUNK_EVENTS if whole_chunks else 0)
+        n = len(cells) - (len(cells) % self._chunk if whole_chunks else 0)
         self._waiting = [cells[n:]]
-        for start in range(0, n, CHUNK_EVENTS):
-            chunk = cells[start : min(start + CHUNK_EVENTS, n)]
-            self._chunks.append(self._pool.submit(_compressed, chunk))
-        if CELLS not in self._file:
+        for start in range(0, n, self._chunk):
+            chunk = cells[start : min(start + self._chunk, n)]
+            self._chunks.append(self._pool.submit(_compressed, chunk, self._chunk))
+        if self._cells not in self._file:
             shape = cells.shape[1:]
             dataset = self._file.create_dataset(
-                CELLS, (0, *shape), "<f4", maxshape=(None, *shape), chunks=(CHUNK_EVENTS, *shape),
-                compression="gzip", compression_opts=GZIP_LEVEL, track_times=False,
+                self._cells, (0, *shape), "<f4", maxshape=(None, *shape),
+                chunks=(self._chunk, *shape), compression="gzip", compression_opts=GZIP_LEVEL,
+                track_times=False,
             )  # fmt: skip
             dataset.attrs["unit"] = np.bytes_(CELL_UNIT[self.layout])
 
     def _store(self, keep: int) -> None:
         """Write compressed chunks in order until ``keep`` are left."""
         while len(self._chunks) > keep:
-            dataset = self._file[CELLS]
+            dataset = self._file[self._cells]
             start = len(dataset)
-            dataset.resize(start + CHUNK_EVENTS, axis=0)
-            dataset.id.write_direct_chunk((start, 0, 0, 0), self._chunks.popleft().result())
+            dataset.resize(start + self._chunk, axis=0)
+            corner = (start,) + (0,) * (dataset.ndim - 1)
+            dataset.id.write_direct_chunk(corner, self._chunks.popleft().result())
             self._check_disk()
 
     def _finish(self) -> None:
@@ -172,7 +204,7 @@ class ShowerWriter:
             )
         self._compress(whole_chunks=False)
         self._store(keep=0)
-        self._file[CELLS].resize(self._received, axis=0)
+        self._file[self._cells].resize(self._received, axis=0)
         units = dataset_units(self.layout)
         for key, parts in self._columns.items():
             dataset = self._file.create_dataset(key, data=np.concatenate(parts), track_times=False)
@@ -183,9 +215,13 @@ class ShowerWriter:
             raise unwritable(self.path, self._disk.error)
 
 
-def _compressed(chunk: np.ndarray) -> bytes:
+def _chunk_events(showers: np.ndarray) -> int:
+    return CHUNK_EVENTS if showers.ndim > 2 else max(CHUNK_EVENTS, CHUNK_BYTES // showers[0].nbytes)
+
+
+def _compressed(chunk: np.ndarray, events: int) -> bytes:
     """What HDF5's gzip filter makes of a chunk; the last one is filled up with zeros."""
-    padding = [(0, CHUNK_EVENTS - len(chunk)), (0, 0), (0, 0), (0, 0)]
+    padding = [(0, events - len(chunk)), *[(0, 0)] * (chunk.ndim - 1)]
     return zlib.compress(np.pad(chunk, padding).astype("<f4", copy=False).data, GZIP_LEVEL)
 
 
@@ -227,6 +263,8 @@ def write_showers(
     layout: Layout,
     events_per_file: int,
     particle: str = "Ele",
+    calorimeter: Calorimeter | None = None,
+    notes: Mapping[str, str] | None = None,
 ) -> list[Path]:
     """Write showers into numbered files named as published, all of them or none.
 
@@ -234,6 +272,7 @@ def write_showers(
       out_dir: folder, made if absent; it may not hold HDF5 files yet.
       batches: as for ``ShowerWriter.write``, of any sizes.
       events_per_file: showers in each file; the last one may hold fewer.
+      calorimeter, notes: as for ``ShowerWriter``.
     Returns:
       the files, in the order of the showers, which is also their sorted order.
     Raises:
@@ -248,11 +287,15 @@ def write_showers(
             "choose another folder or remove them"
         )
     stem = f"{particle}Escan_RandomAngle_1" if layout == "angle" else f"{particle}Escan_1"
+    if layout == "calochallenge":
+        stem = f"{'showers' if calorimeter is None else calorimeter.name}_{particle}_1"
     written: list[Path] = []
     try:
         for number, pieces in itertools.groupby(_by_file(batches, events_per_file), lambda p: p[0]):
             path = out_dir / f"{stem}_{number:03d}.h5"
-            with ShowerWriter(path, layout, particle=particle) as writer:
+            with ShowerWriter(
+                path, layout, particle=particle, calorimeter=calorimeter, notes=notes
+            ) as writer:
                 for _, piece in pieces:
                     writer.write(piece)
             written.append(path)

@@ -1,9 +1,9 @@
 """What is in shower files: layout, units, ranges, checks, and how they compare with CLIC showers.
 
-Goes through the files once, block by block; CaloChallenge files get a shorter summary.
+Goes through the files once, block by block. CaloChallenge files: inspect_cylinders.py.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ import numpy as np
 from hepjax import InputError
 from hepjax.formats.hdf5 import list_datasets, list_files
 from hepjax.formats.recognise import recognise
-from hepjax.formats.showers import calochallenge
 from hepjax.formats.showers.angle import EMPTY_SHOWER_ANGLE
+from hepjax.formats.showers.calorimeter import Calorimeter
 from hepjax.formats.showers.files import ShowerSource, open_shower_files
 from hepjax.formats.showers.layout import Unit
+from hepjax.physics.calorimeter.inspect_cylinders import inspect_cylinders, problems
 from hepjax.physics.calorimeter.inspect_text import text
 from hepjax.physics.calorimeter.observables import published_sampling_fraction
 from hepjax.report.inspection import Progress, no_progress, save_picture, value_range
@@ -29,23 +30,27 @@ ENERGY_EDGES = (0, 2, 5, 10, 20, 30, 50, 70, 100, 150, 200, 250, 300, 350, 400, 
 """GeV, of the bins of the sampling fraction."""
 PUBLISHED_RANGE = (2.0, 500.0)
 """GeV, incident energies of the published set, for which its sampling fraction is compared."""
+PUBLISHED_OF = ("clic-25", "clic-51", "unknown")
+"""Calorimeters that are compared with it; files that do not say count as CLIC."""
 
 
 def inspect(
     paths: str | Path | Sequence[str | Path], plot: str | Path | None = None,
     *, progress: Progress = no_progress, unit: Unit = "auto",
+    calorimeter: Calorimeter | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Everything ``hepjax inspect`` prints, as one dictionary ready for JSON.
 
     Args:
       paths: files or folders of one layout.
-      plot: PNG file to draw the mean shower into (CLIC layouts only).
+      plot: PNG file to draw the mean shower into (boxes only).
       progress: shows how far it is.
       unit: of the cells, if the files do not say it or say it wrongly.
+      calorimeter: of the showers, in the same case.
     Returns:
-      ``layout``, ``events``, ``grid``, ``files`` (with their datasets), ranges in GeV and rad,
-      ``occupancy`` by threshold in GeV, ``sampling_fraction`` by bin of incident energy,
-      ``checks``, and ``problems``, one sentence each.
+      ``layout``, ``calorimeter``, ``events``, ``grid``, ``files`` (with their datasets), ranges in
+      GeV and rad, ``occupancy`` by threshold in GeV, ``sampling_fraction`` by bin of incident
+      energy, ``checks``, and ``problems``, one sentence each.
     Raises:
       InputError: unreadable files, unknown or mixed layouts.
     """
@@ -56,10 +61,10 @@ def inspect(
         raise InputError(f"{second}: expected the layout of {first.name}, found another")
     if "calochallenge" in families:
         if plot is not None:
-            raise InputError(f"{files[0]}: --plot draws CLIC showers, found a CaloChallenge file")
-        return _inspect_calochallenge(files, progress, unit)
+            raise InputError(f"{files[0]}: --plot draws boxes of cells, found a CaloChallenge file")
+        return inspect_cylinders(files, progress, unit, calorimeter)
 
-    source = open_shower_files(files, unit=unit)
+    source = open_shower_files(files, unit=unit, calorimeter=calorimeter)
     totals = _Totals(source.grid)
     with progress("inspect", len(source), "showers") as advance:
         for batch in source.stream(check=False):
@@ -77,7 +82,7 @@ def inspect(
 class _Totals:
     """Sums over showers, and one number of each shower."""
 
-    def __init__(self, grid: tuple[int, int, int]) -> None:
+    def __init__(self, grid: tuple[int, ...]) -> None:
         self.events = 0
         self.shower = np.zeros(grid)  # GeV, sum over showers
         self.layers = np.zeros((2, grid[2]))  # sums of layer energies and of their squares
@@ -132,6 +137,7 @@ def _report(source: ShowerSource, totals: _Totals) -> dict[str, Any]:
     filled = mtheta is not None and mtheta < EMPTY_SHOWER_ANGLE
     report: dict[str, Any] = {
         "layout": f"CLIC, {'fixed' if source.files[0].layout == 'fixed' else 'variable'} angle",
+        "calorimeter": source.calorimeter.name,
         "events": len(source),
         "grid": list(source.grid),
         "files": [
@@ -149,13 +155,15 @@ def _report(source: ShowerSource, totals: _Totals) -> dict[str, Any]:
         "visible_gev": value_range(visible),
         "hottest_cell_gev": totals.hottest,
         "occupancy": dict(zip(map(str, OCCUPANCY_THRESHOLDS), totals.above / cells, strict=True)),
-        "sampling_fraction": None if energy is None else list(_fractions(energy, visible)),
+        "sampling_fraction": None if energy is None else list(
+            _fractions(energy, visible, source.calorimeter.name in PUBLISHED_OF)
+        ),
         "checks": {
             "cells_not_finite": totals.nan, "cells_negative": totals.negative,
             "empty_events": empty, "first_bad_event": totals.first_bad,
         },
     }  # fmt: skip
-    report["problems"] = list(_problems(report))
+    report["problems"] = [*problems(report), *_tilt(report)]
     return report
 
 
@@ -179,8 +187,8 @@ def _angle_agreement(
     }
 
 
-def _fractions(energy: np.ndarray, visible: np.ndarray) -> Iterator[dict[str, Any]]:
-    """Visible over incident energy in bins of incident energy, beside the published curve."""
+def _fractions(energy: np.ndarray, visible: np.ndarray, clic: bool) -> Iterator[dict[str, Any]]:
+    """Visible over incident energy in bins of incident energy; of CLIC beside the published one."""
     fraction = visible / energy
     low, high = PUBLISHED_RANGE
     for bottom, top in pairwise(ENERGY_EDGES):
@@ -189,7 +197,7 @@ def _fractions(energy: np.ndarray, visible: np.ndarray) -> Iterator[dict[str, An
         if n == 0:
             continue
         published = None
-        if low <= energy[inside].min() and energy[inside].max() <= high:
+        if clic and low <= energy[inside].min() and energy[inside].max() <= high:
             published = float(np.mean(published_sampling_fraction(energy[inside])))
         mean, rms = float(fraction[inside].mean()), float(fraction[inside].std())
         yield {
@@ -204,74 +212,10 @@ def _fractions(energy: np.ndarray, visible: np.ndarray) -> Iterator[dict[str, An
         }
 
 
-def _problems(report: dict[str, Any]) -> Iterator[str]:
-    checks, agreement = report["checks"], report.get("mtheta_minus_theta_rad")
-    if checks["first_bad_event"] is not None:
-        yield (
-            f"{checks['cells_not_finite']} cells are not finite and {checks['cells_negative']} are "
-            f"negative, first in event {checks['first_bad_event']}: such files cannot be trained on"
-        )
-    if checks["empty_events"]:
-        cut = "; min_sum removes them" if "sampling_fraction" in report else ""
-        yield f"{checks['empty_events']} events are empty{cut}"
-    if report["energy_gev"] is None:
-        yield "no incident energies: such files cannot be trained on"
+def _tilt(report: dict[str, Any]) -> Iterator[str]:
+    agreement = report["mtheta_minus_theta_rad"]
     if agreement and agreement["correlation"] < 0.5:
         yield (
             "the measured angle does not follow the true one (correlation "
             f"{agreement['correlation']:.2f}): it sees a tilt in y, these showers may tilt in x"
         )
-
-
-def _inspect_calochallenge(files: Iterable[Path], progress: Progress, unit: Unit) -> dict[str, Any]:
-    opened = [calochallenge.describe(path, unit) for path in files]
-    first = opened[0]
-    for file in opened[1:]:
-        if file.voxels != first.voxels:
-            raise InputError(
-                f"{file.path}: expected {first.voxels} voxels as in {first.path.name}, "
-                f"found {file.voxels}"
-            )
-    events = sum(file.events for file in opened)
-    visible, above, not_finite, negative, hottest, seen = [], 0, 0, 0, 0.0, 0
-    first_bad = None
-    with progress("inspect", events, "showers") as advance:
-        for file in opened:
-            for cells in file.stream():
-                finite = np.where(np.isfinite(cells), cells, 0)
-                bad = np.flatnonzero(~((cells >= 0) & np.isfinite(cells)).all(1))
-                if first_bad is None and len(bad):
-                    first_bad = seen + int(bad[0])
-                seen += len(cells)
-                not_finite += int(np.count_nonzero(~np.isfinite(cells)))
-                negative += int(np.count_nonzero(cells < 0))
-                above += int(np.count_nonzero(finite > calochallenge.VOXEL_THRESHOLD_GEV))
-                hottest = max(hottest, float(finite.max()))
-                visible.append(finite.sum(1, dtype=np.float64))
-                advance(len(cells))
-    energy = np.concatenate([file.energy for file in opened]).astype(np.float64)
-    total = np.concatenate(visible)
-    report: dict[str, Any] = {
-        "layout": f"CaloChallenge, data set {first.dataset}",
-        "events": events,
-        "voxels": first.voxels,
-        "grid_layer_angle_radius": first.grid and list(first.grid),
-        "files": [
-            {
-                "path": str(f.path), "events": f.events, "cell_unit": f.unit,
-                "cell_unit_because": f.unit_because, "datasets": list_datasets(f.path),
-            }
-            for f in opened
-        ],
-        "energy_gev": value_range(energy),
-        "visible_gev": value_range(total),
-        "visible_over_incident": value_range(total / energy),
-        "hottest_cell_gev": hottest,
-        "occupancy": {str(calochallenge.VOXEL_THRESHOLD_GEV): above / (events * first.voxels)},
-        "checks": {
-            "cells_not_finite": not_finite, "cells_negative": negative,
-            "empty_events": int(np.count_nonzero(total == 0)), "first_bad_event": first_bad,
-        },
-    }  # fmt: skip
-    report["problems"] = list(_problems(report))
-    return report

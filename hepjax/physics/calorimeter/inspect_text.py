@@ -22,6 +22,8 @@ def text(report: dict[str, Any]) -> Iterator[str]:
         grid = report["grid_layer_angle_radius"]
         shape = " x ".join(map(str, grid)) + " (layer, angle, radius)" if grid else "no one grid"
         yield line("voxels", f"{report['voxels']}, {shape}")
+    if report["calorimeter"] is not None:
+        yield line("calorimeter", report["calorimeter"])
     for unit, because in sorted(
         {(f["cell_unit"], f["cell_unit_because"]) for f in report["files"]}
     ):
@@ -39,6 +41,9 @@ def text(report: dict[str, Any]) -> Iterator[str]:
     yield ""
     for threshold, share in report["occupancy"].items():
         yield line(f"cells > {float(threshold):g} GeV", f"{100 * share:.2f} %")
+    if report.get("layers") and len(report["layers"]) <= MOST_LAYERS:
+        yield ""
+        yield from _layers(report["layers"])
     if agreement := report.get("mtheta_minus_theta_rad"):
         yield line("mtheta - theta", "mean {mean:.4f}, rms {rms:.4f} rad".format(**agreement))
     if report.get("sampling_fraction"):
@@ -63,6 +68,19 @@ RANGES = {
 }
 
 
+MOST_LAYERS = 12
+"""Of which each gets a line."""
+
+
+def _layers(layers: list[dict[str, Any]]) -> Iterator[str]:
+    yield f"{'layer':>8}{'sectors':>10}{'rings':>8}{'to (mm)':>10}{'energy':>10}"
+    for row in layers:
+        yield (
+            f"{row['number']:>8}{row['sectors']:>10}{row['rings']:>8}{row['edges_mm'][1]:>10g}"
+            f"{100 * row['share']:>9.2f}%"
+        )
+
+
 def _datasets(file: dict[str, Any]) -> Iterator[str]:
     yield f"{'dataset':22}{'shape':22}{'type':10}{'unit':10}stored as"
     for key, dataset in file["datasets"].items():
@@ -74,7 +92,9 @@ def _datasets(file: dict[str, Any]) -> Iterator[str]:
 
 
 def _fractions(bins: list[dict[str, Any]]) -> Iterator[str]:
-    yield "sampling fraction (visible / incident energy) against the published CLIC fit"
+    published = any(row["published"] is not None for row in bins)
+    beside = " against the published CLIC fit" if published else ""
+    yield f"sampling fraction (visible / incident energy){beside}"
     yield f"{'energy (GeV)':>14}{'showers':>9}{'mean':>10}{'rms':>9}{'published':>11}{'ratio':>16}"
     for row in bins:
         low, high = row["energy_gev"]

@@ -1,88 +1,15 @@
-"""The sampling calorimeter: layers, cells, and the effective homogeneous medium of both.
+"""What the shower model needs to know of a calorimeter: depths, shares, and its effective medium.
 
-The default is a CLIC-like silicon-tungsten stack: 17 layers with 2.4 mm and 8 with 4.8 mm of
-tungsten, 0.5 mm of silicon, 3.15 mm of air, cells of 5.1 mm.
+The calorimeter itself is data, see formats/showers/calorimeter.py.
 """
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
-from hepjax import InputError
-
-
-class Material(NamedTuple):
-    """Constants of a pure material (Particle Data Group)."""
-
-    z: float
-    a: float
-    density: float  # g/cm3
-    x0: float  # radiation length, g/cm2
-    mip_loss: float  # of a minimum ionising particle, MeV/cm
-
-    @property
-    def critical_energy(self) -> float:
-        """MeV; Grindhammer and Peters, hep-ex/0001020, eq. 10."""
-        return 2.66 * (self.x0 * self.z / self.a) ** 1.1
-
-    @property
-    def x0_mm(self) -> float:
-        return 10.0 * self.x0 / self.density
-
-
-TUNGSTEN = Material(74.0, 183.84, 19.3, 6.763, 22.1)
-SILICON = Material(14.0, 28.0855, 2.329, 21.82, 3.876)
-AIR_X0_MM = 304_000.0
-
-
-@dataclass(frozen=True)
-class Calorimeter:
-    """Layers of tungsten, silicon and air, read out in square silicon cells. Lengths in mm."""
-
-    absorber_mm: tuple[float, ...] = (2.4,) * 17 + (4.8,) * 8
-    active_mm: float = 0.5
-    gap_mm: float = 3.15
-    cell_mm: float = 5.1
-    cells: tuple[int, int] = (25, 25)  # along x and y
-
-    def __post_init__(self) -> None:
-        thicknesses = (*self.absorber_mm, self.active_mm, self.cell_mm)
-        if not self.absorber_mm or min(thicknesses) <= 0 or self.gap_mm < 0:
-            raise InputError(
-                f"calorimeter: expected positive thicknesses and cell size in mm, found {self}"
-            )
-        if min(self.cells) < 1:
-            raise InputError(f"calorimeter: expected cells of at least (1, 1), found {self.cells}")
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Cells along x, along y, and layers."""
-        return (*self.cells, len(self.absorber_mm))
-
-    def boundaries_x0(self) -> np.ndarray:
-        """(layers + 1,) depths at normal incidence between which a layer's energy is deposited."""
-        absorber = np.asarray(self.absorber_mm) / TUNGSTEN.x0_mm
-        rest = self.active_mm / SILICON.x0_mm + self.gap_mm / AIR_X0_MM
-        return np.concatenate([[0.0], np.cumsum(absorber + rest)])
-
-    def active_centres_mm(self) -> np.ndarray:
-        """(layers,) distance of the middle of each silicon plane from the front face."""
-        absorber = np.asarray(self.absorber_mm)
-        ends = np.cumsum(absorber + self.active_mm + self.gap_mm)
-        return ends - self.gap_mm - 0.5 * self.active_mm
-
-    def mip_fractions(self) -> np.ndarray:
-        """(layers,) share of a minimum ionising particle's loss that falls in the silicon."""
-        active = self.active_mm * SILICON.mip_loss
-        return active / (active + np.asarray(self.absorber_mm) * TUNGSTEN.mip_loss)
-
-
-CLIC_FIXED = Calorimeter()
-"""25 x 25 x 25 cells, the fixed-angle data set."""
-CLIC_ANGLE = replace(CLIC_FIXED, cells=(51, 51))
-"""51 x 51 x 25 cells, the variable-angle data set."""
+from hepjax.formats.showers.calorimeter import Calorimeter, Layer, Slab
 
 
 class Medium(NamedTuple):
@@ -98,25 +25,92 @@ class Medium(NamedTuple):
 
 
 def effective_medium(calorimeter: Calorimeter) -> Medium:
-    """Effective medium of the first period, where most of a shower develops.
+    """Effective medium of one period of the layer ``calorimeter.medium``.
 
-    Source: Grindhammer and Peters, hep-ex/0001020, section 3. Mass weights over tungsten and
-    silicon; air has a thickness and no mass.
+    Source: Grindhammer and Peters, hep-ex/0001020, section 3. Weights by mass, without passive
+    gases. A layer without absorber is homogeneous.
     """
-    absorber, active = 0.1 * calorimeter.absorber_mm[0], 0.1 * calorimeter.active_mm  # cm
-    period = absorber + active + 0.1 * calorimeter.gap_mm
-    mass = absorber * TUNGSTEN.density + active * SILICON.density
-    weights = (absorber * TUNGSTEN.density / mass, active * SILICON.density / mass)
-    pairs = list(zip(weights, (TUNGSTEN, SILICON), strict=True))
+    slabs = calorimeter.layers[calorimeter.medium].slabs
+    period = 0.1 * sum(slab.mm for slab in slabs)  # cm
+    heavy = [slab for slab in slabs if _counts(slab)]
+    masses = [0.1 * slab.mm * slab.constants.density for slab in heavy]
+    mass = sum(masses)
+    pairs = [(m / mass, slab.constants) for m, slab in zip(masses, heavy, strict=True)]
     density = mass / period
     x0 = 1.0 / (density * math.fsum(w / m.x0 for w, m in pairs))  # cm
     loss = density * math.fsum(w * m.critical_energy / m.x0 for w, m in pairs)  # MeV/cm
+    passive = [slab for slab in heavy if not slab.active]
+    active = [slab for slab in heavy if slab.active]
+    sandwich = bool(passive)
     return Medium(
         z=math.fsum(w * m.z for w, m in pairs),
         density=density,
         x0_mm=10.0 * x0,
         critical_energy=1e-3 * loss * x0,
         moliere_mm=10.0 * 21.2 / loss,
-        periods_per_x0=x0 / period,
-        e_hat=1.0 / (1.0 + 0.007 * (TUNGSTEN.z - SILICON.z)),
+        periods_per_x0=x0 / period if sandwich else math.inf,
+        e_hat=1.0 / (1.0 + 0.007 * (_mean_z(passive) - _mean_z(active))) if sandwich else 1.0,
     )
+
+
+def _mean_z(slabs: list[Slab]) -> float:
+    """Atomic number by mass."""
+    if len(slabs) == 1:
+        return slabs[0].constants.z
+    masses = [slab.mm * slab.constants.density for slab in slabs]
+    return math.fsum(m * s.constants.z for m, s in zip(masses, slabs, strict=True)) / sum(masses)
+
+
+def boundaries_x0(calorimeter: Calorimeter) -> np.ndarray:
+    """(layers + 1,) depths at normal incidence between which a layer's energy is deposited."""
+    depth = [
+        layer.periods * math.fsum(slab.mm / slab.constants.x0_mm for slab in layer.slabs)
+        for layer in calorimeter.layers
+    ]
+    return np.concatenate([[0.0], np.cumsum(depth)])
+
+
+def active_centres_mm(calorimeter: Calorimeter) -> np.ndarray:
+    """(layers,) distance of the middle of the active slabs of a layer from the front face."""
+    centres, front = [], 0.0
+    for layer in calorimeter.layers:
+        weights, middles, inside = [], [], 0.0
+        for slab in layer.slabs:
+            if slab.active:
+                weights.append(slab.mm)
+                middles.append(inside + 0.5 * slab.mm)
+            inside += slab.mm
+        middle = math.fsum(w * m for w, m in zip(weights, middles, strict=True)) / sum(weights)
+        centres.append(front + middle + 0.5 * (layer.periods - 1) * layer.period_mm)
+        front += layer.periods * layer.period_mm
+    return np.asarray(centres)
+
+
+def active_fractions(calorimeter: Calorimeter) -> np.ndarray:
+    """(layers,) share of a minimum ionising particle's loss that falls in the active slabs."""
+    return np.asarray(
+        [
+            _mip_loss(slab for slab in layer.slabs if slab.active) / _mip_loss(layer.slabs)
+            for layer in calorimeter.layers
+        ]
+    )
+
+
+def crossing_energies(calorimeter: Calorimeter) -> np.ndarray:
+    """(layers,) what a minimum ionising particle leaves in one active slab, GeV."""
+    return np.asarray([1e-3 * _crossing(layer) for layer in calorimeter.layers])
+
+
+def _crossing(layer: Layer) -> float:
+    active = [slab for slab in layer.slabs if slab.active]
+    return _mip_loss(active) / len(active)
+
+
+def _mip_loss(slabs: Iterable[Slab]) -> float:
+    """MeV."""
+    return math.fsum(0.1 * slab.mm * slab.constants.mip_loss for slab in slabs if _counts(slab))
+
+
+def _counts(slab: Slab) -> bool:
+    """Whether a slab has mass: passive gases have a thickness only."""
+    return slab.active or not slab.constants.gas

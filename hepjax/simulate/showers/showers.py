@@ -5,6 +5,7 @@ sampled as spots (spots.py). A batch has a fixed number of slots for spots, a po
 with similar numbers of spots share a batch, and each number of slots compiles once.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,11 +17,12 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from hepjax import InputError
-from hepjax.simulate.showers import model
-from hepjax.simulate.showers.geometry import Calorimeter, effective_medium
+from hepjax.formats.showers.calorimeter import Calorimeter, Layer
+from hepjax.formats.showers.materials import MATERIALS
+from hepjax.simulate.showers import geometry, model
+from hepjax.simulate.showers.conditions import HIGHEST_GEV, check
 from hepjax.simulate.showers.model import TUNED, Tuning
-from hepjax.simulate.showers.spots import Layers, fill_cells
+from hepjax.simulate.showers.spots import QUANTUM, Layers, fill_cells, fill_rings
 
 START_X0 = {"electron": 0.0, "photon": 9.0 / 7.0}
 """Mean depth at which the shower of a particle starts, exponentially distributed, X0."""
@@ -30,6 +32,10 @@ PROFILES_PER_BATCH = 128
 SLOTS_PER_BATCH = 1 << 19
 """Spot slots, or cells if more, of one compiled call on one device: some 20 MB."""
 FEWEST_SLOTS = 1024
+TUNED_CROSSING = 1e-3 * (0.1 * 0.5 * MATERIALS["silicon"].mip_loss)
+"""GeV that a minimum ionising particle leaves in the plates that ``TUNED`` was set on."""
+CORE_RADII = (0.1, 0.2, 0.4)
+"""Moliere radii; of the narrow core of a shower on its way through the stack."""
 
 
 def simulate_showers(
@@ -44,6 +50,9 @@ def simulate_showers(
 ) -> np.ndarray:
     """Energy in every cell for electrons or photons that hit the calorimeter at its centre.
 
+    The constants of ``tuning`` were set on silicon and tungsten; for another stack the energy of a
+    spot is scaled with what a minimum ionising particle leaves in its plates.
+
     Shower i is drawn from ``fold_in(key, first + i)`` and its own energy and angle, so it does not
     depend on how many others are asked for with it, or on how many devices share the work.
 
@@ -54,44 +63,83 @@ def simulate_showers(
       key: typed key of the whole sample.
       first: index of the first of these showers in the sample.
     Returns:
-      (n, x, y, layers) float32, GeV deposited in the silicon. The impact point is uniform in a cell
-      and the window is shifted by whole cells so that the barycentre lies in its middle.
+      (n, *calorimeter.shape) float32, GeV deposited in the active slabs over ``divided_by``. In a
+      box the impact point is uniform in a cell and the window is shifted by whole cells so that the
+      barycentre lies in its middle; a cylinder lies about the axis of the shower.
     Raises:
-      InputError: an energy or angle out of range, or another particle.
+      InputError: an energy or angle out of range, another particle, or a calorimeter without slabs.
     """
     energy = np.asarray(energy, np.float32)
     theta = np.broadcast_to(np.asarray(theta, np.float32), energy.shape)
-    _check(energy, theta, particle)
+    check(calorimeter, energy, theta, particle)
     if not len(energy):
         return np.zeros((0, *calorimeter.shape), np.float32)
     index = np.arange(first, first + len(energy), dtype=np.uint32)
     draw = partial(_draw_layers, calorimeter, START_X0[particle], tuning, key)
     layers = _in_batches(draw, PROFILES_PER_BATCH, (energy, theta, index))
 
-    cells = math.prod(calorimeter.shape)
     showers = np.zeros((len(energy), *calorimeter.shape), np.float32)
     spots = np.maximum(layers.spots.sum(axis=1), FEWEST_SLOTS)
     slots = 2 ** np.ceil(np.log2(spots)).astype(np.int64)
     for count in np.unique(slots).tolist():
         rows = np.flatnonzero(slots == count)
-        fill = partial(
-            fill_cells, calorimeter.shape, count, (tuning.spot_energy, tuning.spot_shape)
-        )
+        fill = _filler(calorimeter, count, tuning)
         group = Layers(*(values[rows] for values in layers))
-        showers[rows] = _in_batches(fill, max(1, SLOTS_PER_BATCH // max(count, cells)), (group,))
+        at_once = max(1, SLOTS_PER_BATCH // max(count, calorimeter.voxels))
+        showers[rows] = _in_batches(fill, at_once, (group,))
+    if calorimeter.divided_by != 1.0:
+        showers /= np.float32(calorimeter.divided_by)
     return showers
 
 
-def _check(energy: np.ndarray, theta: np.ndarray, particle: str) -> None:
-    if particle not in START_X0:
-        raise InputError(f"particle: expected one of {', '.join(START_X0)}, found {particle!r}")
-    if not np.all((energy >= 0.5) & (energy <= 2000.0)):
-        raise InputError(
-            f"energy: expected 0.5 to 2000 GeV, found {energy.min():g} to {energy.max():g}"
+def _filler(calorimeter: Calorimeter, slots: int, tuning: Tuning) -> Callable[[Layers], Array]:
+    """Compiled: spots of a batch of showers into cells."""
+    spot = (spot_energies(calorimeter, tuning), tuning.spot_shape)
+    unit = quantum(calorimeter, tuning)
+    if calorimeter.box:
+        nx, ny, nz = calorimeter.shape
+        return partial(fill_cells, (nx, ny, nz), slots, spot, quantum=unit)
+    binning = tuple((layer.rings, layer.sectors) for layer in calorimeter.layers)
+    return partial(fill_rings, binning, slots, spot, quantum=unit)
+
+
+def spot_energies(calorimeter: Calorimeter, tuning: Tuning) -> Any:
+    """(layers,) float32 mean energies of a spot, GeV: as many crossings as in the tuned plates."""
+    crossings = geometry.crossing_energies(calorimeter) / TUNED_CROSSING
+    return tuning.spot_energy * crossings.astype(np.float32)
+
+
+def quantum(calorimeter: Calorimeter, tuning: Tuning) -> float:
+    """Unit of the sums of cells, GeV: 1 eV times a power of two, so that no cell overflows.
+
+    The hottest cell holds at most what its layer holds at the maximum of the shower (0.15 of the
+    energy in a radiation length) times the share of the core, ``r^2 / (r^2 + R^2)`` within r.
+    """
+    medium = geometry.effective_medium(calorimeter)
+    thickness = np.diff(geometry.boundaries_x0(calorimeter))
+    share = np.minimum(1.0, 0.15 * thickness) * geometry.active_fractions(calorimeter)
+    share = share * [
+        _hottest(calorimeter, layer, medium.moliere_mm) for layer in calorimeter.layers
+    ]
+    highest = max(HIGHEST_GEV, calorimeter.energy[1])
+    bound = highest * tuning.visible * medium.e_hat * float(share.max())
+    return QUANTUM * 2.0 ** max(0, math.ceil(math.log2(bound / (2.0**32 * QUANTUM))))
+
+
+def _hottest(calorimeter: Calorimeter, layer: Layer, moliere_mm: float) -> float:
+    """Share of the core in the cell that holds most of it."""
+    if calorimeter.box:
+        rings: tuple[float, ...] = (0.0, math.sqrt(math.prod(calorimeter.cell_mm) / math.pi))
+    else:
+        rings = layer.rings
+    return (
+        max(
+            b**2 / (b**2 + r**2) - a**2 / (a**2 + r**2)
+            for a, b in itertools.pairwise(rings)
+            for r in (radius * moliere_mm for radius in CORE_RADII)
         )
-    if not np.all(np.abs(theta - np.pi / 2) <= np.pi / 4 + 1e-6):
-        low, high = np.degrees([theta.min(), theta.max()])
-        raise InputError(f"theta: expected 45 to 135 degrees, found {low:g} to {high:g}")
+        / layer.sectors
+    )
 
 
 def _in_batches(function: Callable[..., Any], per_device: int, arrays: tuple[Any, ...]) -> Any:
@@ -132,10 +180,10 @@ def _draw_one(
     key: Array,
 ) -> Layers:
     k_profile, k_start, k_sampling, k_impact, k_count, k_seeds = jax.random.split(key, 6)
-    medium = effective_medium(calorimeter)
+    medium = geometry.effective_medium(calorimeter)
     incidence = jnp.pi / 2 - theta
     start = mean_start * jax.random.exponential(k_start)
-    depth = jnp.asarray(calorimeter.boundaries_x0(), jnp.float32) + tuning.plane
+    depth = jnp.asarray(geometry.boundaries_x0(calorimeter), jnp.float32) + tuning.plane
     depth = depth / jnp.cos(incidence) - start
 
     mean = model.longitudinal(energy, medium)
@@ -144,20 +192,25 @@ def _draw_one(
     t += (tuning.depth - 1.0) * jnp.exp(mean.log_t)
     a += (tuning.shape - 1.0) * jnp.exp(mean.log_a)
     deposited = model.energy_by_layer(energy, t, a, depth)
-    response = tuning.visible * medium.e_hat * calorimeter.mip_fractions()
-    visible = jnp.asarray(response, jnp.float32) * _sampled(k_sampling, deposited)
+    response = tuning.visible * medium.e_hat * geometry.active_fractions(calorimeter)
+    sampled = deposited
+    if math.isfinite(medium.periods_per_x0):
+        sampled = _sampled(k_sampling, deposited)
+    visible = jnp.asarray(response, jnp.float32) * sampled
     # Stochastic rounding keeps the mean energy of layers with less than one spot.
     up = jax.random.uniform(k_count, visible.shape)
-    spots = jnp.floor(visible / tuning.spot_energy + up).astype(jnp.int32)
+    spots = jnp.floor(visible / spot_energies(calorimeter, tuning) + up).astype(jnp.int32)
 
     middle = jnp.maximum(0.5 * (depth[:-1] + depth[1:]), 0.0)
     tau = model.relative_depth(middle, t, a, mean)
     profile = model.radial(energy, tau, medium, tuning)
-    moliere = medium.moliere_mm / calorimeter.cell_mm
-    axis = jnp.asarray(calorimeter.active_centres_mm(), jnp.float32) * jnp.tan(incidence)
-    axis = _centred(axis / calorimeter.cell_mm, visible)
+    # Lengths across the shower: cells along x in a box, mm in a cylinder.
+    unit, unit_y = calorimeter.cell_mm if calorimeter.box else (1.0, 1.0)
+    moliere = medium.moliere_mm / unit
+    axis = jnp.asarray(geometry.active_centres_mm(calorimeter), jnp.float32) * jnp.tan(incidence)
+    axis = _centred(axis / unit_y, visible)
     impact = jax.random.uniform(k_impact, (2,))
-    nx, ny, _ = calorimeter.shape
+    nx, ny = calorimeter.cells or (0, 0)
     return Layers(
         spots=spots,
         core_weight=profile.core_weight,
@@ -165,7 +218,7 @@ def _draw_one(
         tail_radius=moliere * profile.tail_radius,
         x=nx // 2 + impact[0] + jnp.zeros_like(axis),
         y=ny // 2 + impact[1] + axis,
-        stretch=1.0 / jnp.cos(incidence),
+        stretch=(unit / unit_y) / jnp.cos(incidence),
         seeds=jax.random.bits(k_seeds, (3,), jnp.uint32),
     )
 

@@ -117,6 +117,20 @@ def test_binning_xml():
         binning.require_stack()
 
 
+def test_the_binning_of_a_public_calorimeter_brings_its_slabs():
+    known = calorimeter("atlas-photons")
+    layers = "".join(
+        f'<Layer id="{layer.number}" r_edges="{",".join(f"{edge:g}" for edge in layer.rings)}" '
+        f'n_bin_alpha="{layer.sectors}"/>'
+        for layer in known.layers
+    )
+    text = f'<Bins><Bin pid="22" name="photon">{layers}</Bin></Bins>'
+    assert read_xml(text.encode(), "binning.xml") == known
+    other = read_xml(text.replace("30,50,100", "30,60,100").encode(), "binning.xml")
+    assert other.shape == known.shape
+    assert other.name == "binning"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hepjax.formats.showers.calorimeters import calorimeter
 from hepjax.simulate.showers import model
-from hepjax.simulate.showers.geometry import CLIC_FIXED, effective_medium
+from hepjax.simulate.showers.geometry import effective_medium
 from hepjax.simulate.showers.model import PUBLISHED, TUNED
 
-MEDIUM = effective_medium(CLIC_FIXED)
+MEDIUM = effective_medium(calorimeter("clic-25"))
 
 
 def test_mean_shape_at_100_gev_follows_the_published_formulas():
