@@ -13,7 +13,8 @@ import traceback
 
 from hepjax import HepjaxError, InputError, __version__
 from hepjax.cli import console, jet_meaning, ranges
-from hepjax.engine import signals
+from hepjax.cli.parser import OneLineParser
+from hepjax.engine import platforms, signals
 from hepjax.engine.paths import given
 from hepjax.formats import access
 
@@ -31,7 +32,8 @@ VERBS = {
     "doctor": "versions, devices, kernels, and what is missing",
 }
 
-
+LONGEST = 1200
+"""Characters of an error."""
 HIDDEN = {"copies": "hepjax.bench.copies"}
 """Verbs for scripts that come with hepjax, and their modules."""
 
@@ -63,7 +65,8 @@ def _command(argv: list[str], streams: console.Console) -> int:
         # argparse ends a list of positionals at the first option; users write them after it too.
         args.overrides += rest
     elif rest:
-        parser.error(f"{rest[0]}: unknown argument; see hepjax {args.verb or ''} --help")
+        parser.prog = f"hepjax {args.verb or ''}".strip()
+        parser.error(f"{rest[0]!r}: unknown argument")
     if args.verb is None:
         parser.print_help()
         return 2
@@ -72,6 +75,7 @@ def _command(argv: list[str], streams: console.Console) -> int:
         for name, value in vars(args).items():  # "~" after "=" or in quotes is left by shells
             setattr(args, name, given(value, f"--{name.replace('_', '-')}"))
         signals.enter(signals.State.WORKING)
+        platforms.require_flags()
         code = args.execute(args)
         return streams.verdict(code, args.verb, getattr(args, "json", False))
     except KeyboardInterrupt:
@@ -81,8 +85,6 @@ def _command(argv: list[str], streams: console.Console) -> int:
     except Exception as error:
         if signals.received:
             return _interrupted()  # an exception of ours, as some library passes it on
-        from hepjax.engine import platforms
-
         said = access.refusal(error) if isinstance(error, OSError) else platforms.unusable(error)
         if said is not None:
             return _told(args, error, InputError.exit_code, f"error: {said}")
@@ -95,7 +97,12 @@ def _line(verb: str, error: HepjaxError) -> str:
     text = jet_meaning.worded(verb, " ".join(str(error).split()))
     path, colon, _ = text.partition(": ")
     unread = access.denied(path) if colon and isinstance(error, InputError) else None
-    return f"error: {unread or text}"
+    return f"error: {_short(unread or text)}"
+
+
+def _short(text: str) -> str:
+    """The beginning and the end, where the way out is, of a text that repeats what a file holds."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 300]} ... {text[-300:]}"
 
 
 def _told(args: argparse.Namespace, error: Exception, code: int, line: str) -> int:
@@ -117,7 +124,7 @@ def _end_processes() -> None:
 
 
 def _parser(argv: list[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="hepjax", description="Deep learning for HEP on JAX.")
+    parser = OneLineParser(prog="hepjax", description="Deep learning for HEP on JAX.")
     parser.add_argument("--version", action="version", version=f"hepjax {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     for verb, summary in VERBS.items():

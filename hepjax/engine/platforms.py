@@ -1,8 +1,10 @@
-"""Whether the platform that the environment asks jax for (cuda, tpu, ...) is here."""
+"""Whether the environment lets jax start: the platform it asks for (cuda, tpu, ...), and flags."""
 
 import importlib.util
 import os
 import re
+import subprocess
+import sys
 
 from hepjax import InputError
 
@@ -10,6 +12,32 @@ VARIABLES = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME")
 PLUGINS = {"cuda": ("jax_cuda13_plugin", "jax_cuda12_plugin"), "tpu": ("libtpu",)}
 """Packages that bring a platform."""
 EXTRAS = {"cuda": "cuda", "gpu": "cuda", "tpu": "tpu"}
+
+
+PARSE = "from jaxlib import xla_client; xla_client.CompileOptions()"
+"""The least that makes XLA read its flags."""
+SAID = re.compile(r"^[EF]\d{4} .*?\] (.*)$", re.MULTILINE)
+"""Errors of XLA."""
+
+
+def require_flags() -> None:
+    """Refuse ``XLA_FLAGS`` that XLA cannot parse: it would end this process on the spot.
+
+    A process of its own tries, and only where the variable is set.
+
+    Raises:
+      InputError: it ended.
+    """
+    flags = os.environ.get("XLA_FLAGS", "").strip()
+    if not flags:
+        return
+    command = [sys.executable, "-c", PARSE]
+    tried = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if tried.returncode and (said := SAID.search(tried.stderr)):
+        raise InputError(
+            f"XLA_FLAGS: expected flags that XLA knows, found {flags[:100]!r} ({said[1][:200]}); "
+            "correct or unset it"
+        )
 
 
 def require_platform() -> None:
@@ -30,9 +58,9 @@ def require_platform() -> None:
 
 def unusable(error: BaseException) -> str | None:
     """What to say of an error of jax that comes from its variables; None for other errors."""
-    flag = re.search(r'[Ii]nvalid value "(.*)" for JAX flag (\w+)', str(error))
-    if flag:
-        return f"{flag[2].upper()}: expected another value, found {flag[1]!r}; unset it"
+    for variable in filter(None, (_refused(str(error)), _refused_number(str(error)))):
+        found = os.environ.get(variable, "")[:100]
+        return f"{variable}: expected another value, found {found!r}; unset it"
     variable = next((name for name in VARIABLES if os.environ.get(name)), None)
     if variable is None or not _not_here():
         return None
@@ -48,6 +76,19 @@ def unusable(error: BaseException) -> str | None:
         f"{variable}: expected a platform that is here ({', '.join(here)}), found {asked!r}; "
         f"{way_out}"
     )
+
+
+def _refused(text: str) -> str | None:
+    """The variable that an error of jax names."""
+    found = re.search(r"for JAX flag (\w+)|for environment '(\w+)'", text)
+    return found and (found[1] or found[2]).upper()
+
+
+def _refused_number(text: str) -> str | None:
+    """The variable of jax that has the value of which an error says that it is no number."""
+    found = re.search(r"invalid literal for int\(\) with base 10: (.*)", text, re.DOTALL)
+    variables = (name for name in os.environ if name.startswith("JAX_"))
+    return next((n for n in variables if found and repr(os.environ[n]) == found[1]), None)
 
 
 def platform_or_cpu() -> str | None:

@@ -127,8 +127,9 @@ def canonical(piece: Piece, stored: Mapping[str, np.ndarray]) -> Columns:
     for name, values in stored.items():
         known = canonical_name(name)
         if known in columns:
+            other = next(n for n in stored if canonical_name(n) == known)
             raise InputError(
-                f"{piece.path}: expected one column for the {known}, found two: {', '.join(stored)}"
+                f"{piece.path}: expected one column for the {known}, found two: {other}, {name}"
             )
         values = np.asarray(values)
         columns[known] = values.reshape(len(values)).astype(

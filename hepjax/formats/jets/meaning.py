@@ -136,9 +136,13 @@ def make_grid(path: Path, meaning: Meaning, channels: int | None, shape: tuple[i
       channels: None if the file does not show how many there are.
 
     Raises:
-      InputError: nobody named the channels, another number of them is named, a name is unknown or
-        comes twice, or another shape is asked for.
+      InputError: images without pixels, nobody named the channels, another number of them is named,
+        a name is unknown or comes twice, or another shape is asked for.
     """
+    if 0 in (channels, *shape):
+        raise InputError(
+            f"{path}: expected images with pixels, found {channels} channels of {shape} pixels"
+        )
     count = channels if meaning.channels is None else len(meaning.channels)
     if count is not None and count * shape[0] * shape[1] > CELLS_LIMIT:
         raise InputError(

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hepjax import InputError
-from hepjax.formats.files import exists_inside
+from hepjax.formats.files import exists_inside, require_path
 from hepjax.formats.images import Channel, Grid
 
 FILE = "manifest.json"
@@ -68,14 +70,45 @@ class Manifest:
 
 
 def parse_meaning(settings: dict[str, Any]) -> Meaning:
-    """From JSON, where keys are texts and tuples are lists."""
+    """From JSON, where keys are texts and tuples are lists.
+
+    Raises:
+      Exception: nearly any, if it is not what hepjax writes.
+    """
     grid = settings["grid"]
-    return Meaning(
-        grid=Grid(tuple(grid["shape"]), tuple(Channel(**c) for c in grid["channels"])),
-        labels={int(number): name for number, name in settings["labels"].items()},
-        columns=settings["columns"],
-        units=settings["units"],
-    )
+    shape, channels = tuple(grid["shape"]), tuple(Channel(**c) for c in grid["channels"])
+    _require(bool(shape and channels) and all(map(_is_count, shape)), "grid", grid)
+    for channel in channels:
+        _require(_is_count(channel.coarsening), "coarsening", channel.coarsening)
+        for text in (channel.name, channel.unit):
+            _require(isinstance(text, str), "channel", text)
+    labels = {int(number): name for number, name in settings["labels"].items()}
+    columns, units = settings["columns"], settings["units"]
+    for texts in (labels, columns, units):
+        _require(all(isinstance(text, str) for text in texts.values()), "texts", texts)
+    _require(all(np.dtype(kind).kind in "fiub" for kind in columns.values()), "columns", columns)
+    return Meaning(Grid(shape, channels), labels, columns, units)
+
+
+def _parse_shard(entry: dict[str, Any]) -> Shard:
+    """The entry of a shard, from JSON; see ``parse_meaning``."""
+    shard = Shard(**{**entry, "coarsening": tuple(entry["coarsening"])})
+    _require(isinstance(shard.file, str) and Path(shard.file).name == shard.file, "file", shard)
+    _require(isinstance(shard.sha256, str), "sha256", shard.sha256)
+    _require(_is_count(shard.events), "events", shard.events)
+    for number in (shard.cells, shard.largest, shard.bytes, *shard.label_events.values()):
+        _require(type(number) is int and number >= 0, "numbers", number)
+    _require(all(map(_is_count, shard.coarsening)), "coarsening", shard.coarsening)
+    return shard
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 < value < 2**40
+
+
+def _require(condition: bool, what: str, found: object) -> None:
+    if not condition:
+        raise ValueError(f"{what}: {str(found)[:80]}")
 
 
 def is_packed(path: Path) -> bool:
@@ -90,6 +123,7 @@ def read_manifest(folder: Path) -> Manifest:
       InputError: none there, damaged, or of another version.
     """
     path = folder / FILE
+    require_path(folder)
     if not path.exists():
         raise InputError(
             f"{folder}: expected a packed set with {FILE}, found none; interrupted? "
@@ -102,17 +136,18 @@ def read_manifest(folder: Path) -> Manifest:
             raise InputError(f"{path}: expected {FORMAT!r}, found {content['format']!r}")
         if stated != seal(content):
             raise ValueError("its checksum differs")
-        return Manifest(
+        manifest = Manifest(
             meaning=parse_meaning(content["meaning"]),
             largest=content["largest"],
-            shards=tuple(
-                Shard(**{**shard, "coarsening": tuple(shard["coarsening"])})
-                for shard in content["shards"]
-            ),
+            shards=tuple(_parse_shard(shard) for shard in content["shards"]),
             made_from=content["made_from"],
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, InputError):
+        largest = manifest.largest
+        _require(type(largest) is int and largest >= 0, "largest", largest)
+        _require(bool(manifest.shards), "shards", "none")
+        return manifest
+    except (Exception, MemoryError) as error:  # JSON of any form, and any refusal of the disk
+        if isinstance(error, InputError) and str(error).startswith(str(path)):
             raise
         raise InputError(
             f"{path}: expected a sound manifest, found a damaged one ({error}); copy it again"

@@ -7,7 +7,7 @@ workers. Files are read by jets/reader.py and showers/images.py, shards written 
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from math import ceil
@@ -100,6 +100,7 @@ def pack(
     Args:
       files: in the order that their events shall have.
       out_dir: folder, made if absent; empty, or with what an earlier call with the same files left.
+        Nothing of files that are refused is left there, unless shards are finished.
       units: of the columns.
       workers: processes; as many as CPUs by default.
       progress: a context that is given the number of events and yields ``advance``.
@@ -109,7 +110,22 @@ def pack(
     """
     if workers is not None and workers < 1:
         raise InputError(f"workers: expected at least 1, found {workers}")
+    is_new = not Path(out_dir).exists()
     out_dir = make_folder(out_dir)
+    try:
+        return _pack(files, out_dir, units, workers, progress)
+    except InputError:
+        _leave_nothing(out_dir, is_new)
+        raise
+
+
+def _pack(
+    files: Sequence[ImageFile],
+    out_dir: Path,
+    units: dict[str, str],
+    workers: int | None,
+    progress: Progress,
+) -> Manifest:
     made_from = _inputs(files)
     _claim(out_dir, made_from)
     sizes = _sizes(files)
@@ -127,6 +143,16 @@ def pack(
     finish(out_dir, shards, made_from)
     (out_dir / PLAN_FILE).unlink(missing_ok=True)
     return read_manifest(out_dir)
+
+
+def _leave_nothing(out_dir: Path, is_new: bool) -> None:
+    """Remove the plan of a set without any shard, and the folder if it was made for it."""
+    if any(out_dir.glob("*.parquet")) or (out_dir / FILE).exists():
+        return
+    with suppress(OSError):
+        (out_dir / PLAN_FILE).unlink(missing_ok=True)
+        if is_new:
+            out_dir.rmdir()
 
 
 def _sizes(files: Sequence[ImageFile]) -> list[int]:

@@ -129,7 +129,11 @@ def test_what_is_wrong_with_a_file_names_it(tmp_path):
     (bad,) = memory_files(tmp_path, events=(50,), nan_at=31)
     with pytest.raises(InputError, match=r"input0: .* found nan in event 31, channel d0"):
         pack([bad], tmp_path / "bad", units={}, workers=1)
-    assert sorted(contents(tmp_path / "bad")) == ["pack.json"]
+    assert not (tmp_path / "bad").exists()
+    (tmp_path / "bad").mkdir()
+    with pytest.raises(InputError, match="found nan in event 31"):
+        pack([bad], tmp_path / "bad", units={}, workers=1)
+    assert not contents(tmp_path / "bad")  # a folder that was there stays, with nothing in it
     (good,) = memory_files(tmp_path, events=(20,))
     pack([good], tmp_path / "bad", units={}, workers=1)
     assert len(open_packed(tmp_path / "bad")) == 20
