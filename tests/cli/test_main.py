@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from hepjax import InputError
 from hepjax.cli import VERBS, main
 
 
@@ -33,11 +34,39 @@ def test_module_equals_program():
     )
 
 
-def test_unknown_argument_is_an_error(capsys):
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("train gan3d/demo --runn x", "'--runn': unknown argument; see hepjax train --help"),
+        ("train", "expected CONFIG, found none; see hepjax train --help"),
+        ("train gan3d/demo --run", "--run: expected one argument, found none; see hepjax train"),
+        ("doctor --devices two", "--devices: expected a whole number, found 'two'; see hepjax"),
+        ("trian gan3d/demo", "VERB: expected one of "),
+        ("simulate events --events 1 --out o --pileup many", "--pileup: expected a number, found"),
+        ("bench mlpf --out o --events 3 --complete", "--complete: expected it without --events"),
+        ("launch local -- doctor", "expected -n/--processes, found none; see hepjax launch local"),
+        (f"train gan3d/demo --devices {'9x' * 3000}", "--devices: expected a whole number"),
+    ],
+)
+def test_a_mistake_in_a_command_is_one_line(line, said, capsys):
     with pytest.raises(SystemExit) as end:
-        main(["train", "gan3d/demo", "--runn", "x"])
+        main(line.split())
     assert end.value.code == 2
-    assert "--runn" in capsys.readouterr().err
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith(f"hepjax: error: {said}")
+    assert len(told) < 700
+
+
+def test_a_long_error_keeps_its_way_out(monkeypatch, capsys):
+    def refuse(args):
+        raise InputError(f"a.h5: expected few, found {'many ' * 2000}; copy it again")
+
+    monkeypatch.setattr("hepjax.cli.doctor.run", refuse)
+    assert main(["doctor"]) == 2
+    told = capsys.readouterr().err
+    assert len(told) < 1300
+    assert told.startswith("hepjax: error: a.h5: expected few, found many many")
+    assert told.endswith("; copy it again\n")
 
 
 def test_a_bug_is_called_one(capsys, monkeypatch):

@@ -98,6 +98,15 @@ def test_another_number_of_channels(tmp_path, layout):
     fails(path, r"(expected 2 channels \(pT,d0\), found 3|2 channels .* found 243)", ("pT", "d0"))
 
 
+def test_images_without_pixels(tmp_path):
+    example = legacy.serialize_example({"X_jets": b"", "y": legacy._float_list(np.float32(0))})
+    with (tmp_path / "a.tfrecord").open("wb") as file:
+        write_record(file, example)
+    fails(tmp_path / "a.tfrecord", r"images with pixels, found 3 channels of \(0, 0\) pixels")
+    np.savez(tmp_path / "b.npz", X=np.zeros((2, 9, 9, 0), "f4"), y=[0, 1])
+    fails(tmp_path / "b.npz", "expected ")
+
+
 def test_other_shapes_than_asked_for(tmp_path):
     path = WRITERS["nested"](tmp_path / "a", *MADE, GRID)
     fails(path, r"images of \(10, 10\) pixels, found \(9, 9\)", shape=(10, 10))

@@ -10,7 +10,7 @@ from helpers.packed_sets import GRID, LABELS, batch
 
 from hepjax import InputError
 from hepjax.formats.packed import shard
-from hepjax.formats.packed.manifest import read_manifest
+from hepjax.formats.packed.manifest import read_manifest, seal
 from hepjax.formats.packed.reader import open_packed
 from hepjax.formats.packed.shard_writer import write_shard
 
@@ -67,6 +67,50 @@ def test_missing_and_shortened_shards_are_found_at_once(packed):
     path.unlink()
     with pytest.raises(InputError, match=r"shard-00001\.parquet: expected a shard, found No such"):
         open_packed(packed)
+
+
+def resealed(path, change):
+    """Change the content of a manifest and make its checksum anew."""
+    content = json.loads(path.read_text())
+    content.pop("sha256")
+    change(content)
+    path.write_text(json.dumps(content | {"sha256": seal(content)}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m["shards"][0].update(file={}),
+        lambda m: m["shards"][0].update(file="../set/shard-00000.parquet"),
+        lambda m: m["shards"][0].update(events=-20),
+        lambda m: m["shards"][0].update(bytes="many"),
+        lambda m: m["shards"][0].update(coarsening=[0, 1, 1]),
+        lambda m: m["shards"][0].update(label_events=[1]),
+        lambda m: m["shards"].clear(),
+        lambda m: m.update(largest=None),
+        lambda m: m["meaning"]["grid"].update(shape=[]),
+        lambda m: m["meaning"]["grid"].update(shape=[10, -15]),
+        lambda m: m["meaning"]["grid"].update(channels=[]),
+        lambda m: m["meaning"]["grid"]["channels"][0].update(coarsening=7),
+        lambda m: m["meaning"]["grid"]["channels"][0].update(name=5),
+        lambda m: m["meaning"].update(columns={"label": "no type"}),
+        lambda m: m["meaning"].update(columns={"label": "O"}),
+        lambda m: m["meaning"].update(labels=[1, 2]),
+        lambda m: m["meaning"].update(units=None),
+    ],
+)
+def test_a_manifest_of_other_values_with_a_right_checksum(packed, change):
+    path = packed / "manifest.json"
+    resealed(path, lambda content: None)
+    read_manifest(packed)
+    resealed(path, change)
+    with pytest.raises(InputError, match=r"manifest\.json: expected a sound manifest, found"):
+        read_manifest(packed)
+
+
+def test_no_set_is_not_an_interrupted_one(tmp_path):
+    with pytest.raises(InputError, match="none: expected a file or folder, found none"):
+        open_packed(tmp_path / "none")
 
 
 def test_a_set_without_manifest_was_interrupted(packed):
