@@ -94,7 +94,8 @@ def _with_number(arrays: Arrays, name: str, draw: random.Random) -> Mutated:
         flat = arrays[name].reshape(-1).astype(draw.choice(["f4", "f8"]))
         flat[[draw.randrange(len(flat)) for _ in range(draw.choice([1, 1, 5]))]] = number
     arrays[name] = flat.reshape(arrays[name].shape)
-    lost = name in PIXELS and name != "showers" and not abs(number) < 3.4e38
+    most = 3.4e41 if name == "showers" else 3.4e38  # MeV and GeV, in 32 bits
+    lost = name in PIXELS and not abs(number) < most
     return Mutated(f"a number {number:g}", arrays, "refuse" if lost else "any", {name})
 
 

@@ -17,10 +17,13 @@ import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 
 from benchmarks.faults import fuzz_pickles
 from benchmarks.faults.fuzz_arrays import NAMES, PIXELS
+from benchmarks.faults.fuzz_samples import CELLS
 from hepjax.formats.packed.manifest import FILE, seal
+from hepjax.formats.showers.calorimeters import as_yaml, by_shape, unknown
 
 Told = tuple[str, str]
 UNITS = (
@@ -55,11 +58,24 @@ def _attribute(path: Path, draw: random.Random) -> Told:
             value = draw.choice(UNITS)
             file[name].attrs[key] = value
             return f"{key} of {name}: {str(value)[:20]!r}", "any"
+        if draw.random() < 0.3:
+            text = _geometry(draw)
+            file.attrs["geometry"] = np.bytes_(text.encode().replace(b"\0", b""))
+            return f"geometry: {text[-60:]!r}", "any"
         key = draw.choice(["channels", "labels", "shape"])
         text = draw.choice(TEXTS)
         options = [np.bytes_(text.encode().replace(b"\0", b"")), 5, np.zeros(3), h5py.Empty("S1")]
         file.attrs[f"hepjax.{key}"] = draw.choice([options[0], options[0], *options])
         return f"hepjax.{key}: {text[:20]!r}", "any"
+
+
+def _geometry(draw: random.Random) -> str:
+    """The description of the calorimeter of the samples, or of another, with a line changed."""
+    lines = yaml.safe_dump(as_yaml(draw.choice([unknown(CELLS), by_shape((368,))]))).splitlines()
+    at = draw.randrange(len(lines))
+    key, _, value = lines[at].partition(":")
+    lines[at] = draw.choice([f"{key}: {draw.choice(TEXTS)}", f"{key}: -{value.strip()}", key, ""])
+    return "\n".join(lines)
 
 
 def _link(path: Path, draw: random.Random) -> Told:

@@ -7,7 +7,7 @@ import numpy as np
 from benchmarks.faults.fuzz_samples import CHANNELS, LABELS, Arrays, Sample
 
 MAIN = {
-    "showers": "ecal", "challenge": "voxels", "jets": "images", "packed": "images", "events": "X"
+    "showers": "ecal", "jets": "images", "packed": "images", "events": "X"
 }  # fmt: skip
 """What every sound file of a family has."""
 GIVES = {
@@ -19,11 +19,6 @@ GIVES = {
 
 def read_all(family: str, path: Path) -> Arrays:
     """Everything in a file, through the reader of its family."""
-    if family == "challenge":
-        from hepjax.formats.showers import calochallenge
-
-        file = calochallenge.describe(path)
-        return {"voxels": np.concatenate(list(file.stream())), "energy": file.energy}
     if family == "showers":
         from hepjax.formats.showers.reader import open_showers
 
@@ -79,8 +74,7 @@ def judged(read: Arrays, sample: Sample, right: str, touched: set[str], known: A
     if len(sizes) != 1 or 0 in sizes:
         return f"arrays of {sizes} events"
     for name, values in read.items():
-        unchecked = sample.family == "challenge"  # only to look into: inspect counts such voxels
-        if name in known and not unchecked and not np.isfinite(values).all():
+        if name in known and not np.isfinite(values).all():
             return f"{name} is not finite"
     main = MAIN[sample.family]
     if right in ("must", "same"):

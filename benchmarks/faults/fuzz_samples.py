@@ -51,8 +51,12 @@ def tilted_showers() -> Arrays:
 def challenge() -> Arrays:
     """CaloChallenge showers, MeV."""
     rng = np.random.default_rng(3)
+    energy = rng.uniform(1e3, 1e5, (8, 1))
     voxels = rng.exponential(5, (8, 368)) * (rng.random((8, 368)) < 0.4)
-    return {"incident_energies": rng.uniform(1e3, 1e5, (8, 1)), "showers": voxels}
+    return {
+        "incident_energies": energy,
+        "showers": voxels * (0.8 * energy / voxels.sum(1, keepdims=True)),
+    }
 
 
 def dense_jets() -> Arrays:
@@ -168,7 +172,7 @@ class Sample:
     path: str
     """Name of the file or folder."""
     family: str
-    """Who reads it: showers, challenge, jets, packed, events."""
+    """Who reads it: showers, jets, packed, events."""
     kind: str
     """Container: hdf5, npz, parquet, tfrecord, pickle, folder."""
     make: Callable[[], Arrays] | None = None
@@ -187,7 +191,7 @@ class Sample:
 SAMPLES = (
     Sample("showers, fixed angle (HDF5)", "fixed.h5", "showers", "hdf5", showers),
     Sample("showers, variable angle (HDF5)", "angle.h5", "showers", "hdf5", tilted_showers),
-    Sample("CaloChallenge (HDF5)", "challenge.hdf5", "challenge", "hdf5", challenge),
+    Sample("CaloChallenge (HDF5)", "challenge.hdf5", "showers", "hdf5", challenge),
     Sample("jets (HDF5)", "jets.h5", "jets", "hdf5", dense_jets),
     Sample("jets (Parquet, nested)", "nested.parquet", "jets", "parquet", dense_jets),
     Sample("jets (Parquet, pairs)", "pairs.parquet", "jets", "bytes", write=_write_pairs),

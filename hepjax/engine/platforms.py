@@ -58,9 +58,9 @@ def require_platform() -> None:
 
 def unusable(error: BaseException) -> str | None:
     """What to say of an error of jax that comes from its variables; None for other errors."""
-    for variable in filter(None, (_refused(str(error)), _refused_number(str(error)))):
-        found = os.environ.get(variable, "")[:100]
-        return f"{variable}: expected another value, found {found!r}; unset it"
+    if refused := _refused(str(error)) or _refused_number(str(error)):
+        found = os.environ.get(refused, "")[:100]
+        return f"{refused}: expected another value, found {found!r}; unset it"
     variable = next((name for name in VARIABLES if os.environ.get(name)), None)
     if variable is None or not _not_here():
         return None

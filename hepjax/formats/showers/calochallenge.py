@@ -106,7 +106,7 @@ def _check_fraction(path: Path, fraction: float, calorimeter: Calorimeter) -> No
     low, high = FRACTION if divided else UNDIVIDED_FRACTION
     if fraction == 0 or not np.isfinite(fraction) or fraction < 0 or low <= fraction < high:
         return  # the check of the cells names events without sense
-    looks = f"another unit; say it: {UNIT_HINT}"
+    looks = f"another unit; {UNIT_HINT}"
     for other in ("GeV", "keV"):
         if low <= fraction * ENERGY[UNIT] / ENERGY[other] < high:
             looks = f"{other}; {UNIT_HINT}"
