@@ -9,10 +9,11 @@ turns each into one line on standard error and its exit code; the text reads
 ``<file, key or setting>: expected ..., found ...; <the way out>``.
 """
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hepjax.run import Run
 
 __version__ = "0.1.0"
@@ -52,7 +53,7 @@ class TrainingError(HepjaxError):
     exit_code = 3
 
 
-def load(run_dir: str | Path, step: int | None = None, member: int | None = None) -> "Run":
+def load(run_dir: "str | Path", step: int | None = None, member: int | None = None) -> "Run":
     """Open a run directory: the verified state of its best epoch, or of ``step``.
 
     Args:
@@ -66,8 +67,8 @@ def load(run_dir: str | Path, step: int | None = None, member: int | None = None
 
 
 def train(
-    config: str | Path | dict[str, Any],
-    run_dir: str | Path,
+    config: "str | Path | dict[str, Any]",
+    run_dir: "str | Path",
     *,
     quiet: bool = True,
     **overrides: Any,
@@ -81,6 +82,8 @@ def train(
       InputError: settings, data, devices or disk do not allow it.
       TrainingError: non-finite updates, or a failure that the workload sees.
     """
+    from pathlib import Path
+
     from hepjax import run
 
     run.train(*run.configured(config, overrides), Path(run_dir), quiet=quiet)

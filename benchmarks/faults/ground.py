@@ -265,9 +265,9 @@ def productive(run: Path) -> float:
     return json.loads((run / "hepjax.json").read_text())["goodput"]["productive_seconds"]
 
 
-def final_state(run: Path) -> list[np.ndarray]:
-    """The arrays of the last checkpoint, verified."""
+def final_state(run: Path, step: int = TOTAL) -> list[np.ndarray]:
+    """The arrays of a checkpoint, verified."""
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     shapes = jax.eval_shape(lambda: init_state(line.WORKLOAD, line.LineConfig()))
     abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=here), shapes)
-    return jax.tree.leaves(jax.device_get(restore(run / "checkpoints", TOTAL, abstract)))
+    return jax.tree.leaves(jax.device_get(restore(run / "checkpoints", step, abstract)))

@@ -78,12 +78,13 @@ def terminate(ground: Ground) -> Round:
 
 
 def preempt(ground: Ground) -> Round:
-    """The notice of a preemption to one of two processes: both save the same step."""
+    """A signal, such as the notice of a preemption, to one of two: both save the same step."""
     run, began = ground.new_run(), time.monotonic()
     job = ground.start(run, 2)
     ground.reach_step(job, run)
-    moment = job.send(ground.random.randrange(2), signal.SIGTERM)
-    return _saved(ground, job, run, began, moment, [128 + signal.SIGTERM] * 2)
+    number = ground.random.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    moment = job.send(ground.random.randrange(2), number)
+    return _saved(ground, job, run, began, moment, [128 + number] * 2)
 
 
 def _saved(

@@ -20,7 +20,10 @@ def benchmark(name: str) -> Benchmark:
     """
     found = table.get(name).benchmark
     if found is None:
-        raise InputError(f"{name}: expected a workload with a benchmark, found none for it")
+        known = [w for w in table.names() if table.get(w).benchmark is not None]
+        raise InputError(
+            f"{name}: expected a workload with a benchmark ({', '.join(known)}), found none for it"
+        )
     return found
 
 

@@ -37,7 +37,7 @@ def measure(
     """
     if cfg.train.epochs < 2:
         raise InputError(
-            f"epochs: expected at least 2 (the first is dropped), found {cfg.train.epochs}"
+            f"train.epochs: expected at least 2 (the first is dropped), found {cfg.train.epochs}"
         )
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=scratch) as run:
         start = time.time()

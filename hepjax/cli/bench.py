@@ -42,20 +42,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prepare the events, train, and write ``<workload>_summary.json``."""
-    from hepjax import InputError
     from hepjax.bench import definition
     from hepjax.engine.host_memory import keep_memory
     from hepjax.engine.mesh import request_devices
+    from hepjax.formats.atomic import make_folder
 
     benchmark = definition.benchmark(args.workload)
     events = benchmark.complete if args.complete else args.events or benchmark.events
     _check(args, events)
     keep_memory()
     request_devices(args.devices)
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{args.out}: cannot be written ({error.strerror})") from None
+    make_folder(args.out)
     summary = _measured(args, benchmark, events)
     if args.json:
         print(json.dumps(summary))

@@ -98,7 +98,8 @@ def _open(paths: list[Path]) -> "Source":
     read = family_of(paths[0]).read
     if read is None:
         raise InputError(
-            f"{paths[0]}: expected showers, events or a packed set; hepjax pack makes one"
+            f"{paths[0]}: expected showers, events or a packed set, found another layout; "
+            "hepjax pack makes one of it"
         )
     return read(paths)
 

@@ -31,7 +31,11 @@ def run(args: argparse.Namespace) -> int:
 
     files = args.reference is not None or args.generated is not None
     if files == (args.run_dir is not None) or (files and not (args.reference and args.generated)):
-        raise InputError("evaluate: expected RUN, or --reference with --generated")
+        given = {"RUN": args.run_dir, "--reference": args.reference, "--generated": args.generated}
+        found = " and ".join(name for name, value in given.items() if value) or "nothing"
+        raise InputError(
+            f"evaluate: expected RUN alone, or --reference with --generated, found {found}"
+        )
     if files:
         from hepjax.workloads.families import family_of
 

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         if value is not None and value < 1:
             raise InputError(f"--{name.replace('_', '-')}: expected at least 1, found {value}")
     if args.events is None and args.like is None:
-        raise InputError("--events: expected a number of showers, or --like FILE")
+        raise InputError("--events: expected a number of showers, or --like FILE, found neither")
     window = None if args.energy is None else parse_range("--energy", args.energy)
     request_devices(args.devices)
 

@@ -6,6 +6,7 @@
 import argparse
 import os
 import shlex
+import shutil
 import sys
 
 MAX_LOCAL = 64
@@ -57,9 +58,21 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.where == "local":
         return _local(args, command)
+    if args.where == "slurm" and not _on_path(args):
+        print(
+            "hepjax: warning: hepjax: expected on the PATH that sbatch hands to the nodes, found "
+            f"none; activate its environment first, or export HEPJAX_VENV={sys.prefix}",
+            file=sys.stderr,
+        )
     lines = _slurm(args, command) if args.where == "slurm" else _tpu(args, command)
     print("\n".join(lines))
     return 0
+
+
+def _on_path(args: argparse.Namespace) -> bool:
+    """Whether launch/slurm.sbatch finds hepjax with the environment of here, or in an image."""
+    named = args.image or os.environ.get("HEPJAX_IMAGE") or os.environ.get("HEPJAX_VENV")
+    return bool(named) or shutil.which("hepjax") is not None
 
 
 def _local(args: argparse.Namespace, command: list[str]) -> int:

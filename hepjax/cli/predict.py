@@ -32,7 +32,10 @@ def run(args: argparse.Namespace) -> int:
     if args.batch_size < 1:
         raise InputError(f"--batch-size: expected at least 1, found {args.batch_size}")
     if args.out.is_dir() or not args.out.resolve().parent.is_dir():
-        raise InputError(f"{args.out}: expected the name of a file in an existing folder")
+        found = "a folder" if args.out.is_dir() else "no such folder"
+        raise InputError(
+            f"{args.out}: expected the name of a file in an existing folder, found {found}"
+        )
     request_devices(args.devices)
 
     from hepjax.formats.table_writer import write_table

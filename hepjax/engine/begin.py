@@ -57,7 +57,10 @@ def _warm(cfg: Any, placed: TrainState, new: Callable[[], TrainState]) -> TrainS
     earlier = replace(placed, before=before if kept else None)
     found = restore_first(folder, best_first(folder), earlier)
     if found is None:
-        raise InputError(f"train.warm_start: expected a trained run, found none in {folder}")
+        raise InputError(
+            f"train.warm_start: expected a trained run, found no checkpoint in {folder}; train it "
+            "first, or name another"
+        )
     step, state = found
     zero = jnp.zeros_like(state.step)
     if cfg.train.warm_schedule == "reset":

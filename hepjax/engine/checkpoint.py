@@ -291,5 +291,8 @@ def restore_first(folder: Path, steps: list[int], abstract: Any) -> tuple[int, A
             if jax.process_index() == 0:
                 print(f"hepjax: warning: {error}; falling back to the next best", file=sys.stderr)
     if last_error is not None:
-        raise InputError(f"{folder}: expected a usable checkpoint, found none; {last_error}")
+        raise InputError(
+            f"{folder}: expected a usable checkpoint, found none ({last_error}); copy them again, "
+            "or remove this folder and train anew"
+        )
     return None

@@ -380,7 +380,7 @@ def _changed(group: Any, settings: Any, prefix: str) -> Any:
             near = difflib.get_close_matches(str(key), hints, n=1)
             hint = f"did you mean {prefix}{near[0]}?" if near else f"there are {', '.join(hints)}"
             hint = older.RENAMED.get(f"{prefix}{key}", hint)
-            raise InputError(f"{prefix}{key}: unknown setting; {hint}")
+            raise InputError(f"{prefix}{key}: expected a known setting, found another; {hint}")
         if dataclasses.is_dataclass(hints[key]):
             changes[key] = _changed(getattr(group, key), value, f"{prefix}{key}.")
         else:

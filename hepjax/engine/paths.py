@@ -90,5 +90,8 @@ def same(one: str, other: str) -> bool:
 def _variable(found: re.Match[str], text: str, key: str) -> str:
     name = found[1] or found[2]
     if name not in os.environ:
-        raise InputError(f"{key}: expected the environment variable {name} to be set in {text!r}")
+        raise InputError(
+            f"{key}: expected the environment variable {name} of {text!r} to be set, found that it "
+            "is not; set it or write the whole path"
+        )
     return os.environ[name]

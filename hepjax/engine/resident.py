@@ -50,7 +50,10 @@ def place(source: Source, sharding: NamedSharding) -> tuple[Arrays, Take]:
       InputError: the events are of several lengths, or do not fit.
     """
     if getattr(source, "bucket", None) is not None:
-        raise InputError("input.resident: expected events of one length, found several buckets")
+        raise InputError(
+            "input.resident: expected events of one length, found several buckets; set "
+            "input.resident=false, or one length in data.buckets"
+        )
     arrays, take = _compact(source) or (source[np.arange(len(source))], _rows_of)
     size = sum(np.asarray(a).nbytes for a in jax.tree.leaves(arrays))
     with enough_memory(

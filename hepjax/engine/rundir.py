@@ -58,7 +58,9 @@ def read_settings(run: Path) -> dict[str, Any]:
             f"{path}: expected the readable configuration of a run, found: {error.strerror}"
         ) from None
     except InputError:
-        raise InputError(f"{path}: expected the YAML that hepjax wrote, found damage") from None
+        raise InputError(
+            f"{path}: expected the YAML that hepjax wrote, found damage; copy the run again"
+        ) from None
     if not isinstance(settings, dict) or not isinstance(settings.get("workload"), str):
         raise InputError(f"{path}: expected the configuration of a run, found no workload in it")
     return older.translated(settings)
@@ -339,7 +341,10 @@ def locked(run: Path) -> Iterator[None]:
         try:
             lacking = locks.lock(file)
         except BlockingIOError:
-            raise InputError(f"{run}: another process is training in this run directory") from None
+            raise InputError(
+                f"{run}: expected a run directory in which nobody trains, found that another "
+                "process is training in it; wait for its end, or give another --run"
+            ) from None
         except OSError as error:
             raise InputError(
                 f"{run}: expected a folder that can be locked, found: {error.strerror}"

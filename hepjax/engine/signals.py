@@ -2,14 +2,14 @@
 
 The exit code is 128 + the number of the first one. What it does depends on what there is to lose:
 
-========  ===============================================  =====================================
+========  ===============================================  ======================================
 state     when                                             the first signal
-========  ===============================================  =====================================
+========  ===============================================  ======================================
 STARTING  modules are imported, nothing is written         ends the process at once
 WORKING   a command works, a training has no update yet    KeyboardInterrupt, which tidies up
 SAVING    a training has updates                           is noted; the loop saves and returns
-GROUP     the same, several processes                      becomes SIGTERM, the notice to all
-========  ===============================================  =====================================
+GROUP     the same, several processes                      is noted, and SIGTERM the notice to all
+========  ===============================================  ======================================
 
 Another one later, or tidying that takes too long, ends the process at once: ``os._exit`` from a
 thread, because Python's own handlers wait as long as the main thread is inside XLA, and a normal

@@ -3,7 +3,7 @@
 They are written under a hidden temporary name beside their place, flushed to the disk (fsync: some
 file systems report a full disk only then) and renamed. Whatever goes wrong before the rename, an
 older file stays as it was and the temporary one goes. Every refusal of the disk is an
-``InputError``: ``<path>: cannot be written (<reason>); nothing was left behind``.
+``InputError``: ``<path>: expected to write it, found: <reason>; nothing was left behind``.
 """
 
 import glob
@@ -133,14 +133,14 @@ def make_folder(path: str | Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{path}: cannot be made ({_reason(error)})") from None
+        raise InputError(f"{path}: expected to make this folder, found: {_reason(error)}") from None
     return path
 
 
 def unwritable(path: str | Path, cause: OSError | str, after: str = NOTHING_LEFT) -> InputError:
     """The error for a file that the disk refused."""
     reason = _reason(cause) if isinstance(cause, OSError) else cause
-    return InputError(f"{path}: cannot be written ({reason}); {after}")
+    return InputError(f"{path}: expected to write it, found: {reason}; {after}")
 
 
 def _reason(error: OSError) -> str:

@@ -132,7 +132,8 @@ def numeric_dataset(file: h5py.Group, path: Path, key: str, kinds: str = "fiu") 
         hdf5_elsewhere.require_raw_files(dataset, path, key)
     elif _is_incomplete(dataset):
         raise InputError(
-            f"{path}: expected all events of dataset {key!r}, found that some were never written"
+            f"{path}: expected all events of dataset {key!r}, found that some were never written; "
+            "write the file again"
         )
     return dataset
 

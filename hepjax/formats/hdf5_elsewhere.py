@@ -70,7 +70,8 @@ def require_sources(dataset: h5py.Dataset, path: Path, key: str, shape_of: Shape
             where = home if file_name == "." else _find(home, file_name)
             if where is None:
                 raise InputError(
-                    f"{expected} the file {file_name}, which holds part of them, is missing"
+                    f"{expected} the file {file_name}, which holds part of them, is missing; "
+                    "copy it beside this one"
                 )
             if where == home and name.strip("/") == dataset.name.strip("/"):
                 raise InputError(f"{expected} it is its own source")

@@ -86,4 +86,4 @@ def _load(text: str | bytes, where: str, loader: type[_Strict]) -> Any:
                 f"{where}: expected a YAML value, found {reprlib.repr(text)}"
             ) from None
         said = " ".join(str(error).split())
-        raise InputError(f"{where}: expected YAML; {said}") from None
+        raise InputError(f"{where}: expected YAML, found: {said}") from None

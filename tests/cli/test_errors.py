@@ -94,7 +94,7 @@ def test_bad_training_files(kind, good, tmp_path, capsys):
         (["train.batch_size=eight"], "train.batch_size"),
         (["train.batch_size=9", "mesh.devices=2"], "train.batch_size"),
         (["mesh.devices=64"], "mesh.devices"),
-        (["data.energy_range=[600, 700]"], "energy window"),
+        (["data.energy_range=[600, 700]"], "data.energy_range"),
         (["train.batch_size=64"], "train.batch_size"),
         (["data.validation_fraction=0.99"], "data.validation_fraction"),
     ],
@@ -154,4 +154,4 @@ def test_bad_generate_arguments(arguments, tiny_run, tmp_path, capsys):
 @pytest.mark.parametrize("arguments", [[], ["--reference=x.h5"], ["run", "--reference=x.h5"]])
 def test_bad_evaluate_arguments(arguments, capsys):
     assert main(["evaluate", *arguments]) == 2
-    assert "expected RUN, or --reference with --generated" in capsys.readouterr().err
+    assert "expected RUN alone, or --reference with --generated, found" in capsys.readouterr().err

@@ -129,7 +129,7 @@ def test_calochallenge_files_are_told_by_their_voxels_and_read_in_mev(tmp_path, 
     [
         ("none.h5", None, "none.h5: expected a file or folder"),
         ("other.h5", {"Z": 3}, "other.h5: expected ECAL (CLIC), incident_energies and showers"),
-        ("short.h5", {"incident_energies": 3, "showers": 3}, "expected (n, voxels)"),
+        ("short.h5", {"incident_energies": 3, "showers": 3}, "of shape (n, voxels), found (3,)"),
     ],
 )
 def test_errors_are_one_line_and_code_2(tmp_path, capsys, name, datasets, message):

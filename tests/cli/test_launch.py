@@ -4,6 +4,7 @@ import json
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -29,6 +30,21 @@ def test_slurm_prints_the_batch_command(capsys):
     assert command[0] == "sbatch"
     assert {"--nodes=4", "--gpus-per-node=4", "--export=ALL,HEPJAX_IMAGE=h.sif"} <= set(command)
     assert command[-4:] == ["launch/slurm.sbatch", "train", "gan3d/demo", "data.files=[a b]"]
+
+
+def test_slurm_warns_where_the_nodes_would_not_find_hepjax(tmp_path, monkeypatch, capsys):
+    words = ["launch", "slurm", "--nodes", "2"]
+    for name in ("HEPJAX_VENV", "HEPJAX_IMAGE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main([*words, "--", "train", "gan3d/demo"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("sbatch")
+    assert f"or export HEPJAX_VENV={sys.prefix}\n" in said.err
+    assert main([*words, "--image", "h.sif", "--", "train", "gan3d/demo"]) == 0
+    (tmp_path / "hepjax").touch(mode=0o755)
+    assert main([*words, "--", "train", "gan3d/demo"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_tpu_vm_prints_how_to_make_and_use_the_slice(capsys):
@@ -60,7 +76,12 @@ def test_scripts_are_sound_shell(script):
 
 def slurm_job(folder, srun, restarts=0):
     """The batch script with stand-ins for srun and scontrol, which notes that it was called."""
-    programs = {"srun": srun, "scontrol": f'echo "$@" > {folder}/requeued', "scancel": "exit 0"}
+    programs = {
+        "hepjax": "exit 9",
+        "srun": srun,
+        "scontrol": f'echo "$@" > {folder}/requeued',
+        "scancel": "exit 0",
+    }
     for name, line in programs.items():
         (folder / name).write_text(f"#!/bin/sh\n{line}\n")
         (folder / name).chmod(0o755)
@@ -80,6 +101,18 @@ def test_slurm_script_requeues_what_another_start_can_mend(tmp_path, code, resta
     job = slurm_job(tmp_path, f"exit {code}", restarts)
     assert job.wait(30) == (0 if requeued else code)
     assert (tmp_path / "requeued").exists() == requeued
+
+
+def test_slurm_script_says_that_hepjax_is_not_there(tmp_path):
+    (tmp_path / "hepjax").mkdir()  # srun would take it for the program
+    done = subprocess.run(
+        [LAUNCH / "slurm.sbatch", "train", "gan3d/demo"], cwd=tmp_path, capture_output=True,
+        env={"PATH": "/usr/bin:/bin"}, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("hepjax: error: hepjax: expected this program on ")
+    assert "HEPJAX_VENV=DIR" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(("code", "requeued"), [(143, True), (0, False), (3, False)])

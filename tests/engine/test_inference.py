@@ -191,7 +191,9 @@ def test_functions_of_python_train_and_open(tmp_path, monkeypatch):
     longer = hepjax.train(settings, tmp_path / "run", **{"train.steps": 12, "noise": 0.0})
     assert longer.cfg.train.steps == 12
     np.testing.assert_array_equal(hepjax.load(tmp_path / "run", step=6).state["w"], made.state["w"])
-    with pytest.raises(InputError, match=r"^train.stepps: unknown setting; did you mean"):
+    with pytest.raises(
+        InputError, match=r"^train.stepps: expected a known setting, found another; did you mean"
+    ):
         hepjax.train(settings, tmp_path / "other", **{"train.stepps": 6})
 
 

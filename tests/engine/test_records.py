@@ -46,13 +46,13 @@ def test_json_is_written_whole(tmp_path):
 
 
 def test_a_full_disk_is_one_line():
-    with pytest.raises(InputError, match=r"^/dev/full: cannot be written \(No space left"):
+    with pytest.raises(InputError, match=r"^/dev/full: expected to write it, found: No space left"):
         records.append(Path("/dev/full"), {"step": 1})
 
 
 def test_a_refused_file_leaves_nothing(tmp_path):
     (tmp_path / "a.json").mkdir()
-    with pytest.raises(InputError, match=r"a\.json: cannot be written \(Is a directory"):
+    with pytest.raises(InputError, match=r"a\.json: expected to write it, found: Is a directory"):
         records.write_json(tmp_path / "a.json", {})
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 

@@ -166,7 +166,10 @@ def test_without_flock_a_warning_and_the_training(number, monkeypatch, capfd):
 
 @pytest.mark.parametrize(
     ("number", "message"),
-    [(errno.EWOULDBLOCK, "another process is training"), (errno.EIO, "found: Input/output error")],
+    [
+        (errno.EWOULDBLOCK, "another process is training in it; wait"),
+        (errno.EIO, "found: Input/output error"),
+    ],
 )
 def test_only_a_lock_that_is_held_means_another_process(number, message, monkeypatch):
     def refuse(*_):
@@ -285,7 +288,9 @@ def test_settings_of_before_are_translated_by_what_they_did():
 
 def test_a_user_who_gives_an_old_name_is_told_the_new_one():
     config = table.get("mlpf").Config
-    with pytest.raises(InputError, match=r"per_event: unknown .*; it is .*reference_batch=1"):
+    with pytest.raises(
+        InputError, match=r"per_event: expected a known .*; it is .*reference_batch=1"
+    ):
         build(config, {"optimizer": {"per_event": True}})
 
 
@@ -318,7 +323,9 @@ def test_a_run_of_another_version_says_which(here):
     Path("run/hepjax.json").write_text(json.dumps(about | {"hepjax": "0.9", "revision": "abc"}))
     Path("run/config.yaml").write_text(yaml.safe_dump(stored() | {"newer": 1}))
     for open_it in (lambda: hepjax.load("run"), lambda: train(**{"train.epochs": 2})):
-        with pytest.raises(InputError, match=r"newer: unknown .*; hepjax 0\.9 \(abc\) wrote this"):
+        with pytest.raises(
+            InputError, match=r"newer: expected a known .*; hepjax 0\.9 \(abc\) wrote this"
+        ):
             open_it()
 
 

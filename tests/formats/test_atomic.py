@@ -43,16 +43,20 @@ def test_a_disk_that_is_full_is_one_line_and_nothing_is_left(tmp_path):
             atomic.write_bytes(tmp_path / "a.bin", bytes(2000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    said = f"{tmp_path}/a.bin: cannot be written (File too large); nothing was left behind"
+    said = f"{tmp_path}/a.bin: expected to write it, found: File too large; nothing was left behind"
     assert str(error.value) == said
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_in_the_place_of_a_folder_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"a\.txt: cannot be written \(Not a directory\); later"):
+    with pytest.raises(
+        InputError, match=r"a\.txt: expected to write it, found: Not a directory; later"
+    ):
         atomic.write_text(tmp_path / "file" / "a.txt", "", after="later")
-    with pytest.raises(InputError, match=r"file/a: cannot be made \(Not a directory\)"):
+    with pytest.raises(
+        InputError, match=r"file/a: expected to make this folder, found: Not a directory"
+    ):
         atomic.make_folder(tmp_path / "file" / "a")
 
 
@@ -72,7 +76,7 @@ def test_a_folder_appears_whole(tmp_path, exists):
 def test_a_folder_with_files_is_not_replaced(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "old").write_text("")
-    with pytest.raises(InputError, match=r"out: cannot be written"):  # noqa: SIM117
+    with pytest.raises(InputError, match=r"out: expected to write it"):  # noqa: SIM117
         with atomic.replacing_folder(tmp_path / "out") as partial:
             (partial / "new").write_text("")
     assert [p.name for p in tmp_path.rglob("*")] == ["out", "old"]

@@ -36,5 +36,5 @@ def test_a_picture_that_cannot_be_written_is_one_line(tmp_path):
     layout = pytest.importorskip("hepjax.report.layout")
     inspection.save_picture(layout.Figure, tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(InputError, match=r"none/a.png: cannot be written \(No such file"):
+    with pytest.raises(InputError, match=r"none/a.png: expected to write it, found: No such file"):
         inspection.save_picture(layout.Figure, tmp_path / "none" / "a.png")

@@ -17,8 +17,9 @@ GRACE_SECONDS = 30.0
 FAILURE_SECONDS = 3.0
 """The same when one has failed: the others can only wait for it."""
 POLL_SECONDS = 0.1
-SAVED = 128 + signal.SIGTERM
-"""Exit code of a process that was asked to end, by its launcher or another's, and has saved."""
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SAVED = tuple(128 + number for number in ENDING)
+"""Exit codes of a process that was asked to end, by its launcher or another's, and has saved."""
 RESTART_AFTER = (134, 137, -signal.SIGABRT, -signal.SIGKILL)
 """Exit codes of processes that died of a fault, theirs or another's; jax aborts survivors."""
 
@@ -27,7 +28,7 @@ def run_group(command: list[str], processes: int, environment: Mapping[str, str]
     """Run ``command`` as a group of processes on this machine until all have ended.
 
     Their lines appear with the number of the process in front. When one fails the others are ended;
-    SIGINT and SIGTERM to this process end all, with time to save.
+    SIGINT, SIGTERM and SIGHUP to this process end all, with time to save.
 
     Returns:
       0, or the exit code of the process that failed first.
@@ -38,8 +39,9 @@ def run_group(command: list[str], processes: int, environment: Mapping[str, str]
     group = {COORDINATOR: f"127.0.0.1:{port}", PROCESSES: str(processes)}
     children, threads = list[subprocess.Popen[bytes]](), list[threading.Thread]()
     asked: list[int] = []
-    hung_up = [] if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else [signal.SIGHUP]
-    before = {n: signal.signal(n, lambda n, _: asked.append(n)) for n in (*ENDING, *hung_up)}
+    nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    heard = [n for n in ENDING if not (nohup and n == signal.SIGHUP)]
+    before = {n: signal.signal(n, lambda n, _: asked.append(n)) for n in heard}
     try:
         for process in range(processes):
             child = subprocess.Popen(
@@ -61,16 +63,13 @@ def run_group(command: list[str], processes: int, environment: Mapping[str, str]
     return code
 
 
-ENDING = (signal.SIGINT, signal.SIGTERM)
-
-
 def _watch(children: list[subprocess.Popen[bytes]], asked: list[int]) -> int:
     """Wait for the end of all; of those that are left after a failure or a signal, make an end."""
     code, deadline = 0, float("inf")
     while None in (codes := [child.poll() for child in children]):
         code = code or _cause(codes)
         if (code or asked) and deadline == float("inf"):
-            failed = code not in (0, SAVED)
+            failed = code not in (0, *SAVED)
             deadline = time.monotonic() + (FAILURE_SECONDS if failed else GRACE_SECONDS)
             for child in children:
                 _kill(child, signal.SIGTERM)
@@ -79,7 +78,7 @@ def _watch(children: list[subprocess.Popen[bytes]], asked: list[int]) -> int:
                 _kill(child, signal.SIGKILL)
         time.sleep(POLL_SECONDS)
     code = code or _cause(codes)
-    if code == SAVED and asked:
+    if code in SAVED and asked:
         return 128 + asked[0]  # the others were told by SIGTERM, whichever it was here
     return 128 - code if code < 0 else code
 

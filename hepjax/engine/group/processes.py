@@ -230,8 +230,11 @@ def meet(place: str) -> None:
 def interruption(received: list[int]) -> Callable[[int], int | None]:
     """A function of the step that tells every process at the same step that it must end.
 
+    It gives the signal that a process heard. Of a group that is SIGTERM, the notice to all, or the
+    SIGINT or SIGHUP of the first process that heard one and passed it on as the notice.
+
     Args:
-      received: signals of this process so far, for a process alone.
+      received: signals of this process so far; SIGTERM is left out in a group, where jax hears it.
     """
     if jax.process_count() == 1:
 
@@ -244,7 +247,10 @@ def interruption(received: list[int]) -> Callable[[int], int | None]:
     from jax.experimental import multihost_utils
 
     def asked(step: int) -> int | None:
-        return signal.SIGTERM if multihost_utils.reached_preemption_sync_point(step) else None
+        if not multihost_utils.reached_preemption_sync_point(step):
+            return None
+        heard = multihost_utils.process_allgather(np.int32(received[0] if received else 0))
+        return next((int(number) for number in heard if number), signal.SIGTERM)
 
     return asked
 

@@ -56,8 +56,9 @@ def in_processes(
                 worker.terminate()
             if isinstance(error, BrokenProcessPool):
                 raise HepjaxError(
-                    f"{where}: a worker was killed (out of memory?); run the same command again "
-                    "with fewer --workers, finished shards are kept"
+                    f"{where}: expected all workers to end, found that one was killed (out of "
+                    "memory?); run the same command again with fewer --workers, finished shards "
+                    "are kept"
                 ) from None
             raise
     return [future.result() for future in futures]

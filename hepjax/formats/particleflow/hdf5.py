@@ -69,7 +69,7 @@ def _rows(file: h5py.File, path: Path, key: str) -> int:
     dataset = numeric_dataset(file, path, key)
     if dataset.ndim != 2 or dataset.shape[1] != ARRAYS[key]:
         raise InputError(
-            f"{path}: dataset {key!r} has shape {dataset.shape}, expected (n, {ARRAYS[key]})"
+            f"{path}: expected dataset {key!r} of shape (n, {ARRAYS[key]}), found {dataset.shape}"
         )
     return len(dataset)
 

@@ -88,7 +88,8 @@ def _source(path: Path) -> tuple[str, Any]:
         if split not in counts:
             names = ", ".join(sorted(counts)) or "none"
             raise InputError(
-                f"{path}: expected one split after a colon ({folder.name}:train), there are {names}"
+                f"{path}: expected one of its splits after a colon ({folder.name}:train), "
+                f"{names}, found {split or 'none named'}"
             )
         if not counts[split]:
             raise InputError(f"{path}: expected events, found none")

@@ -83,7 +83,8 @@ def _moved(staging: Path, out_dir: Path) -> list[Path]:
     for part in parts:
         if (out_dir / part.name).exists():
             raise InputError(
-                f"{out_dir}: expected a folder without {part.name}; choose another folder"
+                f"{out_dir}: expected a folder without {part.name}, found it there; choose another "
+                "folder"
             )
     for part in parts:
         part.replace(out_dir / part.name)

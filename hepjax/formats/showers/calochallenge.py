@@ -45,7 +45,7 @@ def describe(path: Path, unit: Unit = "auto", calorimeter: Calorimeter | None = 
         showers = numeric_dataset(file, path, VOXELS)
         if showers.ndim != 2:
             raise InputError(
-                f"{path}: dataset 'showers' has shape {showers.shape}, expected (n, voxels)"
+                f"{path}: expected dataset 'showers' of shape (n, voxels), found {showers.shape}"
             )
         events, voxels = showers.shape
         found = calorimeter_of(file, path, (voxels,), calorimeter)
@@ -59,7 +59,7 @@ def describe(path: Path, unit: Unit = "auto", calorimeter: Calorimeter | None = 
         chunk = min(events, showers.chunks[0]) if showers.chunks else 1
     if energy.size != events:
         raise InputError(
-            f"{path}: dataset {INCIDENT!r} has shape {energy.shape}, expected ({events}, 1)"
+            f"{path}: expected dataset {INCIDENT!r} of shape ({events}, 1), found {energy.shape}"
         )
     energy = energy.reshape(events) / ENERGY[of_energy or UNIT]
     _check_energies(path, energy, of_energy, found)

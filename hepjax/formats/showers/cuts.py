@@ -37,8 +37,8 @@ class Cuts:
     def none_left(self, of: object) -> str:
         """What to say if no event passes."""
         return (
-            f"expected showers after the cuts, found none of {of} (energy window "
-            f"{self.energy_window} GeV, visible energy above {self.min_sum} GeV)"
+            f"expected showers after the cuts, found none of {of} (data.energy_range "
+            f"{self.energy_window} GeV, visible energy above data.min_sum {self.min_sum} GeV)"
         )
 
     def require_crop(self, path: Path, grid: tuple[int, ...]) -> None:
@@ -48,7 +48,8 @@ class Cuts:
             raise InputError(f"{path}: expected no crop of {grid[0]} voxels, found {crop}")
         if crop is not None and not 0 <= crop[0] < crop[1] <= min(grid[:2]):
             raise InputError(
-                f"{path}: expected a crop inside the {grid[0]} x {grid[1]} cells, found {crop}"
+                f"{path}: expected a crop (data.crop) inside the {grid[0]} x {grid[1]} cells, "
+                f"found {crop}"
             )
 
 

@@ -116,8 +116,8 @@ def _grid(path: Path, ecal: h5py.Dataset) -> tuple[int, int, int]:
     shape = ecal.shape[:-1] if ecal.ndim == 5 and ecal.shape[-1] == 1 else ecal.shape
     if len(shape) != 4 or min(shape) < 1:
         raise InputError(
-            f"{path}: dataset 'ECAL' has shape {ecal.shape}, expected (n, 25, 25, 25) for fixed or "
-            "(n, 51, 51, 25) for variable angle"
+            f"{path}: expected dataset 'ECAL' of shape (n, 25, 25, 25) for fixed or "
+            f"(n, 51, 51, 25) for variable angle, found {ecal.shape}"
         )
     return shape[1], shape[2], shape[3]
 
@@ -141,7 +141,9 @@ def _energy(file: h5py.File, path: Path, n: int) -> tuple[str | None, np.ndarray
         energy = values[:, 0, 1]
     if energy is None:
         expected = f"({n}, 2)" if key == "target" else f"({n},)"
-        raise InputError(f"{path}: dataset {key!r} has shape {values.shape}, expected {expected}")
+        raise InputError(
+            f"{path}: expected dataset {key!r} of shape {expected}, found {values.shape}"
+        )
     energy = converted(energy, file[key], path, key, ENERGY)
     bad = np.flatnonzero(~(np.isfinite(energy) & (energy > 0)))
     if len(bad):
@@ -157,7 +159,7 @@ def _angle(file: h5py.File, path: Path, key: str, n: int) -> np.ndarray | None:
         return None
     values = converted(column(file, path, key, n), file[key], path, key, ANGLE)
     if values.size != n:
-        raise InputError(f"{path}: dataset {key!r} has shape {values.shape}, expected ({n},)")
+        raise InputError(f"{path}: expected dataset {key!r} of shape ({n},), found {values.shape}")
     angle = values.reshape(n)
     # Measured angles of empty showers carry the flag 100.
     bad = np.flatnonzero(~((angle >= 0) & (angle <= (np.pi if key == "theta" else 100))))

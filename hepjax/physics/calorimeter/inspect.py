@@ -58,10 +58,15 @@ def inspect(
     families = {recognise(file): file for file in files}
     if len(families) > 1:
         first, second = families.values()
-        raise InputError(f"{second}: expected the layout of {first.name}, found another")
+        raise InputError(
+            f"{second}: expected the layout of {first.name}, found another; inspect them separately"
+        )
     if "calochallenge" in families:
         if plot is not None:
-            raise InputError(f"{files[0]}: --plot draws boxes of cells, found a CaloChallenge file")
+            raise InputError(
+                "--plot: expected boxes of cells to draw, found the CaloChallenge file "
+                f"{files[0]}; leave it out"
+            )
         return inspect_cylinders(files, progress, unit, calorimeter)
 
     source = open_shower_files(files, unit=unit, calorimeter=calorimeter)

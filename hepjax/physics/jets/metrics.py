@@ -262,7 +262,9 @@ def _check(score: np.ndarray, label: np.ndarray, weight: np.ndarray | None) -> N
     if weight is not None and (
         np.min(weight) < 0 or min(np.sum(weight[label == k]) for k in (0, 1)) <= 0
     ):
-        raise InputError("weight: expected none negative and a positive sum in both classes")
+        raise InputError(
+            "weight: expected none negative, and a positive sum in both classes, found others"
+        )
 
 
 def _placements(score: np.ndarray, label: np.ndarray, weight: np.ndarray | None) -> np.ndarray:

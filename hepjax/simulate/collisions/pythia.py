@@ -97,7 +97,9 @@ def collisions(process: str, seed: int, settings: tuple[str, ...] = ()) -> Itera
         if not pythia.readString(line):
             raise InputError(f"Pythia: expected a setting that it knows, found {line!r}")
     if not pythia.init():
-        raise InputError(f"Pythia: cannot start {process} with {', '.join(lines)}")
+        raise InputError(
+            f"Pythia: expected to start {process}, found that it refuses {', '.join(lines)}"
+        )
     charges: dict[int, int] = {}
     while True:
         yield from _events(pythia, pythia.nextBatch(BATCH), charges)

@@ -158,7 +158,8 @@ def simulate_jets(
             yield from pool.map(make, chunks, sizes)
     except BrokenProcessPool:
         raise HepjaxError(
-            "simulate jets: a worker was killed (out of memory?); run it again with fewer --workers"
+            "simulate jets: expected all workers to end, found that one was killed (out of "
+            "memory?); run it again with fewer --workers"
         ) from None
 
 

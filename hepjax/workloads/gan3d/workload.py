@@ -11,7 +11,10 @@ EMPTY_SHOWERS = 100.0
 def failure(cfg: Gan3DConfig, step: int, metrics: dict[str, float]) -> str | None:
     """The published abort: after ten updates all generated showers are empty."""
     if step > 10 and abs(metrics["gen_sum"] - EMPTY_SHOWERS) < 1e-4:
-        return "expected generated showers with energy, found a dead generator (all are empty)"
+        return (
+            "expected generated showers with energy, found a dead generator (all are empty); take "
+            "another train.seed or a lower optimizer.learning_rate in another --run"
+        )
     return None
 
 

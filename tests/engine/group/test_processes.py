@@ -1,9 +1,9 @@
 """Groups of processes: who belongs, what all see, and what happens when one dies."""
 
 import os
+import random
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -15,6 +15,7 @@ import pytest
 from helpers import toy
 from helpers.toy import TOY, ToyConfig, final_state
 
+from benchmarks.faults.ground import Ground, saved, steps_done
 from hepjax import InputError
 from hepjax.cli import main
 from hepjax.engine import records
@@ -158,26 +159,6 @@ def test_two_processes_train_what_one_does(tmp_path):
     assert steps == sorted(steps)
 
 
-@pytest.mark.slow
-def test_two_tasks_of_a_slurm_step_find_each_other(tmp_path):
-    """What srun sets, set by hand: no launcher, the node is this machine."""
-    job = 10_000 * 4096 + free_port() - 61440  # the port is a function of the job
-    command = [sys.executable, toy.__file__, str(tmp_path / "run"), "0"]
-    foreign = ("XLA_FLAGS", "JAX_NUM_CPU", "HEPJAX_")
-    around = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
-    tasks = [
-        subprocess.Popen(command, env=around | {
-            "JAX_PLATFORMS": "cpu", "HEPJAX_JOIN_SECONDS": "200",
-            "SLURM_JOB_ID": str(job), "SLURM_NTASKS": "2", "SLURM_PROCID": str(task),
-            "SLURM_LOCALID": str(task), "SLURM_NTASKS_PER_NODE": "2",
-            "SLURM_STEP_NODELIST": "localhost",
-        }) for task in (0, 1)
-    ]  # fmt: skip
-    assert [task.wait(400) for task in tasks] == [0, 0]
-    rows = records.read(tmp_path / "run" / "metrics.jsonl")
-    assert [r["epoch"] for r in rows if r["event"] == "validation"] == [1.0, 2.0, 3.0, 4.0]
-
-
 @pytest.mark.parametrize(
     ("variables", "named"),
     [
@@ -204,6 +185,28 @@ def test_a_lost_process_is_told_from_an_error_of_this_one():
     assert "barrier" in lost_another(told)
     for own in (None, InputError("step_4: found: no space left"), KeyError("weight")):
         assert not lost_another(own)
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory):
+    ground = Ground(tmp_path_factory.mktemp("ground"), random.Random(0))
+    yield ground
+    ground.clean()
+
+
+@pytest.mark.parametrize(
+    ("number", "process"),
+    [(signal.SIGINT, 1)]
+    + [pytest.param(n, 0, marks=pytest.mark.slow) for n in (signal.SIGHUP, signal.SIGTERM)],
+)
+def test_a_signal_to_one_process_ends_all_with_its_code(ground, number, process):
+    run = ground.new_run()
+    job = ground.start(run, 2)
+    ground.reach_step(job, run)
+    job.send(process, number)
+    assert job.codes() == [128 + number] * 2
+    assert saved(run)[-1] == steps_done(run)
+    assert f"saved at step {steps_done(run)}" in job.text()
 
 
 def test_a_saved_end_gives_the_others_their_time(tmp_path):

@@ -1,9 +1,6 @@
 """What the variables of SLURM mean, and that waiting for others is told."""
 
-import json
 import os
-import shlex
-import shutil
 import socket
 import subprocess
 import sys
@@ -156,23 +153,3 @@ def test_doctor_takes_the_cluster_as_train_does(monkeypatch, capsys):
         monkeypatch.setenv(name, value)
     assert main(["doctor", "--cluster", "slurm"]) == 2
     assert "start the command with srun, or --cluster none" in capsys.readouterr().err
-
-
-def a_cluster_answers() -> bool:
-    if shutil.which("srun") is None:
-        return False
-    found = subprocess.run(["sinfo", "-h"], capture_output=True, check=False)
-    return found.returncode == 0 and bool(found.stdout)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not a_cluster_answers(), reason="needs a SLURM cluster here (slurm-wlm)")
-@pytest.mark.parametrize(("launcher", "processes"), [([], 1), (["srun", "-n2"], 2)])
-def test_on_a_real_cluster_srun_makes_the_group(tmp_path, launcher, processes):
-    script, out = tmp_path / "job.sh", tmp_path / "out.txt"
-    command = shlex.join([*launcher, sys.executable, "-m", "hepjax", "doctor", "--json"])
-    script.write_text(f"#!/bin/bash\nexport JAX_PLATFORMS=cpu\n{command}\n")
-    subprocess.run(["sbatch", "-W", "-n2", f"--output={out}", script], check=True, timeout=200)
-    report = next(line for line in out.read_text().splitlines() if line.startswith("{"))
-    assert json.loads(report)["processes"] == processes
-    assert ("this SLURM job has 2 tasks" in out.read_text()) == (processes == 1)

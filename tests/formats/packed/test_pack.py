@@ -147,7 +147,7 @@ def test_errors_and_deaths_of_workers_arrive(tmp_path):
     with pytest.raises(InputError, match=r"input1: .* found nan in event 3"):
         pack(files, tmp_path / "nan", units={}, workers=2)
     files = memory_files(tmp_path, kill_at=10)
-    with pytest.raises(HepjaxError, match=r"a worker was killed .* fewer --workers"):
+    with pytest.raises(HepjaxError, match=r"one was killed .* fewer --workers"):
         pack(files, tmp_path / "killed", units={}, workers=2)
     assert json.loads((tmp_path / "killed" / "pack.json").read_text())["events_per_shard"] == 30
 

@@ -86,7 +86,7 @@ def test_packed_images_are_no_showers(tmp_path, packed):
     sets = _pack_showers(tmp_path, showers(5), "fixed")
     with pytest.raises(InputError, match="expected showers after the cuts, found none of 5"):
         open_showers(sets, energy_window=(1e4, 2e4))
-    with pytest.raises(InputError, match="expected a crop inside the 5 x 5 cells"):
+    with pytest.raises(InputError, match=r"expected a crop \(data.crop\) inside the 5 x 5 cells"):
         open_showers(sets, crop=(0, 9))
     with pytest.raises(InputError, match="expected unit auto or GeV"):
         open_showers(sets, unit="0.02 GeV")

@@ -154,8 +154,8 @@ def test_folders_and_paths(tmp_path):
 SOUND = np.concatenate([e["ygen"] for e in MADE])
 OFFSETS = np.cumsum([0, *LENGTHS])
 BAD = {
-    "columns of X": ({"X": SOUND}, r"'X' has shape \(\d+, 7\), expected \(n, 12\)"),
-    "columns of ygen": ({"ygen": SOUND[:, :6]}, r"'ygen' has shape .*6\), expected \(n, 7\)"),
+    "columns of X": ({"X": SOUND}, r"'X' of shape \(n, 12\), found \(\d+, 7\)"),
+    "columns of ygen": ({"ygen": SOUND[:, :6]}, r"'ygen' of shape \(n, 7\), found .*6\)"),
     "rows": ({"ycand": SOUND[1:]}, "as many rows in X, ygen and ycand"),
     "no candidates": ({"ycand": None}, "expected a dataset 'ycand', found"),
     "text": ({"X": np.full((3, 12), b"a")}, "expected numbers in dataset 'X'"),

@@ -109,7 +109,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, layout):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
-        with pytest.raises(InputError, match="cannot be written") as error:
+        with pytest.raises(InputError, match="expected to write it") as error:
             write(tmp_path, made(60), **chosen)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -121,7 +121,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, layout):
 
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="expected to write it"):
         write(tmp_path / "file", made(2))
 
 

@@ -58,7 +58,7 @@ def flow(pt, phi):
 
 def test_a_killed_worker_is_one_clear_error(monkeypatch):
     monkeypatch.setattr(simulated, "_chunk", lost_worker.killed)
-    with pytest.raises(HepjaxError, match=r"a worker was killed .* fewer --workers"):
+    with pytest.raises(HepjaxError, match=r"one was killed .* fewer --workers"):
         list(simulate_jets("top", 1000, 0, resolution=1, workers=2))
 
 
