@@ -14,7 +14,7 @@ import yaml
 from numpy.typing import ArrayLike
 
 from hepjax import InputError
-from hepjax.engine import compilation, records, rundir
+from hepjax.engine import compilation, provenance, records, rundir
 from hepjax.engine import train as training
 from hepjax.engine.checkpoint import (
     best_first,
@@ -37,6 +37,7 @@ from hepjax.engine.inference import HostBatch, Placed, mesh_config, place
 from hepjax.engine.mesh import request_devices
 from hepjax.engine.paths import expand, expand_one
 from hepjax.engine.progress import progress
+from hepjax.engine.same_data import require_same_data
 from hepjax.engine.step import init_state
 from hepjax.engine.train import Outcome
 from hepjax.engine.workload import About, Model, Workload
@@ -151,7 +152,7 @@ class Run:
             {
                 "run": str(self.directory), "step": self.step, "epoch": self.epoch, "seed": seed,
                 "data": [str(p) for p in paths] or f"{part} events of the run",
-            } | rundir.provenance(),
+            } | provenance.provenance(),
             records.read(self.directory / "metrics.jsonl"),
         )  # fmt: skip
         model = replace(self.model, seed=seed, quiet=quiet)
@@ -165,7 +166,7 @@ class Run:
             return self.workload.open(self.cfg, paths), "files"
         self._require_data()
         sources = self.workload.sources(self.cfg)
-        rundir.require_same_data(self.directory, sources, "give the events with --data")
+        require_same_data(self.directory, sources, "give the events with --data")
         if sources.test is None:
             return sources.validation, "validation"
         return sources.test, "test"
@@ -216,7 +217,7 @@ def load(run_dir: str | Path, step: int | None = None, member: int | None = None
         else:
             chosen, state = restore_first(folder, best_first(folder, member), abstract) or (0, None)
     except InputError as error:
-        raise InputError(f"{error}{rundir.written_by(directory)}") from error
+        raise InputError(f"{error}{provenance.written_by(directory)}") from error
     trained = state.model
     if member is not None and members > 1:
         trained = jax.tree.map(lambda x: x[member], trained)

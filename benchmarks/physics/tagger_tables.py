@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks import setting
 from benchmarks.physics.tagger_seeds import judge
-from hepjax.engine import records, rundir
+from hepjax.engine import provenance, records
 from hepjax.engine.config import find_config, read_settings
 from hepjax.formats.images import SparseImages
 from hepjax.formats.packed.writer import write_packed
@@ -133,7 +133,7 @@ def train_and_judge(config: str, overrides: list[str], run: Path) -> dict[str, A
         "jets_per_second": epoch["jets_per_second"],
         "training_jets": epoch["jets"],
         "test_jets": len(label),
-        "provenance": rundir.provenance(),
+        "provenance": provenance.provenance(),
     }
 
 

@@ -49,7 +49,7 @@ def _report(args: argparse.Namespace, absent: str | None) -> int:
     import jax
 
     from hepjax.engine import compilation, counters, probe
-    from hepjax.engine.rundir import provenance
+    from hepjax.engine.provenance import provenance
 
     rate = probe.all_reduce_rate()
     processors, gpus = counters.of_devices(jax.local_devices())

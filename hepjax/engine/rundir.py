@@ -5,37 +5,35 @@
 until then any configuration may begin it.
 """
 
-import hashlib
-import importlib.metadata
-import json
 import os
-import platform
 import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 import hepjax
 from hepjax import InputError
 from hepjax.engine import locks, older, paths
-from hepjax.engine.checkpoint import complete_steps, read_manifest
+from hepjax.engine.checkpoint import complete_steps
 from hepjax.engine.config import RESUMABLE, build, flatten, path_keys, to_settings, with_paths
+from hepjax.engine.provenance import (
+    FILE,
+    earlier_paths,
+    placed,
+    provenance,
+    read_about,
+    written_by,
+)
 from hepjax.engine.records import write_json, write_text
-from hepjax.engine.workload import Sources
+from hepjax.engine.same_data import known_data
 from hepjax.formats import strict_yaml
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "h5py")
 EARLIER_NAMES = 4
 """Names that are kept of data that were moved again and again."""
-SAMPLED = 16
-"""Events of each part of the data that are compared when a run is resumed."""
 HEADER = "# hepjax "
 """First words of ``config.yaml``; the version follows."""
 
@@ -76,37 +74,17 @@ def configuration(run: Path, config: type, settings: dict[str, Any]) -> Any:
       InputError: settings that this version does not know; it names the version that wrote them.
     """
     own = {key: value for key, value in settings.items() if key != "workload"}
-    about = _about(run)
+    about = read_about(run)
     moved_from = about.get("directory")
     moved_from = moved_from if isinstance(moved_from, str) else None
     try:
         cfg: Any = build(config, own, stored=True)
     except InputError as error:
         raise InputError(f"{run / 'config.yaml'}: {error}{written_by(run)}") from None
-    earlier = _earlier(run)
+    earlier = earlier_paths(run)
     return with_paths(
         cfg, lambda path, key: [paths.located(path, run, moved_from, earlier.get(path, []))]
     )
-
-
-def written_by(run: Path) -> str:
-    """The end of an error about what another version of hepjax has written; empty if unknown."""
-    about = _about(run)
-    version, revision = about.get("hepjax"), about.get("revision")
-    if not isinstance(version, str):
-        return ""
-    wrote = f"hepjax {version}" + (f" ({revision})" if isinstance(revision, str) else "")
-    mine = f"hepjax {hepjax.__version__}"
-    mine += f" ({found})" if wrote != mine and (found := _revision()) else ""
-    return "" if wrote == mine else f"; {wrote} wrote this run, this is {mine}: use that version"
-
-
-def _about(run: Path) -> dict[str, Any]:
-    """``hepjax.json``; empty when it is not there or damaged."""
-    with suppress(OSError, ValueError):
-        found = json.loads((run / "hepjax.json").read_text())
-        return found if isinstance(found, dict) else {}
-    return {}
 
 
 def has_begun(run: Path) -> bool:
@@ -151,35 +129,18 @@ def save_settings(run: Path, settings: dict[str, Any]) -> None:
       InputError: the disk refused it.
     """
     text = f"{HEADER}{hepjax.__version__}\n{yaml.safe_dump(settings, sort_keys=False)}"
-    path, about = run / "config.yaml", _about(run)
+    path, about = run / "config.yaml", read_about(run)
     if not path.exists() or path.read_bytes() != text.encode():
-        places = {**_earlier(run), **_renamed(run, settings)} if has_begun(run) else {}
+        places = {**earlier_paths(run), **_renamed(run, settings)} if has_begun(run) else {}
         if places or not about:
-            write_json(run / "hepjax.json", (about or provenance()) | _places(run, places))
+            write_json(run / FILE, (about or provenance()) | placed(run, places))
         write_text(path, text)
-
-
-def about(run: Path) -> dict[str, Any]:
-    """What ``hepjax.json`` says beside the goodput."""
-    return provenance() | _places(run, _earlier(run))
-
-
-def _places(run: Path, earlier: dict[str, list[str]]) -> dict[str, Any]:
-    """Where run and data are and were: what moves with the run, or back, is found again."""
-    return {"directory": os.path.abspath(run), "earlier_paths": earlier}
-
-
-def _earlier(run: Path) -> dict[str, list[str]]:
-    """Names that the files of a setting had before, by their last name."""
-    found = _about(run).get("earlier_paths")
-    lists = found.items() if isinstance(found, dict) else ()
-    return {new: [str(x) for x in old] for new, old in lists if isinstance(old, list)}
 
 
 def _renamed(run: Path, settings: dict[str, Any]) -> dict[str, list[str]]:
     """Earlier names of the data whose names in ``config.yaml`` these settings replace."""
     with suppress(InputError):
-        before, now, known = flatten(read_settings(run)), flatten(settings), _earlier(run)
+        before, now, known = flatten(read_settings(run)), flatten(settings), earlier_paths(run)
         return {
             new: [old, *known.get(old, ())][:EARLIER_NAMES]
             for key, value in now.items()
@@ -225,9 +186,7 @@ def _require_same_run(run: Path, settings: dict[str, Any], cfg: Any) -> None:
         old, new = before.get(key), now.get(key)
         if old == new or key.startswith(RESUMABLE):
             continue
-        if key in keys and (
-            _same_paths(old, new) or (key.startswith("data.") and _known_data(run))
-        ):
+        if key in keys and (_same_paths(old, new) or (key.startswith("data.") and known_data(run))):
             continue
         raise InputError(
             f"{run}: expected {key}={old} as when the run began, found "
@@ -238,67 +197,6 @@ def _require_same_run(run: Path, settings: dict[str, Any], cfg: Any) -> None:
 def _same_paths(old: Any, new: Any) -> bool:
     one, other = ([x] if isinstance(x, str) else x or [] for x in (old, new))
     return len(one) == len(other) and all(map(paths.same, one, other))
-
-
-def identity(sources: Sources) -> dict[str, dict[str, Any]]:
-    """What a run is trained and judged on: of each part the number of events and a SHA-256 of some.
-
-    It does not depend on where the files are, their names and their layout.
-    """
-    parts = {"training": sources.train, "validation": sources.validation, "test": sources.test}
-    found = {}
-    for name, source in parts.items():
-        if source is None:
-            continue
-        digest = hashlib.sha256()
-        rows = np.unique(np.linspace(0, len(source) - 1, min(SAMPLED, len(source))).astype(int))
-        for field, values in sorted(source[rows].items()):
-            digest.update(f"{field} {values.dtype} {values.shape}\n".encode())
-            digest.update(np.ascontiguousarray(values).tobytes())
-        found[name] = {"events": len(source), "sha256": digest.hexdigest()}
-    return found
-
-
-def require_same_data(
-    run: Path, sources: Sources, way_out: str = "give the data of then, or another --run"
-) -> dict[str, Any]:
-    """Refuse other events than those that a run was trained with.
-
-    Args:
-      way_out: end of the error.
-    Returns:
-      what the manifest of its checkpoints keeps: the identity of the data, and the version.
-    Raises:
-      InputError: naming the part that differs.
-    """
-    now = identity(sources)
-    known = _known_data(run) or {}
-    before, version = known.get("data", now), known.get("hepjax")
-    for part in sorted(before.keys() | now.keys()):
-        old, new = before.get(part, {}), now.get(part, {})
-        if old.get("events", 0) != new.get("events", 0):
-            found = f"{new.get('events', 0)}"
-        elif version == hepjax.__version__ and old.get("sha256") != new.get("sha256"):
-            found = "as many others"  # readers of another version may give them otherwise
-        else:
-            continue
-        key = {"training": "files"}.get(part, f"{part}_files")
-        raise InputError(
-            f"data.{key}: expected the {old.get('events', 0)} {part} events that {run} was trained "
-            f"with, found {found}; {way_out}"
-        )
-    return {"data": now, "hepjax": hepjax.__version__}
-
-
-def _known_data(run: Path) -> dict[str, Any] | None:
-    """Data and version of the newest manifest that tells them; earlier versions wrote none."""
-    folder = run / "checkpoints"
-    for step in complete_steps(folder)[::-1]:
-        with suppress(InputError):
-            manifest = read_manifest(folder, step)
-            if isinstance(manifest.get("data"), dict):
-                return manifest
-    return None
 
 
 def require_shared(run: Path) -> None:
@@ -370,77 +268,3 @@ def _kind(run: Path) -> str:
                 (f"{p} to be a file" for p in run.parents if p.exists() and not p.is_dir()), ""
             )
     return ""
-
-
-def provenance() -> dict[str, Any]:
-    """Versions, devices and revision, as ``hepjax.json`` and the report name them."""
-    import jax
-
-    from hepjax.ops import active_conv3d
-
-    return {
-        "hepjax": hepjax.__version__,
-        "revision": _revision(),
-        "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "platform": jax.default_backend(),
-        "devices": [d.device_kind for d in jax.devices()],
-        "processes": jax.process_count(),
-        "cpus": os.cpu_count(),
-        "conv3d": active_conv3d(),
-    }
-
-
-def _revision() -> str | None:
-    """The git revision of a source checkout; None when installed from a wheel."""
-    root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():
-        return None
-    git = ["git", "-C", str(root), "describe", "--always", "--dirty"]
-    try:
-        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-class Goodput:
-    """Time of updates that a checkpoint holds over all time spent, kept in ``hepjax.json``.
-
-    Restoring, compiling and updates that a fault took away count as spent for nothing.
-    """
-
-    def __init__(self, run: Path, about: dict[str, Any], began: float) -> None:
-        """``began``: start of this session, by ``time.monotonic``."""
-        self.path = run / "hepjax.json"
-        self.about = about
-        self.seconds, self.productive, self.sessions = 0.0, 0.0, 1
-        # Damaged or of another version: begin to count again.
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            before = json.loads(self.path.read_text())["goodput"]
-            self.seconds, self.productive, self.sessions = (
-                float(before["seconds"]), float(before["productive_seconds"]),
-                int(before["sessions"]) + 1,
-            )  # fmt: skip
-        self.began = began
-        self.unsaved = 0.0
-
-    def worked(
-        self, seconds: float, *, saved: bool, resources: dict[str, Any] | None = None
-    ) -> None:
-        """Add seconds spent on updates; they count once a checkpoint holds them. Write the file.
-
-        Args:
-          resources: what ``meter.Meter.read`` says of this session.
-        """
-        self.unsaved += seconds
-        if saved:
-            self.productive, self.unsaved = self.productive + self.unsaved, 0.0
-        total = self.seconds + time.monotonic() - self.began
-        goodput = {
-            "seconds": round(total, 3),
-            "productive_seconds": round(self.productive, 3),
-            "fraction": round(self.productive / total, 4),
-            "sessions": self.sessions,
-        }
-        more = {} if resources is None else {"resources": resources}
-        write_json(self.path, {**self.about, "goodput": goodput} | more)

@@ -18,7 +18,7 @@ import numpy as np
 from hepjax import TrainingError
 from hepjax.engine import input as batches
 from hepjax.engine import meter as metering
-from hepjax.engine import records, resident, rundir
+from hepjax.engine import provenance, records, resident, same_data
 from hepjax.engine.begin import begin_or_restore
 from hepjax.engine.checkpoint import Checkpoints
 from hepjax.engine.device_memory import enough_memory
@@ -74,7 +74,7 @@ def train(
     signal, recent, origin = None, [], dict[str, Any]()
     with together():
         if first:
-            origin = rundir.require_same_data(run, sources)
+            origin = same_data.require_same_data(run, sources)
             accepted()
 
     room = enough_memory(
@@ -97,7 +97,7 @@ def train(
         update = compiled_step(workload, cfg, spec, steps_per_epoch, shardings, mesh, take)
         validate = _validator(workload, cfg, sources.validation, shardings.model, mesh)
         stream = batches.training_batches(source, cfg.input, size, cfg.train.seed, start, total)
-        goodput = rundir.Goodput(run, rundir.about(run), entered) if first else None
+        goodput = provenance.Goodput(run, provenance.about(run), entered) if first else None
         began, compiling, metered_from = time.monotonic(), 0.0, start
         quiet = quiet or not first
         if not quiet:

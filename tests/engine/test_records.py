@@ -8,7 +8,7 @@ import pytest
 
 from hepjax import InputError
 from hepjax.engine import records
-from hepjax.engine.rundir import Goodput
+from hepjax.engine.provenance import Goodput
 
 
 def test_append_and_read(tmp_path):
