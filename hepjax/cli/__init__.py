@@ -46,7 +46,12 @@ def main(argv: list[str] | None = None) -> int:
     alone = argv is None
     with signals.caught():
         with console.attached() as streams:
-            code = _command(sys.argv[1:] if argv is None else argv, streams)
+            try:
+                code = _command(sys.argv[1:] if argv is None else argv, streams)
+            except KeyboardInterrupt:  # it came while the end was told
+                code = _interrupted()
+            finally:
+                signals.enter(signals.State.STARTING)  # all is written: nothing is left to lose
         if signals.received:
             code = code or 128 + signals.received[0]
             if alone:

@@ -5,7 +5,7 @@ The exit code is 128 + the number of the first one. What it does depends on what
 ========  ===============================================  ======================================
 state     when                                             the first signal
 ========  ===============================================  ======================================
-STARTING  modules are imported, nothing is written         ends the process at once
+STARTING  modules are imported, or all has been written    ends the process at once
 WORKING   a command works, a training has no update yet    KeyboardInterrupt, which tidies up
 SAVING    a training has updates                           is noted; the loop saves and returns
 GROUP     the same, several processes                      is noted, and SIGTERM the notice to all

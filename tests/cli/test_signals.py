@@ -21,7 +21,8 @@ def start(code, *before):
         "import os, sys, time\n"
         "from hepjax.cli import doctor, main\nfrom hepjax.engine import signals\n"
         f"def run(args):\n    began = 'print(1, flush=True)'\n    {code}\n    return 0\n"
-        "doctor.run = run\nsys.argv = ['hepjax', 'doctor']\nsys.exit(main())\n"
+        "doctor.run = run\nsys.argv = ['hepjax', 'doctor']\n"
+        "signals.at_start()\nsys.exit(main())\n"
     )
     child = subprocess.Popen(
         [*before, sys.executable, "-c", script],
@@ -92,6 +93,21 @@ def test_what_a_training_has_is_saved_after_a_double_one():
     code_, err = ended(start(code), signal.SIGHUP, signal.SIGHUP, pause=0.1)
     assert code_ == 129
     assert err.endswith("saved\n")
+
+
+@pytest.mark.parametrize("state", ["WORKING", "SAVING"])
+@pytest.mark.parametrize("number", NUMBERS)
+def test_after_the_work_it_is_no_success_either(number, state):
+    """Between the end of the command and that of Python."""
+    late = "signals.default = lambda: (exec(began), time.sleep(60))"
+    child = start(f"signals.enter(signals.State.{state}); {late}")
+    assert ended(child, number, pause=0) == (128 + number, "hepjax: interrupted\n")
+
+
+def test_while_an_error_is_told():
+    late = "cli._told = lambda *_: (exec(began), time.sleep(60))"
+    child = start(f"from hepjax import cli; {late}; raise ValueError")
+    assert ended(child, signal.SIGINT, pause=0) == (130, "hepjax: interrupted\n")
 
 
 def test_nohup_holds():
