@@ -75,6 +75,8 @@ def rounds(count: int, seed: int) -> Iterator[Round]:
     draw = random.Random(seed)
     trainings = [(f"train {w}", moment) for moment in MOMENTS for w in TRAININGS]
     others = [(c, moment) for moment in OTHER_MOMENTS for c in COMMANDS]
+    draw.shuffle(trainings)
+    draw.shuffle(others)
     for number in range(count):
         fifth, rest = divmod(number, 5)
         among, index = (trainings, 2 * fifth + rest) if rest < 2 else (others, 3 * fifth + rest - 2)
