@@ -177,8 +177,8 @@ def test_a_signal_to_a_process_of_mpirun(ground, undisturbed, tmp_path, number, 
         "mpirun", *root, "--oversubscribe", "-n", "2", sys.executable, "-m",
         "benchmarks.faults.line", *ground.words(run, 2, SHORT), "--cluster", "mpi",
     ]  # fmt: skip
-    log = (tmp_path / "log").open("w")
-    first = subprocess.Popen(command, env=environment(), stdout=log, stderr=log)
+    with (tmp_path / "log").open("w") as log:
+        first = subprocess.Popen(command, env=environment(), stdout=log, stderr=log)
     reach(run, 30, lambda: first.poll() is None)
     children = Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().split()
     os.kill(int(children[-1]), number)
