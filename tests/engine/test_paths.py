@@ -43,7 +43,7 @@ def test_a_name_that_exists_is_taken_as_it_is(home, name):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("$NOBODY_SET_THIS/x", "^data.files: .* variable NOBODY_SET_THIS to be set"),
+        ("$NOBODY_SET_THIS/x", "^data.files: .* variable NOBODY_SET_THIS of .* to be set"),
         ("~nobody-of-this-name/x", "^data.files: expected a known user, found '~nobody"),
         ("cms/*.root", r"^data.files: expected files that match 'cms/\*\.root', found none"),
         ("a\0b", "^data.files: .* NUL"),
