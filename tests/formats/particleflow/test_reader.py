@@ -108,7 +108,9 @@ def test_splits_of_tfds(tmp_path):
         "TFDS delphes_pf 1.1.0, train",
     ]
     for path in (version, f"{version}:validation"):
-        with pytest.raises(InputError, match=r"one of its splits after a colon .* test, train, found [nv]"):
+        with pytest.raises(
+            InputError, match=r"one of its splits after a colon .* test, train, found [nv]"
+        ):
             open_events(path, buckets=BUCKETS)
 
 
