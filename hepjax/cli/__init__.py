@@ -71,7 +71,7 @@ def _command(argv: list[str], streams: console.Console) -> int:
         args.overrides += rest
     elif rest:
         parser.prog = f"hepjax {args.verb or ''}".strip()
-        parser.error(f"{rest[0]!r}: unknown argument")
+        parser.error(f"{rest[0]!r}: expected an argument of {parser.prog}, found another")
     if args.verb is None:
         parser.print_help()
         return 2

@@ -13,6 +13,11 @@ WORDS = (
     ),
     (r"argument (.+?): (expected .*)", r"\1: \2, found none"),
     (r"argument (.+?): not allowed with argument (.*)", r"\1: expected it without \2, found both"),
+    (r"argument (.+?): ignored explicit argument (.*)", r"\1: expected no value, found \2"),
+    (
+        r"ambiguous option: (\S+) could match (.*)",
+        r"\1: expected one option, found several that begin so: \2",
+    ),
     (r"the following arguments are required: (.*)", r"expected \1, found none"),
     (r"one of the arguments (.*) is required", r"expected one of \1, found none"),
 )

@@ -37,7 +37,10 @@ def test_module_equals_program():
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("train gan3d/demo --runn x", "'--runn': unknown argument; see hepjax train --help"),
+        ("train gan3d/demo --runn x", "'--runn': expected an argument of hepjax train, found "),
+        ("--nope", "'--nope': expected an argument of hepjax, found another; see hepjax --help"),
+        ("inspect a --json=3", "--json: expected no value, found '3'; see hepjax inspect --help"),
+        ("bench gan3d --out a --e 3", "--e: expected one option, found several that begin so: "),
         ("train", "expected CONFIG, found none; see hepjax train --help"),
         ("train gan3d/demo --run", "--run: expected one argument, found none; see hepjax train"),
         ("doctor --devices two", "--devices: expected a whole number, found 'two'; see hepjax"),
