@@ -1,10 +1,12 @@
-"""``hepjax simulate showers``: the embedded shower model, in the layout of the calorimeter."""
+"""``hepjax simulate showers``: the shower model or Geant4, in the layout of the calorimeter."""
 
 import argparse
 import json
 import math
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 FILE_PREFIX = {"electron": "Ele", "photon": "Gamma", "pion": "ChPi"}
 SHOWERS_AT_A_TIME = 500
+CUT_MM = 0.7
+"""The default of Geant4."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +43,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--particle", choices=sorted(FILE_PREFIX), help="default: that of the calorimeter"
     )
+    parser.add_argument(
+        "--engine", choices=("model", "geant4"), default="model",
+        help="the parametrised shower model, or Geant4 (extra geant4); default: %(default)s",
+    )  # fmt: skip
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes of Geant4; default: one for each CPU"
+    )
+    parser.add_argument(
+        "--cut-mm", type=float, metavar="MM",
+        help=f"Geant4 makes no secondary particles of a shorter range; default: {CUT_MM}",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--events-per-file", type=int, default=1000, metavar="N")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -68,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{args.out}: these {args.events} showers are there already")
     else:
         rate = args.events / seconds
-        print(f"{args.out}: {args.events} showers in {len(files)} files, {rate:,.0f} showers/s")
+        print(f"{args.out}: {args.events} showers in {len(files)} files, {rate:,.3g} showers/s")
     return 0
 
 
@@ -113,6 +128,11 @@ def _settings(args: argparse.Namespace, calorimeter: "Calorimeter") -> dict[str,
         spectrum = "discrete" if listed else spectrum
     if min(energy) < low or max(energy) > high:
         raise InputError(f"--energy: expected {low:g} to {high:g} GeV, found {args.energy}")
+    geant4 = args.engine == "geant4"
+    for option in () if geant4 else ("workers", "cut_mm"):
+        if getattr(args, option) is not None:
+            name = f"--{option.replace('_', '-')}"
+            raise InputError(f"{name}: expected none without --engine geant4, found one")
     angle = None if args.angle is None else parse_range("--angle", args.angle)
     if angle is None and not calorimeter.normal:
         angle = calorimeter.angle
@@ -124,6 +144,7 @@ def _settings(args: argparse.Namespace, calorimeter: "Calorimeter") -> dict[str,
         "spectrum": spectrum,
         "angle_degrees": None if angle is None else list(angle),
         "particle": particle,
+        **({"engine": "geant4", "cut_mm": args.cut_mm or CUT_MM} if geant4 else {}),
         "seed": args.seed,
         "events_per_file": args.events_per_file,
         "hepjax": __version__,
@@ -138,14 +159,23 @@ def _write(
     from hepjax.formats.showers.layout import layout_of
     from hepjax.formats.showers.writer import write_showers
 
-    with progress("simulate", args.events, "showers", quiet=args.quiet) as advance:
+    made = (
+        _geant4(args, settings, calorimeter)
+        if args.engine == "geant4"
+        else _model(settings, calorimeter)
+    )
+    with (
+        made as (batches, notes),
+        progress("simulate", args.events, "showers", quiet=args.quiet) as advance,
+    ):
         files = write_showers(
             args.out,
-            _batches(settings, calorimeter, advance),
+            _counted(batches, advance),
             layout=layout_of(calorimeter),
             events_per_file=args.events_per_file,
             particle=FILE_PREFIX[settings["particle"]],
             calorimeter=calorimeter,
+            notes=notes,
         )
     save_settings(args.out, settings)
     return files
@@ -170,20 +200,60 @@ def _conditions(settings: dict[str, Any]) -> "tuple[np.ndarray, np.ndarray]":
     return energy, np.radians(rng.uniform(angle[0], angle[1], n)).astype(np.float32)
 
 
-def _batches(
-    settings: dict[str, Any], calorimeter: "Calorimeter", advance: Callable[..., None]
-) -> "Iterator[Batch]":
-    """The showers in pieces; a piece does not depend on where the others begin and end."""
+def _counted(batches: "Iterator[Batch]", advance: Callable[..., None]) -> "Iterator[Batch]":
+    for batch in batches:
+        yield batch
+        advance(len(batch["energy"]))
+
+
+@contextmanager
+def _model(
+    settings: dict[str, Any], calorimeter: "Calorimeter"
+) -> "Iterator[tuple[Iterator[Batch], Mapping[str, str]]]":
+    """The showers of the model in pieces; one does not depend on where the others begin and end."""
     import jax
 
     from hepjax.simulate.showers.showers import simulate_showers
 
     energy, theta = _conditions(settings)
     key = jax.random.key(settings["seed"])
-    for start in range(0, settings["events"], SHOWERS_AT_A_TIME):
-        rows = slice(start, start + SHOWERS_AT_A_TIME)
-        showers = simulate_showers(
-            calorimeter, energy[rows], theta[rows], settings["particle"], key, first=start
+
+    def batches() -> "Iterator[Batch]":
+        for start in range(0, settings["events"], SHOWERS_AT_A_TIME):
+            rows = slice(start, start + SHOWERS_AT_A_TIME)
+            showers = simulate_showers(
+                calorimeter, energy[rows], theta[rows], settings["particle"], key, first=start
+            )
+            yield {"ecal": showers, "energy": energy[rows], "theta": theta[rows]}
+
+    yield batches(), {}
+
+
+@contextmanager
+def _geant4(
+    args: argparse.Namespace, settings: dict[str, Any], calorimeter: "Calorimeter"
+) -> "Iterator[tuple[Iterator[Batch], Mapping[str, str]]]":
+    """The showers of Geant4 with what it knows besides, and the attributes of the files."""
+    from hepjax import InputError
+    from hepjax.formats.notes import note
+    from hepjax.formats.showers.clock import processor_name
+    from hepjax.formats.showers.layout import TRUTH
+    from hepjax.simulate.showers.geant4.pool import simulate
+
+    if args.workers is not None and args.workers < 1:
+        raise InputError(f"--workers: expected at least 1, found {args.workers}")
+    energy, theta = _conditions(settings)
+    with simulate(
+        calorimeter, energy, theta, settings["particle"], settings["seed"],
+        workers=args.workers or len(os.sched_getaffinity(0)), cut_mm=settings["cut_mm"],
+    ) as simulation:  # fmt: skip
+        if not args.quiet:
+            note("{engine}; electromagnetic tables: {tables}".format(**simulation.about))
+        yield (
+            (
+                {"energy": energy[rows], "theta": theta[rows]}
+                | {key: values for key, values in showers.items() if key in ("ecal", *TRUTH)}
+                for rows, showers in simulation.batches()
+            ),
+            simulation.about | {"processor": processor_name()},
         )
-        yield {"ecal": showers, "energy": energy[rows], "theta": theta[rows]}
-        advance(len(showers))
