@@ -54,8 +54,9 @@ def _calls() -> Iterator[tuple[str, int, str, str]]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef) and node.name in SAYING:
                 for inner in ast.walk(node):
-                    if isinstance(inner, ast.Return) and isinstance(inner.value, TEXTS):
-                        yield where, inner.lineno, node.name, _text(inner.value)
+                    text = inner.value if isinstance(inner, ast.Return) else None
+                    if isinstance(text, TEXTS) and not _is_none(text):
+                        yield where, text.lineno, node.name, _text(text)
             if not isinstance(node, ast.Call):
                 continue
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
@@ -64,6 +65,10 @@ def _calls() -> Iterator[tuple[str, int, str, str]]:
             elif name in HELPERS:
                 text = " | ".join(_text(arg) for arg in node.args[HELPERS[name] :])
                 yield where, node.lineno, name, text
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
 
 
 def _text(node: ast.expr) -> str:
@@ -119,7 +124,7 @@ def wrong() -> Iterator[str]:
     for path, line, name, text in _calls():
         where = f"{path}:{line}: {text}"
         formed = name in SAYING or (name in ERRORS and name != "MissingExtraError")
-        if formed and not (text == "None" or WHOLE.search(text) or PUT_IN.search(text)):
+        if formed and not (WHOLE.search(text) or PUT_IN.search(text)):
             yield f"{where}: not of the form '...: expected ..., found ...'"
         verb = Path(path).stem if path.startswith("hepjax/cli/") else None
         for option in OPTION.findall(text):

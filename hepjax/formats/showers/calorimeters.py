@@ -173,7 +173,7 @@ def read_xml(text: bytes, where: str) -> Calorimeter:
     try:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
-        raise InputError(f"{where}: expected XML; {error}") from None
+        raise InputError(f"{where}: expected XML, found: {error}") from None
     bins = root.find(".//Layer/..")
     if bins is None:
         raise InputError(f"{where}: expected a binning XML with layers, found no Layer")
