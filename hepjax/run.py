@@ -222,7 +222,8 @@ def load(run_dir: str | Path, step: int | None = None, member: int | None = None
     if member is not None and members > 1:
         trained = jax.tree.map(lambda x: x[member], trained)
     epoch = float(read_manifest(folder, chosen)["epoch"])
-    model = Model(workload, serving, Placed(mesh, trained))
+    options = compilation.options(mesh.devices.flat[0].platform, workload.compiler_options)
+    model = Model(workload, serving, Placed(mesh, trained, options))
     return Run(directory, workload, cfg, chosen, epoch, model)
 
 

@@ -2,13 +2,18 @@
 
     python -m benchmarks.speed.compilation
     python -m benchmarks.speed.compilation --config mlpf/benchmark --elements 6400 --batch 1
+    python -m benchmarks.speed.compilation --products --config mlpf/benchmark --elements 6400
 
 Nothing is run and no data is read. Counts are instructions of the StableHLO that jax hands to XLA
 and of the optimised HLO that XLA compiles; seconds are processor time of this process, all threads.
+With ``--products`` nothing is compiled: it counts the matrix products and convolutions of the
+update, and how many differ, each of which a compiler for GPUs tunes once.
 """
 
 import argparse
+import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,6 +28,8 @@ from hepjax.run import configured
 CONFIGS = {"gan3d/demo": 16, "gan3d/published": 16, "tagger/demo": 16, "tagger/top": 16,
            "mlpf/demo": 8, "mlpf/additive": 1, "mlpf/benchmark": 1}  # fmt: skip
 """Packaged configurations and the events of an update."""
+PRODUCT = re.compile(r"stablehlo\.(dot_general|dot|convolution)\b.*")
+SHOWN = 12
 
 
 def raw_batch(workload: str, cfg: Any, events: int, elements: int) -> Batch:
@@ -77,6 +84,26 @@ def measured(name: str, events: int, elements: int, quick: bool) -> Iterator[str
         )
 
 
+def products(text: str) -> Counter[str]:
+    """Matrix products and convolutions of a StableHLO text, by operands, axes and result."""
+    found: Counter[str] = Counter()
+    for line in text.splitlines():
+        if (one := PRODUCT.search(line)) is not None:
+            found[re.sub(r"%\w+(#\d+)?,? ?", "", one[0])] += 1
+    return found
+
+
+def print_products(name: str, events: int, elements: int) -> None:
+    """How many products the update of a configuration has; the most frequent ones."""
+    for label, lower in programs(name, events, elements):
+        if label != "update":
+            continue
+        found = products(lower().as_text())
+        print(f"{name}: {found.total()} products and convolutions, {len(found)} distinct")
+        for what, count in found.most_common(SHOWN):
+            print(f"{count:5} {what}")
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
@@ -86,9 +113,16 @@ def main() -> None:
     parser.add_argument(
         "--default-level", action="store_true", help="compile the initial state as the rest"
     )
+    parser.add_argument(
+        "--products", action="store_true", help="count what a compiler for GPUs has to tune"
+    )
     args = parser.parse_args()
     jax.config.update("jax_enable_compilation_cache", False)
     chosen = CONFIGS if args.config is None else {args.config: CONFIGS.get(args.config, 16)}
+    if args.products:
+        for name, events in chosen.items():
+            print_products(name, args.batch or events, args.elements)
+        return
     print(f"{'configuration':18} {'program':11} StableHLO       HLO  trace s compile s")
     for name, events in chosen.items():
         config.find_config(name)

@@ -92,7 +92,7 @@ class Discriminator(nn.Module):
             if layer == 0 and self.pool > 1:
                 x = F.avg_pool3d(x, self.pool)
         x = F.avg_pool3d(x, 2).permute(0, 2, 3, 4, 1).flatten(1).to(showers.dtype)
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(x.device.type, enabled=False):
             logit, energy = (head(x)[:, 0] for head in (self.generation, self.auxiliary))
         return logit, energy, showers.sum(dim=(1, 2, 3, 4))
 
@@ -169,7 +169,8 @@ def make_gan(cfg: Gan3DConfig, state: State, *, compiled: bool = False) -> Gan:
 
 def mixed_precision(cfg: Gan3DConfig) -> torch.autocast:
     """PyTorch's own bfloat16 training, or nothing."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=cfg.train.precision == "bfloat16")
+    device, half = torch.get_default_device().type, cfg.train.precision == "bfloat16"
+    return torch.autocast(device, torch.bfloat16, enabled=half)
 
 
 def conditions(cfg: Gan3DConfig, batch: Batch) -> tuple[Tensor, Tensor]:

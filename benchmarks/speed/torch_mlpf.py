@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from hepjax.formats.particleflow.columns import CLASSES, ELEMENT_TYPES, QUANTITIES, Element
 from hepjax.nn.keras import LAYER_NORM_EPSILON
 from hepjax.ops.lsh import DEGREE_LIMIT, FLOOR
 from hepjax.workloads.mlpf.config import MLPFConfig, ModelConfig
-from hepjax.workloads.mlpf.heads import COS_PHI, ENERGY, ETA, ETA_LIMIT, SHARPNESS, SIN_PHI
-from hepjax.workloads.mlpf.layers import CLASSES, ELEMENT_TYPES
-from hepjax.workloads.mlpf.objective import ANGLES, SMALLEST, TARGETS, State, total_loss
+from hepjax.workloads.mlpf.heads import ETA_LIMIT, SHARPNESS
+from hepjax.workloads.mlpf.objective import ANGLES, SMALLEST, State, total_loss
 from hepjax.workloads.mlpf.sparse_model import AROUND
 
 Tree = dict[str, Any]
@@ -36,7 +36,7 @@ def parameters(state: State) -> tuple[Tree, Tree]:
 
 
 def encode(X: Tensor) -> Tensor:
-    kind = F.one_hot(X[..., 0].long(), ELEMENT_TYPES).to(X.dtype)
+    kind = F.one_hot(X[..., 0].long(), len(ELEMENT_TYPES)).to(X.dtype)
     return torch.cat([kind, X[..., 1:]], -1)
 
 
@@ -98,7 +98,7 @@ def graph_layer(
         return take(a, order).unflatten(1, (-1, size))
 
     inside = binned(mask)
-    with torch.autocast("cpu", enabled=False):
+    with torch.autocast(x.device.type, enabled=False):
         pairs = inside[..., None] & inside[..., None, :]
         weights = torch.exp(-cfg.distance_scale * distances(binned(z))) * pairs
         norm = normalisation(weights.sum(-1), inside)[..., None]
@@ -144,18 +144,18 @@ def heads(
     twice = [e for e in energy for _ in range(1 + (slips and concat))]
     both = torch.cat([with_class, *twice, *[fixed] * slips], -1)
     eta, phi = network(p["eta"], with_class), network(p["phi"], with_class)
-    eta = X[..., ETA] + eta[..., -1]
+    eta = X[..., Element.ETA] + eta[..., -1]
     e, c = network(p["energy"], both), network(p["pt"], both)
     if concat:
         e = ((SHARPNESS * logits).softmax(-1).detach() * e).sum(-1)
         massless = (e / torch.cosh(eta.clamp(-ETA_LIMIT, ETA_LIMIT))).detach()
         pt = massless + torch.sigmoid(c[..., 0]) * c[..., 1]
     else:
-        e, pt = (X[..., ENERGY] + e[..., 0]).abs(), c[..., 0].abs()
+        e, pt = (X[..., Element.ENERGY] + e[..., 0]).abs(), c[..., 0].abs()
     return {
         "logits": logits, "charge": charge, "pt": pt, "eta": eta, "energy": e,
-        "sin_phi": X[..., SIN_PHI] + phi[..., phi.shape[-1] // 2 - 1],
-        "cos_phi": X[..., COS_PHI] + phi[..., -1],
+        "sin_phi": X[..., Element.SIN_PHI] + phi[..., phi.shape[-1] // 2 - 1],
+        "cos_phi": X[..., Element.COS_PHI] + phi[..., -1],
     }  # fmt: skip
 
 
@@ -226,10 +226,10 @@ def apply(
 
 def loss_of(cfg: MLPFConfig, outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> Tensor:
     """The weighted loss of dense and sparse models, masked elements left out."""
-    target = dict(zip(TARGETS, batch["ygen"].unbind(-1), strict=True))
+    target = dict(zip(QUANTITIES, batch["ygen"].unbind(-1), strict=True))
     label = target["class"].long()
     if cfg.model.published_slips and cfg.model.variant != "sparse":
-        chosen = (outputs["logits"].softmax(-1) * F.one_hot(label, CLASSES)).sum(-1)
+        chosen = (outputs["logits"].softmax(-1) * F.one_hot(label, len(CLASSES))).sum(-1)
         terms = {"class": -chosen.clamp(SMALLEST, 1 - SMALLEST).log()}
     else:
         terms = {
@@ -237,7 +237,7 @@ def loss_of(cfg: MLPFConfig, outputs: dict[str, Tensor], batch: dict[str, Tensor
         }
     terms["charge"] = (outputs["charge"] - target["charge"]).square()
     c = cfg.objective
-    for name in TARGETS[2:]:
+    for name in QUANTITIES[2:]:
         if c.regression == "mse":
             terms[name] = (outputs[name] - target[name]).square()
         else:
@@ -262,7 +262,8 @@ def make_update(
         leaf.requires_grad_()
     o = cfg.optimizer
     adam = torch.optim.Adam(leaves, o.learning_rate, (o.beta1, o.beta2), o.epsilon, foreach=True)
-    mixed = torch.autocast("cpu", torch.bfloat16, enabled=cfg.train.precision == "bfloat16")
+    device, half = torch.get_default_device().type, cfg.train.precision == "bfloat16"
+    mixed = torch.autocast(device, torch.bfloat16, enabled=half)
 
     def forward() -> Tensor:
         return loss_of(
@@ -287,7 +288,8 @@ def make_inference(
 ) -> Callable[[], dict[str, Tensor]]:
     """A function that applies the network to ``batch``."""
     weights, codebooks = parameters(state)
-    mixed = torch.autocast("cpu", torch.bfloat16, enabled=cfg.train.precision == "bfloat16")
+    device, half = torch.get_default_device().type, cfg.train.precision == "bfloat16"
+    mixed = torch.autocast(device, torch.bfloat16, enabled=half)
 
     def forward() -> dict[str, Tensor]:
         return apply(cfg.model, weights, codebooks, batch["X"], batch["elements"])

@@ -105,7 +105,8 @@ def make_update(cfg: TaggerConfig, params: Any) -> Callable[[Tensor, Tensor], Te
     adam = torch.optim.Adam(
         jax.tree.leaves(weights), o.learning_rate, eps=o.epsilon, foreach=True
     )  # fmt: skip
-    mixed = torch.autocast("cpu", torch.bfloat16, enabled=cfg.train.precision == "bfloat16")
+    device, half = torch.get_default_device().type, cfg.train.precision == "bfloat16"
+    mixed = torch.autocast(device, torch.bfloat16, enabled=half)
 
     def update(image: Tensor, label: Tensor) -> Tensor:
         adam.zero_grad()

@@ -53,6 +53,8 @@ class Updates:
         self.update: Any = compiled_step(workload, cfg, spec, steps, shardings, self.mesh, take)
         self.compiled: dict[Any, Any] = {}
         self.known: dict[str, Operation] = {}
+        self.metrics: Any = None
+        """Of the first update with the newest shape."""
         self.lowering = self.compiling = 0.0
 
     def batches(self, count: int) -> Iterator[Any]:
@@ -80,20 +82,21 @@ class Updates:
         self.lowering += lowered_at - began
         self.known = operations(program.as_text() or "") | self.known
         self.compiled[shape] = program
-        self._step(batch)
+        self.metrics = self.step(batch)
 
     def run(self, count: int) -> float:
         """Do updates as the train loop does; returns seconds."""
         recent: list[Any] = []
         began = time.perf_counter()
         for batch in self.batches(count):
-            recent.append(self._step(batch))
+            recent.append(self.step(batch))
             if len(recent) > STEPS_IN_FLIGHT:
                 jax.block_until_ready(recent[-1 - STEPS_IN_FLIGHT])
         jax.block_until_ready((self.state, recent))
         return time.perf_counter() - began
 
-    def _step(self, batch: Any) -> Any:
+    def step(self, batch: Any) -> Any:
+        """One update, not waited for; its metrics."""
         program = self.compiled[self._shape(batch)]
         self.state, metrics = program(self.state, batch, self.arrays)
         return metrics

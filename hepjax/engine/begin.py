@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from hepjax import InputError
+from hepjax.engine import compilation
 from hepjax.engine.checkpoint import best_first, complete_steps, read_manifest, restore_first
 from hepjax.engine.mesh import state_shardings
 from hepjax.engine.mesh_checks import require_fit
@@ -17,7 +18,7 @@ from hepjax.engine.rundir import read_settings
 from hepjax.engine.step import TrainState, init_state
 from hepjax.engine.workload import Workload
 
-QUICK = {"xla_backend_optimization_level": 1}
+QUICK: compilation.Options = {"xla_backend_optimization_level": 1}
 """How a CPU compiles what runs once: the initial state of the 3DGAN in 1.7 s of processor time
 instead of 11.8, with the same bits (benchmarks/speed/compilation.py)."""
 
@@ -37,8 +38,11 @@ def begin_or_restore(
     if restored is not None:
         return *restored, shardings
     # Born on its devices: no copy of the whole state on the host.
-    quick = QUICK if mesh.devices.flat[0].platform == "cpu" else None
-    new = jax.jit(begin, out_shardings=shardings, compiler_options=quick)
+    platform = mesh.devices.flat[0].platform
+    options = compilation.options(platform, workload.compiler_options)
+    if platform == "cpu":
+        options = {**(options or {}), **QUICK}
+    new = jax.jit(begin, out_shardings=shardings, compiler_options=options)
     if cfg.train.warm_start:
         return 0, _warm(cfg, placed, new), shardings
     return 0, new(), shardings

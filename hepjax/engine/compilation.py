@@ -1,4 +1,6 @@
-"""The cache of compiled programs in the user's cache folder: a second start compiles nothing.
+"""Compiling: what the compiler of each platform is asked for, and the cache of its programs.
+
+Programs are kept in the user's cache folder, so that a second start compiles nothing.
 
 ``HEPJAX_COMPILATION_CACHE`` names another folder, or is ``off``; whoever sets the variables or
 options of jax itself is left alone. Several processes may share the cache. A folder that cannot be
@@ -8,6 +10,8 @@ written or locked, such as a read-only home, means no cache and no message.
 import hashlib
 import os
 import platform
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
@@ -15,11 +19,35 @@ import jax
 import hepjax
 from hepjax.engine.locks import can_lock
 
+Options = dict[str, bool | int | str]
+OPTIONS: dict[str, Options] = {
+    # XLA times candidates of convolutions and products (autotuning). Level 2 of 4 does so on random
+    # numbers, but neither compares their results nor fills their memory anew for each of them.
+    "gpu": {"xla_gpu_autotune_level": 2},
+}
+"""By platform; a workload adds its own (``Workload.compiler_options``)."""
+
 VARIABLE = "HEPJAX_COMPILATION_CACHE"
 LARGEST_BYTES = 4 * 2**30
 """Size at which jax removes the programs that were not used for longest."""
 SHORTEST_SECONDS = 1.0
 """Programs that compile faster are not kept."""
+AUTOTUNED = "xla_gpu_per_fusion_autotune_cache_dir"
+"""Name that jax has for this cache and for its folder."""
+
+
+def options(platform: str, own: Mapping[str, Options]) -> Options | None:
+    """What the programs of a workload are compiled with; None: nothing but the defaults.
+
+    What ``XLA_FLAGS`` sets is left to it.
+
+    Args:
+      platform: of the devices, as jax names it.
+      own: the options of the workload by platform.
+    """
+    wanted = {**OPTIONS.get(platform, {}), **own.get(platform, {})}
+    named = re.findall(r"--(\w+)", os.environ.get("XLA_FLAGS", ""))
+    return {name: value for name, value in wanted.items() if name not in named} or None
 
 
 def use_cache(wanted: bool = True) -> Path | None:
@@ -41,10 +69,10 @@ def use_cache(wanted: bool = True) -> Path | None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_compilation_cache_max_size", LARGEST_BYTES)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", SHORTEST_SECONDS)
-    # On GPUs the choices that XLA made by timing kernels (autotuning) are kept as well.
-    jax.config.update(
-        "jax_persistent_cache_enable_xla_caches", "xla_gpu_per_fusion_autotune_cache_dir"
-    )
+    # On GPUs the choices that XLA made by timing kernels (autotuning) are kept as well: they serve
+    # other programs with the same layers. XLA wants the folder to be there.
+    (folder / AUTOTUNED).mkdir(exist_ok=True)
+    jax.config.update("jax_persistent_cache_enable_xla_caches", AUTOTUNED)
     return folder
 
 

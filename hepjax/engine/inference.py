@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from hepjax.engine.compilation import Options
 from hepjax.engine.config import MeshConfig
 from hepjax.engine.input import for_devices
 from hepjax.engine.mesh import make_mesh, over_data, state_shardings
@@ -45,6 +46,7 @@ class Placed(Generic[S]):
 
     mesh: Mesh
     state: S
+    compiler_options: Options | None = None
 
     def over(
         self, function: Function[S], source: Source, batch_size: int, *, seed: int = 0,
@@ -86,7 +88,8 @@ class Placed(Generic[S]):
         seed: int,
     ) -> Iterator[tuple[HostBatch, HostBatch]]:  # fmt: skip
         size, spread = self._size(batch_size, count), over_data(self.mesh)
-        compiled = _compiled(function, self.mesh)
+        options = tuple((self.compiler_options or {}).items())
+        compiled = _compiled(function, self.mesh, options)
         pending: tuple[HostBatch, Any, int] | None = None
         for number, raw in enumerate(batches):
             index = np.arange(number * size, (number + 1) * size, dtype=np.int32)
@@ -129,12 +132,14 @@ def _copies(mesh: Mesh) -> int:
 
 
 @functools.lru_cache(maxsize=32)
-def _compiled(function: Function[Any], mesh: Mesh) -> Callable[..., Batch]:
+def _compiled(
+    function: Function[Any], mesh: Mesh, options: tuple[tuple[str, bool | int | str], ...]
+) -> Callable[..., Batch]:
     def step(state: Any, batch: Batch, index: jax.Array, seed: jax.Array) -> Batch:
         keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(seed)))(index)
         return function(state, batch, keys)
 
-    return jax.jit(step, out_shardings=over_data(mesh))
+    return jax.jit(step, out_shardings=over_data(mesh), compiler_options=dict(options) or None)
 
 
 def _finished(raw: HostBatch, made: Any, count: int) -> tuple[HostBatch, HostBatch]:

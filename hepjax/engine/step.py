@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
 
-from hepjax.engine import resident
+from hepjax.engine import compilation, resident
 from hepjax.engine.mesh import DATA, OVERLAP, over_data, replicated
 from hepjax.engine.workload import Batch, Clock, Metrics, Spec, Workload
 
@@ -129,12 +129,13 @@ def compiled_step(
         raw = raw if take is None else take(arrays, raw["row"])
         return guarded_step(workload, cfg, spec, steps_per_epoch, state, raw)
 
+    options = compilation.options(mesh.devices.flat[0].platform, workload.compiler_options)
     return jax.jit(
         step,
         in_shardings=(shardings, over_data(mesh), replicated(mesh)),
         out_shardings=(shardings, replicated(mesh)),
         donate_argnums=0,
-        compiler_options=OVERLAP if cfg.mesh.overlap else None,
+        compiler_options=OVERLAP if cfg.mesh.overlap else options,
     )
 
 

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from hepjax import TrainingError
+from hepjax.engine import compilation, provenance, records, resident, same_data
 from hepjax.engine import input as batches
 from hepjax.engine import meter as metering
-from hepjax.engine import provenance, records, resident, same_data
 from hepjax.engine.begin import begin_or_restore
 from hepjax.engine.checkpoint import Checkpoints
 from hepjax.engine.device_memory import enough_memory
@@ -191,6 +191,9 @@ def _validator(
         validation_step(workload, cfg, workload.spec(cfg, source)),
         in_shardings=(shardings, over_data(mesh), replicated(mesh)),
         out_shardings=replicated(mesh),
+        compiler_options=compilation.options(
+            mesh.devices.flat[0].platform, workload.compiler_options
+        ),
     )
 
     def validate(model: Any) -> dict[str, Any]:

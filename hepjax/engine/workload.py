@@ -15,6 +15,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 import jax
 import numpy as np
 
+from hepjax.engine.compilation import Options
 from hepjax.engine.config import RunConfig
 from hepjax.engine.inference import Batch, HostBatch, Placed
 from hepjax.formats.source import Source
@@ -171,6 +172,8 @@ class Workload(Generic[Cfg, S]):
     evaluate: "Callable[[Cfg, Model[Cfg, S], Source, Path, About], Scores] | None" = None
     """Write the report page on the events of a source; by default the validation metrics."""
     benchmark: Benchmark | None = None
+    compiler_options: dict[str, Options] = field(default_factory=dict, hash=False, compare=False)
+    """By platform: what XLA is asked for beside ``engine.compilation.OPTIONS``."""
     simulations: dict[str, Simulation] = field(default_factory=dict, hash=False, compare=False)
     """For workloads from outside: what ``hepjax simulate`` offers beside its own."""
     files: Any = None

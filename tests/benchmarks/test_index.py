@@ -1,5 +1,8 @@
 """The index of benchmarks/: it names every script, and nothing that is not there."""
 
+import ast
+import importlib
+import importlib.util
 import re
 import subprocess
 import sys
@@ -41,6 +44,19 @@ def test_what_the_docs_use_has_a_row():
     in_docs = set().union(*(named(p.read_text()) for p in (ROOT / "docs").rglob("*.md")))
     assert in_docs
     assert in_docs <= named("\n".join(rows))
+
+
+@pytest.mark.parametrize(
+    "script", sorted(p.relative_to(ROOT) for p in (ROOT / "benchmarks").rglob("*.py")), ids=str
+)
+def test_a_script_imports_what_hepjax_has(script):
+    """Read, not run: PyTorch, for which some are written, may be missing."""
+    for node in ast.walk(ast.parse((ROOT / script).read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "hepjax":
+            module = importlib.import_module(node.module)
+            for name in (alias.name for alias in node.names):
+                submodule = f"{node.module}.{name}"
+                assert hasattr(module, name) or importlib.util.find_spec(submodule), submodule
 
 
 @pytest.mark.slow

@@ -3,16 +3,25 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 from helpers.toy import TOY, ToyConfig
 
 import hepjax.run
-from hepjax.engine import compilation
-from hepjax.engine.compilation import VARIABLE, use_cache
-from hepjax.engine.config import TrainConfig
+from hepjax.engine import begin, compilation
+from hepjax.engine import train as training
+from hepjax.engine.begin import begin_or_restore
+from hepjax.engine.compilation import AUTOTUNED, VARIABLE, options, use_cache
+from hepjax.engine.config import MeshConfig, TrainConfig
+from hepjax.engine.inference import Placed
+from hepjax.engine.mesh import make_mesh
+from hepjax.engine.step import compiled_step
+from hepjax.engine.workload import Model, Spec
+from hepjax.workloads import table
 
 OPTIONS = (
     "jax_compilation_cache_dir",
@@ -42,7 +51,8 @@ def chosen():
 def test_programs_are_kept_in_the_cache_folder_of_the_user(fresh, monkeypatch):
     folder = use_cache()
     assert folder.parent == fresh / ".cache" / "hepjax" / "compiled"
-    assert folder.is_dir()
+    assert (folder / AUTOTUNED).is_dir()
+    assert jax.config.values["jax_persistent_cache_enable_xla_caches"] == AUTOTUNED
     assert chosen() == str(folder)
     assert jax.config.values["jax_compilation_cache_max_size"] == compilation.LARGEST_BYTES
     jax.config.update("jax_compilation_cache_dir", None)
@@ -150,3 +160,66 @@ def test_the_variable_of_jax_counts(tmp_path):
         [sys.executable, "-c", SCRIPT], env=env, text=True, capture_output=True, check=True
     )
     assert made.stdout.split()[0] == str(tmp_path / "own")
+
+
+# What the compilers are asked for.
+
+
+def test_what_a_platform_is_asked_for(monkeypatch):
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    own = {"gpu": {"xla_gpu_enable_triton_gemm": False}, "cpu": {"xla_backend_extra_options": "a"}}
+    assert options("gpu", own) == compilation.OPTIONS["gpu"] | own["gpu"]
+    assert options("cpu", own) == own["cpu"]
+    assert options("tpu", own) is None
+    assert options("cpu", {}) is None
+
+
+def test_flags_of_the_user_go_first(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_autotune_level=4 --xla_dump_to=a")
+    assert options("gpu", {}) is None
+    own = {"gpu": {"xla_gpu_enable_triton_gemm": False}}
+    assert options("gpu", own) == own["gpu"]
+
+
+WORKLOADS = ("gan3d", "mlpf", "tagger")
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_the_compiler_knows_every_option(name, monkeypatch):
+    """All compilers of XLA parse the options of all, so a CPU tells whether a name is right."""
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    asked = options("gpu", table.get(name).compiler_options)
+    assert float(jax.jit(lambda x: 2 * x, compiler_options=asked)(1.5)) == 3.0
+    with pytest.raises(jax.errors.JaxRuntimeError, match="No such compile option"):
+        jax.jit(lambda x: 2 * x, compiler_options={**asked, "xla_gpu_no_such": 1})(1.5)
+
+
+def test_programs_of_a_gpu_are_compiled_with_them(monkeypatch):
+    """The three jits of a training, and that of a trained model, where the devices are GPUs."""
+    seen = []
+    jit = jax.jit
+
+    def noted(*args, compiler_options=None, **more):
+        seen.append(compiler_options)
+        return jit(*args, compiler_options=compiler_options, **more)
+
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    monkeypatch.setattr(jax, "jit", noted)
+    # On a CPU the engine must take these for its own platform.
+    monkeypatch.setattr(compilation, "OPTIONS", {"cpu": {"xla_gpu_autotune_level": 2}})
+    own = {"cpu": {"xla_gpu_enable_triton_gemm": False}}
+    toy = replace(TOY, compiler_options=own)
+    cfg = ToyConfig(TrainConfig(batch_size=8, steps=1), MeshConfig(devices=1))
+    mesh = make_mesh(cfg.mesh, 8)
+    wanted = {"xla_gpu_autotune_level": 2, "xla_gpu_enable_triton_gemm": False}
+    with jax.set_mesh(mesh):
+        _, state, shardings = begin_or_restore(toy, cfg, mesh, Path("/nonexistent"))
+        assert {**seen[-1]} == wanted | begin.QUICK
+        compiled_step(toy, cfg, Spec(), 1, shardings, mesh)
+        assert seen[-1] == wanted
+        training._validator(toy, cfg, toy.sources(cfg).validation, shardings.model, mesh)
+        assert seen[-1] == wanted
+    placed = Placed(mesh, state.model, options("cpu", own))
+    model = Model(toy, cfg, placed)
+    assert len(list(model.given({"x": np.ones((4, 32), np.float32)}, 4))) == 1
+    assert seen[-1] == wanted

@@ -1,0 +1,145 @@
+"""The parts of a short loan of a GPU, in the order of their value."""
+
+import sys
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Part:
+    """One question, answered by one process that writes JSON."""
+
+    name: str
+    question: str
+    module: str
+    words: tuple[str, ...]
+    limit: int
+    """Seconds after which it is ended."""
+    least: int
+    """Seconds without which it is not begun: start, compilation and a few updates."""
+    environment: dict[str, str] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    """Modules without which it is skipped."""
+
+    def command(self, path: str) -> list[str]:
+        """What is run; ``path`` takes the figures."""
+        return [sys.executable, "-m", self.module, *self.words, "--json", path]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Networks, batches and numbers of one kind of call."""
+
+    showers: str = "gan3d/published"
+    events: str = "mlpf/benchmark"
+    jets: str = "tagger/top"
+    started: tuple[str, ...] = ("gan3d/published", "tagger/top", "mlpf/benchmark")
+    batches: tuple[int, int, int] = (256, 16, 1024)
+    """Of showers, particle-flow events and jets."""
+    more_jets: tuple[int, ...] = (256, 4096)
+    x3_jets: int = 256
+    compared: tuple[int, int, int] = (4, 1, 16)
+    compared_elements: int = 1280
+    generated: tuple[str, ...] = ("1", "64", "1024")
+    forms: tuple[str, ...] = ("blocked", "blocks", "bands", "products", "xla")
+    """Values of HEPJAX_CONV3D."""
+    half: str = "bfloat16"
+    updates: tuple[str, ...] = ()
+    elements: tuple[str, ...] = ()
+    engine: tuple[str, ...] = ("--engine", "4")
+    epoch: int = 64
+    """Updates in an epoch of the engine."""
+    ceilings: tuple[str, ...] = ()
+    torch: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ("--batch", "128", "--rounds", "3")
+    rounds: str = "5"
+    patience: int = 1
+    """Times the limits."""
+
+
+FULL = Sizes()
+REHEARSAL = Sizes(
+    showers="gan3d/small", events="mlpf/demo", started=("tagger/demo",), batches=(2, 1, 4),
+    more_jets=(2,), x3_jets=2, compared=(2, 1, 2), compared_elements=256, generated=("1",),
+    forms=("xla",), half="float32", updates=("--updates", "2", "--rounds", "1"),
+    elements=("--elements", "256"), engine=("--engine", "2"), epoch=4,
+    ceilings=("--size", "256", "--megabytes", "8", "--rounds", "1"), torch=("--forms", "eager"),
+    layers=("--batch", "1", "--rounds", "1", "--forms", "xla,jax"), rounds="1", patience=20,
+)  # fmt: skip
+"""For a CPU that others use too: it takes minutes for what a GPU and its host do in seconds."""
+UPDATES, TORCH, AGREEMENT = (
+    f"benchmarks.gpu.{name}" for name in ("updates", "torch_updates", "agreement")
+)
+DEFAULTS = ("compiled with the defaults of XLA", "--compiler-defaults")
+WEIGHTS_ON_CPU = {"JAX_PLATFORMS": "cpu"}
+"""PyTorch's networks take them from jax, which would take the memory of the GPU."""
+
+
+def parts(sizes: Sizes) -> list[Part]:
+    """All parts, the most valuable first."""
+    s = sizes
+    showers, events, jets = s.batches
+    first = (
+        Part("ceilings", "matrix products and copies", "benchmarks.gpu.ceilings", s.ceilings,
+             40, 15),
+        _update(s, "gan3d", s.showers, showers, s.half, "and epochs of the engine", *s.engine,
+                "--events", str(s.epoch * showers)),
+        _update(s, "mlpf", s.events, events, s.half),
+        _update(s, "tagger", s.jets, jets, s.half, "and epochs of the engine", *s.engine,
+                "--events", str(s.epoch * jets)),
+        _torch(s, "torch gan3d", s.showers, showers),
+        _agreement(s, "agreement gan3d", s.showers, s.compared[0]),
+        _torch(s, "torch mlpf", s.events, events),
+        _torch(s, "torch tagger", s.jets, jets),
+    )  # fmt: skip
+    forms = (_update(s, f"gan3d {form}", s.showers, showers, s.half, form=form) for form in s.forms)
+    generation = ("--config", s.showers, "--no-torch", "--precision", s.half, "--rounds", s.rounds)
+    then = (
+        Part("generation", "milliseconds a generated shower", "benchmarks.speed.generate",
+             (*generation, "--batch", *s.generated), 60, 25),
+        _update(s, "mlpf f32", s.events, events, "float32"),
+        *(_update(s, f"tagger {n}", s.jets, n, s.half) for n in s.more_jets),
+        _agreement(s, "agreement mlpf", s.events, s.compared[1]),
+        _agreement(s, "agreement tagger", s.jets, s.compared[2]),
+        _update(s, "tagger x3", "tagger/top_x3", s.x3_jets, s.half),
+        _update(s, "gan3d compiler defaults", s.showers, showers, s.half, *DEFAULTS),
+        _update(s, "mlpf compiler defaults", s.events, events, s.half, *DEFAULTS),
+        Part("starts", "command to first update, without and with kept programs",
+             "benchmarks.speed.starts", ("--config", *s.started), 240, 120),
+        Part("layers", "single convolutions by form", "benchmarks.speed.conv3d", s.layers,
+             120, 40),
+        _update(s, "gan3d f32", s.showers, showers // 2, "float32"),
+    )  # fmt: skip
+    return [_patient(part, s.patience) for part in (*first, *forms, *then)]
+
+
+def _update(
+    s: Sizes, name: str, config: str, batch: int, precision: str, more: str = "", *words: str,
+    form: str = "",
+) -> Part:  # fmt: skip
+    where = {"HEPJAX_CONV3D": form} if form else {}
+    question = f"update of {config}, {precision}, batch {batch} {more or form}".rstrip()
+    return Part(name, question, UPDATES, (*_sizes(s, config, batch, precision), *words), 110, 45,
+                where)  # fmt: skip
+
+
+def _torch(s: Sizes, name: str, config: str, batch: int) -> Part:
+    question = f"update of {config} in PyTorch, eager and compiled, {s.half}, batch {batch}"
+    words = (*_sizes(s, config, batch, s.half), *s.torch)
+    return Part(name, question, TORCH, words, 90, 30, WEIGHTS_ON_CPU, ("torch",))
+
+
+def _sizes(s: Sizes, config: str, batch: int, precision: str) -> tuple[str, ...]:
+    words = ("--config", config, "--batch", str(batch), "--precision", precision, *s.updates)
+    return (*words, *(s.elements if config == s.events else ()))
+
+
+def _agreement(s: Sizes, name: str, config: str, batch: int) -> Part:
+    words = ("--config", config, "--batch", str(batch), "--elements", str(s.compared_elements))
+    question = f"one update of {config} against the CPU, float32 highest, batch {batch}"
+    return Part(name, question, AGREEMENT, words, 100, 50)
+
+
+def _patient(part: Part, times: int) -> Part:
+    """A part that may take so many times as long."""
+    return Part(part.name, part.question, part.module, part.words, times * part.limit, part.least,
+                part.environment, part.needs)  # fmt: skip
