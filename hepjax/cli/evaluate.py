@@ -3,6 +3,10 @@
 import argparse
 import json
 from pathlib import Path
+from typing import Any
+
+OF_FILES = ("geometry", "threshold", "events", "metrics", "reference_unit", "generated_unit")
+"""Options that only a comparison of files has."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -12,12 +16,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, nargs="+", default=[], metavar="PATH",
         help="events to judge it on; default: the test part of its own data, or its validation",
     )  # fmt: skip
+    for name in ("reference", "generated"):
+        parser.add_argument(
+            f"--{name}", type=Path, nargs="+", metavar="PATH",
+            help="showers of any known layout, without RUN",
+        )  # fmt: skip
+        parser.add_argument(
+            f"--{name}-unit", metavar="UNIT", help="of these cells; default: what the file says"
+        )
     parser.add_argument(
-        "--reference", type=Path, nargs="+", metavar="PATH", help="showers, without RUN"
+        "--geometry", metavar="NAME|FILE",
+        help="calorimeter of showers, if the files do not say it: name, .yaml, binning .xml",
+    )  # fmt: skip
+    parser.add_argument(
+        "--threshold", type=float, metavar="GEV",
+        help="cells below are empty in both samples; default: that of the calorimeter",
+    )  # fmt: skip
+    parser.add_argument(
+        "--events", type=int, metavar="N", help="showers of each sample; default: 10000"
     )
     parser.add_argument(
-        "--generated", type=Path, nargs="+", metavar="PATH", help="showers, without RUN"
-    )
+        "--metrics", choices=("few", "small", "published"), default="few",
+        help="small: classifiers, FPD, KPD, precision and recall too; published: with the networks "
+        "and numbers of the CaloChallenge, hours without a GPU",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN/report")
     parser.add_argument("--step", type=int, metavar="N", help="checkpoint; default: the best epoch")
     parser.add_argument("--seed", type=int, default=0, help="of the generated showers")
@@ -37,16 +59,27 @@ def run(args: argparse.Namespace) -> int:
             f"evaluate: expected RUN alone, or --reference with --generated, found {found}"
         )
     if files:
+        from functools import partial
+
+        from hepjax.engine.progress import progress
+        from hepjax.report.document import check_folder, write_report
         from hepjax.workloads.families import family_of
 
         out = args.out or Path("report")
+        check_folder(out)
         family = family_of(args.reference[0])
         if family.compare is None:
             raise InputError(
                 f"{args.reference[0]}: expected showers to compare, found files of {family.name}"
             )
-        scores = family.compare(args.reference, args.generated, out, args.quiet)
+        bar = partial(progress, quiet=args.quiet)
+        report = family.compare(args.reference, args.generated, bar, **_asked(args))
+        paths = {name: list(map(str, getattr(args, name))) for name in ("reference", "generated")}
+        scores = write_report(report, out, provenance=paths)
     else:
+        if given := [name for name in OF_FILES if getattr(args, name) not in (None, "few")]:
+            option = given[0].replace("_", "-")
+            raise InputError(f"--{option}: expected --reference and --generated, found RUN")
         from hepjax.run import load
 
         out = args.out or args.run_dir / "report"
@@ -54,3 +87,44 @@ def run(args: argparse.Namespace) -> int:
         scores = opened.evaluate(args.data, out, seed=args.seed, quiet=args.quiet)
     print(json.dumps(scores) if args.json else f"{out / 'index.html'}")
     return 0
+
+
+def _asked(args: argparse.Namespace) -> dict[str, Any]:
+    """What was said about the comparison of files, for ``physics.calorimeter.evaluate.Asked``.
+
+    Raises:
+      InputError: an unknown geometry, or numbers out of range.
+    """
+    from hepjax import InputError
+
+    asked: dict[str, Any] = {"units": (_unit(args, "reference"), _unit(args, "generated"))}
+    if args.geometry is not None:
+        from hepjax.formats.showers.calorimeters import calorimeter
+
+        asked["calorimeter"] = calorimeter(args.geometry)
+    if args.threshold is not None:
+        if not 0 <= args.threshold < float("inf"):
+            raise InputError(f"--threshold: expected 0 or more GeV, found {args.threshold}")
+        asked["threshold"] = args.threshold
+    if args.events is not None:
+        if args.events < 2:
+            raise InputError(f"--events: expected at least 2, found {args.events}")
+        asked["events"] = args.events
+    if args.metrics != "few":
+        from hepjax.physics.calorimeter import field
+
+        asked["more"] = field.SMALL if args.metrics == "small" else field.PUBLISHED
+    return asked
+
+
+def _unit(args: argparse.Namespace, sample: str) -> str:
+    from hepjax import InputError
+    from hepjax.formats.units import ENERGY, named
+
+    text = getattr(args, f"{sample}_unit")
+    unit = "auto" if text is None else named(text, ENERGY)
+    if unit is None:
+        raise InputError(
+            f"--{sample}-unit: expected one of {', '.join(ENERGY)}, found {text[:40]!r}"
+        )
+    return unit

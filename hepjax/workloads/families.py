@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hepjax import InputError
 from hepjax.formats.packed.manifest import is_packed
@@ -15,6 +15,10 @@ from hepjax.formats.particleflow.reader import holds_events
 from hepjax.formats.recognise import recognise
 from hepjax.formats.source import Source
 from hepjax.workloads import table
+
+if TYPE_CHECKING:
+    from hepjax.report.document import Report
+    from hepjax.report.inspection import Progress
 
 LONGEST_EVENT = 2**15
 """Elements that particle-flow events are padded to by ``read``."""
@@ -31,8 +35,8 @@ class Family:
     """The events as trainings read them; None: such files have to be packed first."""
     pack: "Callable[..., tuple[Any, dict[str, str]]] | None" = None
     """(paths, meaning) -> files for ``formats.packed.pack`` and units of the columns."""
-    compare: Callable[[list[Path], list[Path], Path, bool], dict[str, Any]] | None = None
-    """(reference, generated, folder, quiet): report on the events of files against others."""
+    compare: "Callable[..., Report] | None" = None
+    """(reference, generated, progress, **asked): report on the events of files against others."""
     recognises: Callable[[Path], bool] | None = None
     """For families from outside: whether a path is one of theirs."""
 
@@ -80,11 +84,11 @@ def _pack_jets(paths: list[Path], meaning: dict[str, Any]) -> tuple[Any, dict[st
 
 
 def _compare_showers(
-    reference: list[Path], generated: list[Path], out: Path, quiet: bool
-) -> dict[str, Any]:
-    from hepjax.workloads.gan3d.answer import compare
+    reference: list[Path], generated: list[Path], progress: "Progress", **asked: Any
+) -> "Report":
+    from hepjax.physics.calorimeter.evaluate import Asked, compared
 
-    return compare(reference, generated, out, quiet)
+    return compared(reference, generated, Asked(**asked), progress)
 
 
 CALORIMETER = "hepjax.physics.calorimeter.inspect"
@@ -93,7 +97,7 @@ FAMILIES = {
     family.name: family
     for family in (
         Family("clic", CALORIMETER, _showers, _pack_showers, _compare_showers),
-        Family("calochallenge", CALORIMETER, _showers, _pack_showers),
+        Family("calochallenge", CALORIMETER, _showers, _pack_showers, _compare_showers),
         Family("jets", JETS, pack=_pack_jets),
         Family("packed", JETS, _packed, compare=_compare_showers),
         Family("mlpf", "hepjax.physics.particleflow.inspect", _events),

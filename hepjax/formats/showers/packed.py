@@ -118,6 +118,13 @@ class PackedShowers:
             return None
         return self.packed.column("energy")[self._rows]
 
+    @property
+    def theta(self) -> np.ndarray | None:
+        """(n,) float32 true polar angles, rad; None at normal incidence or if not stored."""
+        if "theta" not in self.packed.columns:
+            return None
+        return self.packed.column("theta")[self._rows]
+
     def stream(self, check: bool = True) -> Iterator[Batch]:
         """All events in order, a block at a time; the cells were checked when they were packed."""
         for low, high in zip(self.blocks[:-1], self.blocks[1:], strict=True):

@@ -1,113 +1,113 @@
 """Two samples of showers reduced to per-event quantities, and those to one score per family.
 
-Arrays in, numbers out; no plots, no files. Showers pass in chunks, so a sample of any size costs
-the memory of its own array and little more.
+Arrays in, numbers out; no plots, no files. samples.py lets showers pass through it in chunks.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hepjax.physics.calorimeter import metrics, observables
+from hepjax.formats.showers.calorimeter import Calorimeter
+from hepjax.formats.showers.calorimeters import by_shape, unknown
+from hepjax.physics.calorimeter import features, grids, layers, metrics, observables
 
 Sample = dict[str, np.ndarray]
-"""Per-event quantities as ``quantities`` returns them; the leading axis is the event."""
+"""Per-event quantities as ``quantities_of_chunk`` returns them; the leading axis is the event."""
 
-CHUNK = 256
-AXES = ("x", "y", "z")
 MOMENT_ORDERS = 3
+RESAMPLES = 20
+"""Of the bootstrap: a standard deviation from as many has an error of its own of 16 %."""
 
 FAMILIES = {
     "sampling_fraction": "Sampling fraction: |difference of means| / mean (published MRE)",
     "ecal_sum": "Visible energy: Wasserstein distance / mean",
     "profile_x": "Profile along x: separation power of the mean profiles",
     "profile_y": "Profile along y: separation power of the mean profiles",
+    "profile_r": "Profile along r: separation power of the mean profiles",
+    "profile_alpha": "Profile along alpha: separation power of the mean profiles",
     "profile_z": "Profile along z (depth): separation power of the mean profiles",
     "moments": "Moments: |difference of means| / mean, 2 orders x 3 axes (published)",
     "shapes": "Shapes: |difference of mean profiles| / mean, all cells (published)",
-    "hits": "Hits above 0.3 MeV: Wasserstein distance / mean",
+    "hits": "Hits above the threshold: Wasserstein distance / mean",
     "cell_spectrum": "Cell energies: separation power of the log10 spectra",
     "sparsity": "Sparsity: area between the mean curves / area under the reference curve",
     "max_position": "Hottest cell: separation power of its position, mean of the axes",
     "ratios": "Longitudinal ratios R1-R3: |difference of means| / mean",
+    "peak_share": "Share of the hottest cell: Wasserstein distance / mean",
+    "tail_share": "Share outside the core: Wasserstein distance / mean",
+    "layers": "Layer by layer: separation power of energies, centres, widths, sparsity (published)",
+    "angle": "Measured angle: |difference of means| / mean (published)",
     "diversity": "Diversity: difference of the mean similarity of shower pairs",
     "correlation": "Correlations: mean |difference| over pairs of quantities (published)",
+    "slices": "Correlations of slices: mean squared difference of arctanh (published)",
+    "auxiliary": "Energy that the discriminator regresses: Wasserstein distance / mean",
     "real_fake": "Discriminator: 2 |AUC - 0.5| of real against generated",
 }
 """What each score is; 0 is perfect agreement."""
 
 
-def quantities(showers: np.ndarray, energy: np.ndarray) -> Sample:
+def described(shape: tuple[int, ...]) -> Calorimeter:
+    """What is known of a detector whose showers have this shape: a public one, or a box."""
+    return by_shape(shape) or unknown(shape)
+
+
+@partial(jax.jit, static_argnums=3)
+def quantities_of_chunk(
+    showers: jax.Array, energy: jax.Array, theta: jax.Array | None, calorimeter: Calorimeter
+) -> dict[str, jax.Array]:
     """Everything the report needs of each shower except the shower itself.
 
     Args:
-      showers: (n, x, y, z) cell energies, GeV.
+      showers: (n, ``*calorimeter.shape``) cell energies, GeV.
       energy: (n,) incident energies, GeV.
+      theta: (n,) polar angles, rad, if they vary.
     """
-    parts = [
-        {name: np.asarray(value)[:count] for name, value in _quantities(cells, incident).items()}
-        for cells, incident, count in _chunks(showers, energy)
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-@jax.jit
-def _quantities(showers: jax.Array, energy: jax.Array) -> dict[str, jax.Array]:
-    along = dict(zip(AXES, observables.profiles(showers), strict=True))
-    return {f"profile_{axis}": profile for axis, profile in along.items()} | {
+    grid = grids.on_grid(showers, calorimeter)
+    cells = showers if calorimeter.box else showers[:, :, None, None]
+    total = observables.ecal_sum(cells)
+    moments = observables.moments(grid, MOMENT_ORDERS)
+    ratios = observables.longitudinal_ratios(grid, calorimeter.thirds)
+    hits = observables.hits(cells, calorimeter.hit)
+    flat = cells.reshape(len(cells), -1)
+    found = {
+        f"profile_{axis}": profile
+        for axis, profile in zip(grids.axes(calorimeter), observables.profiles(grid), strict=True)
+    } | {
         "energy": energy,
-        "ecal_sum": observables.ecal_sum(showers),
-        "sampling_fraction": observables.sampling_fraction(showers, energy),
-        "moments": observables.moments(showers, MOMENT_ORDERS),
-        "ratios": observables.longitudinal_ratios(showers),
-        "hits": observables.hits(showers),
-        "sparsity": observables.sparsity(showers),
-        "cell_spectrum": observables.cell_spectrum(showers),
-        "max_position": observables.max_position(showers),
-        "correlated": observables.correlated(showers, energy),
+        "ecal_sum": total,
+        "sampling_fraction": observables.sampling_fraction(cells, energy),
+        "moments": moments,
+        "ratios": ratios,
+        "hits": hits,
+        "sparsity": observables.sparsity(cells),
+        "cell_spectrum": observables.cell_spectrum(cells),
+        "max_position": jnp.asarray(grids.places(calorimeter))[flat.argmax(1)],
+        "peak_share": observables.peak_share(cells),
+        "tail_share": observables.tail_share(grid, core(calorimeter)),
+        "correlated": observables.correlated_columns(moments, total, energy, hits, ratios, theta),
+        "features": features.high_level(showers, energy, calorimeter),
     }
+    if theta is not None:
+        found["theta"] = theta
+        if calorimeter.box:
+            found["measured_angle"] = observables.measured_angle(grid)
+    return found
 
 
-def mean_projections(
-    showers: np.ndarray, energy: np.ndarray, bins: metrics.Bins
-) -> tuple[np.ndarray, ...]:
-    """Mean energy in GeV summed along one axis: (bins, x, y), (bins, x, z), (bins, y, z)."""
-    sums = [
-        _projection_sums(cells, metrics.in_bins(incident, bins))
-        for cells, incident, _ in _chunks(showers, energy)
-    ]
-    count = np.maximum(np.asarray(metrics.in_bins(energy, bins)).sum(1), 1)[:, None, None]
-    return tuple(np.sum([np.asarray(s[k]) for s in sums], axis=0) / count for k in range(3))
+def core(calorimeter: Calorimeter) -> tuple[slice, slice]:
+    """Columns of cells that ``tail_share`` leaves out: the middle fifth of a box along x and y.
 
-
-@jax.jit
-def _projection_sums(showers: jax.Array, inside: jax.Array) -> tuple[jax.Array, ...]:
-    weight = inside.astype(showers.dtype)
-    return tuple(jnp.tensordot(weight, p, 1) for p in observables.projections(showers))
-
-
-def similarity(showers: np.ndarray, energy: np.ndarray, bins: metrics.Bins) -> np.ndarray:
-    """Mean similarity of shower pairs in each energy bin, (bins,); see ``metrics.mean_similarity``.
-
-    The whole sample stands in only if there is no other bin: its energies alone make it diverse.
+    Of a cylinder the inner half of the common rings.
     """
-    inside = np.asarray(metrics.in_bins(energy, bins[1:] or bins))
-    picks = [np.flatnonzero(row)[: metrics.SIMILARITY_SHOWERS] for row in inside]
-    return np.array([metrics.mean_similarity(showers[pick]) for pick in picks])
-
-
-def _chunks(
-    showers: np.ndarray, energy: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
-    """Chunks of one size, so that a function compiles once; the padding has energy 0."""
-    for start in range(0, len(showers), CHUNK):
-        cells, incident = showers[start : start + CHUNK], energy[start : start + CHUNK]
-        missing = (0, CHUNK - len(cells))
-        padded = np.pad(cells, (missing, *[(0, 0)] * 3)), np.pad(incident, missing)
-        yield np.asarray(padded[0], np.float32), np.asarray(padded[1], np.float32), len(cells)
+    a, b, _ = grids.grid_shape(calorimeter)
+    if not calorimeter.box:
+        return slice(0, max(1, a // 2)), slice(0, b)
+    half_a, half_b = max(1, a // 10), max(1, b // 10)
+    return slice(a // 2 - half_a, a // 2 + half_a + 1), slice(b // 2 - half_b, b // 2 + half_b + 1)
 
 
 def select(sample: Sample, events: np.ndarray) -> Sample:
@@ -122,45 +122,134 @@ def halves(sample: Sample) -> tuple[Sample, Sample]:
     return select(sample, even[::2]), select(sample, even[1::2])
 
 
-def compare(reference: Sample, generated: Sample, bins: metrics.Bins) -> dict[str, Any]:
+def axes_of(sample: Sample) -> tuple[str, ...]:
+    """The axes whose profiles a sample has; the last is the depth."""
+    return ("x", "y", "z") if "profile_x" in sample else ("r", "alpha", "z")
+
+
+def with_layers(
+    reference: Sample, generated: Sample, calorimeter: Calorimeter
+) -> tuple[Sample, Sample, layers.Axes]:
+    """Both samples with the bins of their high-level features as ``layer_bins``, and those bins."""
+    events = min(len(reference["energy"]), len(generated["energy"]))
+    axes = layers.axes(reference["features"], events, calorimeter)
+    r, g = (
+        s | {"layer_bins": layers.codes(s["features"], axes, calorimeter)}
+        for s in (reference, generated)
+    )
+    return r, g, axes
+
+
+def compare(
+    reference: Sample, generated: Sample, bins: metrics.Bins, axes: layers.Axes
+) -> dict[str, Any]:
     """Scores of two samples in bins of incident energy and in the mean over the bins.
 
+    Args:
+      reference, generated, axes: see ``with_layers``.
     Returns:
       ``families``: name to score, see ``FAMILIES`` (those that quantities alone give);
       ``moments_total``, ``shapes_total`` and ``moments_shapes_total``, their sum: the published
       optimisation metric; ``sampling_fraction_mre`` and its ``_error``: the published criterion of
-      the best epoch; ``bins``: one record per bin. Bins with fewer than ``metrics.MIN_EVENTS``
-      events in either sample are not ``used``: they have counts only and enter no mean.
+      the best epoch; ``separation``: of the high-level features, by group; ``bins``: one record
+      per bin. Bins with fewer than ``metrics.MIN_EVENTS`` events in either sample are not
+      ``used``: they have counts only and enter no mean.
     """
-    inside_r, inside_g = (
-        np.asarray(metrics.in_bins(s["energy"], bins)) for s in (reference, generated)
-    )
-    records = [
-        _bin_record(span, select(reference, r), select(generated, g))
-        for span, r, g in zip(bins, inside_r, inside_g, strict=True)
+    scores = totals(reference, generated, bins, axes)
+    return scores | {
+        "bins": [
+            _bin_record(span, *samples)
+            for span, samples in zip(bins, _binned(reference, generated, bins), strict=True)
+        ]
+    }
+
+
+def totals(
+    reference: Sample, generated: Sample, bins: metrics.Bins, axes: layers.Axes
+) -> dict[str, Any]:
+    """``compare`` without the record of each bin."""
+    used = [
+        _scores(r, g)
+        for r, g in _binned(reference, generated, bins)
+        if min(len(r["energy"]), len(g["energy"])) >= metrics.MIN_EVENTS
     ]
     mre, error = metrics.mean_relative_error(
         metrics.binned_sums(reference["sampling_fraction"], reference["energy"], bins),
         metrics.binned_sums(generated["sampling_fraction"], generated["energy"], bins),
     )
-    used = [record["scores"] for record in records if record["used"]]
     means = {
         name: metrics.mean_over_bins([scores[name] for scores in used])
         for name in FAMILIES
         if used and name in used[0]
     }
-    correlation = metrics.correlation_distance(
-        *(observables.correlation_matrix(s["correlated"]) for s in (reference, generated))
+    separation = layers.separations(
+        layers.counts(reference["layer_bins"]), layers.counts(generated["layer_bins"]), axes
     )
+    whole = {
+        "layers": separation.pop("layers"),
+        "correlation": metrics.correlation_distance(
+            *(observables.correlation_matrix(s["correlated"]) for s in (reference, generated))
+        ),
+        "slices": metrics.fisher_distance(
+            *(observables.correlation_matrix(_with_slices(s)) for s in (reference, generated))
+        ),
+    }
     return {
         "moments_shapes_total": means.get("moments", np.nan) + means.get("shapes", np.nan),
         "moments_total": means.get("moments", np.nan),
         "shapes_total": means.get("shapes", np.nan),
         "sampling_fraction_mre": mre,
         "sampling_fraction_mre_error": error,
-        "families": {"sampling_fraction": mre} | means | {"correlation": correlation},
-        "bins": records,
+        "families": {"sampling_fraction": mre} | means | whole,
+        "separation": separation,
     }
+
+
+def errors(
+    reference: Sample, generated: Sample, bins: metrics.Bins, axes: layers.Axes, *,
+    resamples: int = RESAMPLES, seed: int = 0,
+) -> dict[str, Any]:  # fmt: skip
+    """Statistical errors of ``totals`` by the bootstrap: its spread over resampled showers.
+
+    Samples at the same energies are resampled together, so that the energies stay the same.
+
+    Returns:
+      ``families``, ``separation`` and the totals, as in ``totals``; NaN without resamples.
+    """
+    rng = np.random.default_rng(seed)
+    r, g = reference["energy"], generated["energy"]
+    paired = len(r) == len(g) and bool((r == g).all())
+    found = []
+    for _ in range(resamples):
+        one = rng.integers(0, len(r), len(r))
+        other = one if paired else rng.integers(0, len(g), len(g))
+        found.append(totals(select(reference, one), select(generated, other), bins, axes))
+
+    def spread(*path: str) -> float:
+        values = found
+        for key in path:
+            values = [scores.get(key, np.nan) for scores in values]
+        return float(np.std(np.array(values, float), ddof=1)) if len(values) > 1 else np.nan
+
+    names = ("moments_shapes_total", "moments_total", "shapes_total", "sampling_fraction_mre")
+    first = found[0] if found else {"families": {}, "separation": {}}
+    return {name: spread(name) for name in names} | {
+        key: {name: spread(key, name) for name in first[key]} for key in ("families", "separation")
+    }
+
+
+def _binned(
+    reference: Sample, generated: Sample, bins: metrics.Bins
+) -> Iterator[tuple[Sample, Sample]]:
+    inside = [np.asarray(metrics.in_bins(s["energy"], bins)) for s in (reference, generated)]
+    for r, g in zip(*inside, strict=True):
+        yield select(reference, r), select(generated, g)
+
+
+def _with_slices(sample: Sample) -> np.ndarray:
+    """Quantities of the correlation matrix and, behind them, sums over inner slices of the axes."""
+    slices = [sample[f"profile_{axis}"][:, 2:-2] for axis in axes_of(sample)]
+    return np.concatenate([sample["correlated"], *slices], axis=1)
 
 
 def _bin_record(span: tuple[float, float], reference: Sample, generated: Sample) -> dict[str, Any]:
@@ -193,7 +282,7 @@ def _scores(reference: Sample, generated: Sample) -> dict[str, float]:
     mean_r, mean_g = (
         {name: values.mean(0, dtype=float) for name, values in s.items()} for s in (r, g)
     )
-    names = [f"profile_{axis}" for axis in AXES]
+    names = [f"profile_{axis}" for axis in axes_of(r)]
     positions = [
         metrics.separation(
             *(np.bincount(s["max_position"][:, k], minlength=r[n].shape[1]) for s in (r, g))
@@ -201,6 +290,8 @@ def _scores(reference: Sample, generated: Sample) -> dict[str, float]:
         for k, n in enumerate(names)
     ]
     curves = mean_r["sparsity"], mean_g["sparsity"]
+    name = "measured_angle"
+    angle = {"angle": metrics.relative(mean_r[name], mean_g[name])} if name in mean_r else {}
     return {
         "ecal_sum": metrics.wasserstein(r["ecal_sum"], g["ecal_sum"]),
         **{name: metrics.separation(mean_r[name], mean_g[name]) for name in names},
@@ -213,4 +304,6 @@ def _scores(reference: Sample, generated: Sample) -> dict[str, float]:
         "sparsity": float(np.abs(curves[0] - curves[1]).sum() / curves[0].sum()),
         "max_position": float(np.mean(positions)),
         "ratios": metrics.relative(mean_r["ratios"], mean_g["ratios"]),
+        **{name: metrics.wasserstein(r[name], g[name]) for name in ("peak_share", "tail_share")},
+        **angle,
     }

@@ -12,7 +12,8 @@ def projections(
     pair: Pair, reference: tuple[np.ndarray, ...], generated: tuple[np.ndarray, ...]
 ) -> Drawing:
     """Mean showers of each bin seen along the three axes."""
-    planes = ("xy", "xz", "yz")
+    a, b, z = pair.axes
+    planes = ((a, b), (a, z), (b, z))
     columns = [(plane, k, side) for k, plane in enumerate(planes) for side in range(2)]
     rows = [
         [(reference, generated)[side][k][b] for _, k, side in columns]
@@ -25,31 +26,44 @@ def projections(
         "colour scale for all.",
         maps.pictures(
             rows, [bin_title(k, span) for k, span in enumerate(pair.bins)],
-            [f"{plane}: {pair.labels[side]}" for plane, _, side in columns],
-            [(plane[0], plane[1]) for plane, _, _ in columns], "mean energy [GeV]", pair.text,
+            [f"{plane[0]} {plane[1]}: {pair.labels[side]}" for plane, _, side in columns],
+            [plane for plane, _, _ in columns], "mean energy [GeV]", pair.text,
         ),
     )  # fmt: skip
 
 
+PICTURES = 6
+"""Single showers of each sample."""
+
+
+def picks(reference: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the showers to show, from low to high energy, and of their partners.
+
+    Args:
+      reference, generated: (n,), (m,) incident energies.
+    """
+    ours = np.argsort(reference)[np.linspace(0, len(reference) - 1, PICTURES).astype(int)]
+    return ours, np.array([int(np.abs(generated - reference[i]).argmin()) for i in ours])
+
+
 def single_showers(
-    pair: Pair, reference: np.ndarray, generated: np.ndarray, count: int = 6
+    pair: Pair, energy: np.ndarray, reference: np.ndarray, generated: np.ndarray
 ) -> Drawing:
-    """A few showers of both samples at the same energies, seen from the side."""
-    energy = pair.reference["energy"]
-    picks = np.argsort(energy)[np.linspace(0, len(energy) - 1, count).astype(int)]
-    partners = [int(np.abs(pair.generated["energy"] - energy[i]).argmin()) for i in picks]
-    rows = [
-        [np.asarray(observables.projections(showers[i][None])[1])[0] for i in events]
-        for showers, events in ((reference, picks), (generated, partners))
-    ]
+    """A few showers of both samples at the same energies, seen from the side.
+
+    Args:
+      energy: (k,) incident energies.
+      reference, generated: (k, a, b, layers) showers on the grid.
+    """
+    rows = [list(shower.sum(2)) for shower in (reference, generated)]
     return Drawing(
         "single_showers",
         "Single showers",
         "One shower each at about the same incident energy, seen from the side. Generated showers "
         "should fluctuate like real ones and be as ragged.",
         maps.pictures(
-            rows, list(pair.labels), [f"{energy[i]:.0f} GeV" for i in picks], [("x", "z")] * count,
-            "energy [GeV]", pair.text,
+            rows, list(pair.labels), [f"{e:.3g} GeV" for e in energy],
+            [(pair.axes[0], pair.axes[2])] * len(energy), "energy [GeV]", pair.text,
         ),
     )  # fmt: skip
 
@@ -64,7 +78,15 @@ def correlations(pair: Pair) -> Drawing:
         "correlations", "Correlations",
         "Correlation of shower quantities in percent; the right-hand matrix is the difference and "
         "should be pale.",
-        maps.matrices(
-            [r, g, g - r], [*pair.labels, "difference"], observables.CORRELATED, pair.text
-        ),
+        maps.matrices([r, g, g - r], [*pair.labels, "difference"], names(pair), pair.text),
     )  # fmt: skip
+
+
+def names(pair: Pair) -> list[str]:
+    """Columns of the correlation matrix, with the axes of this calorimeter."""
+    a, b, _ = pair.axes
+    said = {"x": a, "y": b}
+    named = [
+        f"M{said.get(n[1], n[1])}{n[2]}" if n.startswith("M") else n for n in observables.CORRELATED
+    ]
+    return named + ["|θ-π/2|"] * (pair.reference["correlated"].shape[1] - len(named))

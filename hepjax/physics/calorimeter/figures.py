@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from hepjax.formats.showers.calorimeter import Calorimeter
 from hepjax.physics.calorimeter import metrics, observables
-from hepjax.physics.calorimeter.comparison import AXES, Sample, select
+from hepjax.physics.calorimeter.comparison import Sample, axes_of, select
 from hepjax.report import plots
 from hepjax.report.document import Drawing
 from hepjax.report.layout import Figure
@@ -20,6 +21,8 @@ PROFILE_BINS = 15
 """Bins of incident energy in plots against energy."""
 CURVE_RANGE = (10.0, 500.0)
 """GeV; where the published sampling-fraction curve holds."""
+CLIC = ("clic-25", "clic-51", "unknown")
+"""Calorimeters beside which that curve is drawn: CLIC, and boxes that nobody described."""
 MOST_BINS = 60
 Take = Callable[[Sample], np.ndarray]
 """One quantity of a sample, (n,)."""
@@ -33,6 +36,12 @@ class Pair:
     generated: Sample
     bins: metrics.Bins
     labels: tuple[str, str]
+    calorimeter: Calorimeter
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the axes, the depth last."""
+        return axes_of(self.reference)
 
     @property
     def text(self) -> str:
@@ -61,10 +70,15 @@ class Pair:
 
 
 def bin_title(index: int, span: tuple[float, float]) -> str:
-    """``all energies`` for the first bin, ``100 +- 5 GeV`` for the others."""
+    """``all energies`` for the first bin, ``100 ± 5 GeV`` or ``1 to 3.16 GeV`` for the others."""
+    low, high = span
     if index == 0:
         return "all energies"
-    return f"{(span[0] + span[1]) / 2:g} ± {(span[1] - span[0]) / 2:g} GeV"
+    if high > 1.5 * low > 0:
+        return f"{low:.3g} to {high:.3g} GeV"
+    if high < 1.01 * low:
+        return f"{(low + high) / 2:.4g} GeV"
+    return f"{(low + high) / 2:g} ± {(high - low) / 2:g} GeV"
 
 
 def p_value(p: float) -> str:
@@ -77,18 +91,12 @@ def energy_response(pair: Pair) -> Iterator[Drawing]:
     figure = _against_energy(
         pair, {"": lambda s: s["sampling_fraction"]}, "visible / incident energy"
     )
-    low, high = pair.bins[0]
-    x = np.linspace(max(low, CURVE_RANGE[0]), max(min(high, CURVE_RANGE[1]), low), 60)
-    curve = np.asarray(observables.published_sampling_fraction(x))
-    axis = figure.axes[0]
-    axis.plot(x, curve, "--", color="0.25", lw=1.4, label="published CLIC electron curve")
-    bottom, top = axis.get_ylim()
-    axis.set_ylim(min(bottom, 0.97 * curve.min()), max(top, 1.03 * curve.max()))
-    axis.legend(loc="best", frameon=False)
+    if pair.calorimeter.name in CLIC:
+        _published_curve(figure, *pair.bins[0])
     yield Drawing(
         "sampling_fraction", "Sampling fraction against incident energy",
         "Mean visible over incident energy; the ratio should stay at 1 within its errors. The "
-        "dashed curve is the published CLIC detector; another detector need not follow it.",
+        "dashed curve, where there is one, is the published CLIC detector.",
         figure,
     )  # fmt: skip
     yield Drawing(
@@ -99,11 +107,24 @@ def energy_response(pair: Pair) -> Iterator[Drawing]:
     )  # fmt: skip
 
 
+def _published_curve(figure: Figure, low: float, high: float) -> None:
+    x = np.linspace(max(low, CURVE_RANGE[0]), max(min(high, CURVE_RANGE[1]), low), 60)
+    curve = np.asarray(observables.published_sampling_fraction(x))
+    axis = figure.axes[0]
+    axis.plot(x, curve, "--", color="0.25", lw=1.4, label="published CLIC electron curve")
+    bottom, top = axis.get_ylim()
+    axis.set_ylim(min(bottom, 0.97 * curve.min()), max(top, 1.03 * curve.max()))
+    axis.legend(loc="best", frameon=False)
+
+
 def shapes(pair: Pair) -> Iterator[Drawing]:
     """Mean energy along each axis, in each bin."""
-    words = {"x": "across the shower (x)", "y": "across the shower (y)", "z": "in depth (z)"}
-    for axis in reversed(AXES):
-        name, xlabel = f"profile_{axis}", f"{'layer' if axis == 'z' else 'cell'} along {axis}"
+    words = {
+        "x": "across the shower (x)", "y": "across the shower (y)", "z": "in depth (z)",
+        "r": "away from the axis (r)", "alpha": "around the axis (alpha)",
+    }  # fmt: skip
+    for axis in reversed(pair.axes):
+        name, xlabel = f"profile_{axis}", f"{_bins_along(axis)} along {axis}"
         make = partial(_mean_profile, name=name, edges=_cells_along(pair, axis))
         yield Drawing(
             name, f"Mean energy {words[axis]}",
@@ -120,7 +141,7 @@ def shower_moments(pair: Pair) -> Iterator[Drawing]:
     take = {
         f"M{axis}{order} [{unit}]": _column("moments", order - 1, k)
         for order, units in ((1, ("cells", "layers")), (2, ("cells²", "layers²")))
-        for k, (axis, unit) in enumerate(zip(AXES, (units[0], *units), strict=True))
+        for k, (axis, unit) in enumerate(zip(pair.axes, (units[0], *units), strict=True))
     }
     yield Drawing(
         "moments", "Moments of the showers",
@@ -139,7 +160,7 @@ def longitudinal(pair: Pair) -> Iterator[Drawing]:
     take = {f"R{k + 1}": _column("ratios", k) for k in range(3)}
     yield Drawing(
         "ratios", "Longitudinal ratios",
-        "Share of the visible energy in layers 0-7 (R1), 8-15 (R2) and 16 on (R3); all energies.",
+        f"Share of the visible energy in {_thirds(pair)}; all energies.",
         _all_energies(pair, take),
     )  # fmt: skip
     yield Drawing(
@@ -154,7 +175,7 @@ def cells(pair: Pair) -> Iterator[Drawing]:
     yield Drawing(
         "hits", "Hits",
         "Number of cells above the threshold in bins of incident energy.",
-        _distributions(pair, "hits", f"cells above {observables.HIT_THRESHOLD * 1e3:g} MeV"),
+        _distributions(pair, "hits", f"cells above {pair.calorimeter.hit * 1e3:g} MeV"),
     )  # fmt: skip
     drawn = _filled(pair.reference["cell_spectrum"], pair.generated["cell_spectrum"])
     edges = np.linspace(*observables.SPECTRUM_RANGE, observables.SPECTRUM_BINS + 1)
@@ -183,12 +204,12 @@ def hottest_cell(pair: Pair) -> Iterator[Drawing]:
     """Position of the cell with most energy."""
 
     def position(sample: Sample, k: int) -> "plots.hist.Hist":
-        return plots.distribution(sample["max_position"][:, k], _cells_along(pair, AXES[k]))
+        return plots.distribution(sample["max_position"][:, k], _cells_along(pair, pair.axes[k]))
 
     panels = [
-        plots.Panel(axis, "layer" if axis == "z" else "cell", position(pair.reference, k),
+        plots.Panel(axis, _bins_along(axis), position(pair.reference, k),
                     position(pair.generated, k))
-        for k, axis in enumerate(AXES)
+        for k, axis in enumerate(pair.axes)
     ]  # fmt: skip
     yield Drawing(
         "max_position", "Position of the hottest cell",
@@ -202,17 +223,89 @@ def hottest_cell(pair: Pair) -> Iterator[Drawing]:
     )  # fmt: skip
 
 
-def real_or_fake(pair: Pair, outputs: dict[str, np.ndarray]) -> Drawing:
-    """What the discriminator says to both samples."""
+def real_or_fake(pair: Pair, outputs: dict[str, np.ndarray]) -> Iterator[Drawing]:
+    """What the discriminator says to both samples, and the energies that it regresses."""
     edges = np.linspace(0, 1.3, 21)
     r, g = np.ravel(outputs["reference"]), np.ravel(outputs["generated"])
     panel = _distribution("", "discriminator output", r, g, edges)
-    return Drawing(
+    yield Drawing(
         "real_fake", "Real or fake",
         "Output of the discriminator: 1 is real, 0 is generated. The closer the two, the better "
         "the generator fools this discriminator.",
         pair.overlay([panel], "share of showers", columns=1),
     )  # fmt: skip
+    if "reference_energy" not in outputs:
+        return
+    r, g = (np.ravel(outputs[f"{s}_energy"]) for s in ("reference", "generated"))
+    off_r, off_g = (
+        (s["energy"] - e) / s["energy"]
+        for s, e in ((pair.reference, r), (pair.generated, g))
+    )  # fmt: skip
+    edges = np.linspace(-0.4, 0.4, 51)
+    panels = [
+        _distribution("", "regressed energy [GeV]", r, g),
+        _distribution("", "(incident - regressed) / incident", off_r, off_g, edges),
+    ]
+    yield Drawing(
+        "auxiliary", "Energy that the discriminator regresses",
+        "The auxiliary output against the incident energy; both samples should look alike to it.",
+        pair.overlay(panels, "share of showers", columns=2),
+    )  # fmt: skip
+
+
+def measured_angles(pair: Pair) -> Iterator[Drawing]:
+    """The angle that the analysis measures, and its deviation from the true one."""
+    r, g = pair.reference, pair.generated
+    edges = np.linspace(0.75, 2.5, 51)
+    panels = [
+        _distribution("", "measured angle [rad]", r["measured_angle"], g["measured_angle"], edges),
+        _distribution(
+            "", "(true - measured) / true", angle_error(r), angle_error(g), np.linspace(-1, 1, 51)
+        ),
+    ]  # fmt: skip
+    yield Drawing(
+        "measured_angle", "Measured angle",
+        "Polar angle of the shower axis from the centres of its layers, and its relative error.",
+        pair.overlay(panels, "share of showers"),
+    )  # fmt: skip
+    angle = np.linspace(min(r["theta"].min(), g["theta"].min()), r["theta"].max(), PROFILE_BINS + 1)
+    take = {"": _column("measured_angle")}
+    yield Drawing(
+        "measured_angle_theta", "Measured against true angle",
+        "Mean measured angle in bins of the true one; the ratio should stay at 1.",
+        pair.overlay(
+            [plots.Panel("", "true angle [rad]", *(
+                plots.profile(s["theta"], take[""](s), angle) for s in (r, g)
+            ))],
+            "mean measured angle [rad]", scales=("zoom",), columns=1,
+        ),
+    )  # fmt: skip
+
+
+def angle_error(sample: Sample) -> np.ndarray:
+    """(true - measured) / true polar angle, (n,)."""
+    return (sample["theta"] - sample["measured_angle"]) / sample["theta"]
+
+
+def concentration(pair: Pair) -> Drawing:
+    """Shares of the hottest cell and outside the core."""
+    take = {"hottest cell": _column("peak_share"), "outside the core": _column("tail_share")}
+    return Drawing(
+        "concentration", "Core and tail",
+        "Share of the visible energy in the hottest cell, and outside the core: the middle fifth "
+        "of a box along x and y, the inner half of the rings of a cylinder.",
+        _all_energies(pair, take),
+    )  # fmt: skip
+
+
+def _bins_along(axis: str) -> str:
+    return {"z": "layer", "r": "ring", "alpha": "sector"}.get(axis, "cell")
+
+
+def _thirds(pair: Pair) -> str:
+    """``layers 0-7 (R1), 8-15 (R2) and 16 on (R3)``."""
+    (a, b), (c, d), (e, _) = pair.calorimeter.thirds
+    return f"layers {a}-{b - 1} (R1), {c}-{d - 1} (R2) and {e} on (R3)"
 
 
 def _column(name: str, *index: int) -> Take:

@@ -4,6 +4,7 @@ Pure functions of per-event quantities (observables.py); lower is better, 0 is p
 over energy bins compile, so training adds them up batch by batch; the rest is NumPy.
 """
 
+import warnings
 from collections.abc import Sequence
 
 import jax
@@ -22,6 +23,12 @@ MIN_EVENTS = 20
 """Bins in which either sample has fewer events are left out of every mean over bins."""
 SIMILARITY_SHOWERS = 200
 """Showers of a bin that are compared in pairs."""
+ANGLES, ANGLE_HALF_WIDTH = np.radians((62.0, 90.0, 118.0)), 0.1
+"""Centres and half width of the published bins of the polar angle, rad."""
+DISCRETE = 24
+"""Incident energies up to this many different ones are bins of their own."""
+DECADES = 2.5
+"""Ranges of incident energies beyond this get bins of equal ratio (CaloChallenge)."""
 LAST_EPOCHS = 10
 """The published choice of the best epoch looks at this many last epochs."""
 
@@ -47,6 +54,35 @@ def energy_bins(low: float, high: float, events: int) -> Bins:
     wanted = max(HALF_WIDTH, np.ceil(1.5 * MIN_EVENTS * (high - low) / max(events, 1)))
     half = float(min(wanted, gap / 2))
     return ((float(low), float(high)), *((c - half, c + half) for c in centres))
+
+
+def bins_of(reference: Array, events: int) -> Bins:
+    """Bins of incident energy for a sample at energies ``reference`` (n,), GeV; the first is all.
+
+    A few discrete energies are a bin each. A range of more than ``DECADES`` has two bins a decade.
+    Others have the published bins, see ``energy_bins``.
+    """
+    energy = np.asarray(reference, float)
+    low = float(np.floor(energy.min()))
+    high = max(float(np.ceil(energy.max())), low + 1.0)  # all showers of one energy
+    lowest = max(energy.min(), 1e-6)
+    known = np.unique(energy.astype(np.float32))
+    if 1 < len(known) <= min(DISCRETE, len(energy) // MIN_EVENTS):
+        return (low, high), *((float(e) * 0.999, float(e) * 1.001) for e in known)
+    if np.log10(energy.max() / lowest) > DECADES:
+        first, last = np.floor(2 * np.log10(lowest)), np.ceil(2 * np.log10(energy.max()))
+        edges = 10 ** (np.arange(first, last + 1) / 2)
+        return (low, high), *zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+    return energy_bins(low, high, events)
+
+
+def angle_bins(theta: Array | None) -> Bins:
+    """Published bins of the polar angle that lie inside a sample at angles ``theta`` (n,), rad."""
+    if theta is None or np.ptp(np.asarray(theta)) < 4 * ANGLE_HALF_WIDTH:
+        return ()
+    low, high = np.min(theta), np.max(theta)
+    near = [c for c in ANGLES if low - ANGLE_HALF_WIDTH <= c <= high + ANGLE_HALF_WIDTH]
+    return tuple((float(c - ANGLE_HALF_WIDTH), float(c + ANGLE_HALF_WIDTH)) for c in near)
 
 
 def in_bins(energy: Array, bins: Bins) -> jax.Array:
@@ -171,6 +207,14 @@ def correlation_distance(reference: Array, generated: Array) -> float:
     return float(difference[np.triu_indices(size, 1)].sum() / (size * (size - 1) / 2))
 
 
+def fisher_distance(reference: Array, generated: Array) -> float:
+    """Mean squared difference of arctanh C over pairs of different columns (published)."""
+    above = np.triu_indices(len(reference), 1)
+    r, g = (np.arctanh(np.clip(np.asarray(c, float)[above], -1 + 1e-6, 1 - 1e-6))
+            for c in (reference, generated))  # fmt: skip
+    return float(((r - g) ** 2).mean())
+
+
 def real_fake_distance(reference: Array, generated: Array) -> float:
     """2 |AUC - 0.5| of the discriminator outputs: 0 = cannot tell, 1 = tells every shower."""
     r, g = np.asarray(reference, float), np.asarray(generated, float)
@@ -184,17 +228,29 @@ def mean_similarity(showers: Array) -> float:
     Towards 1 when showers are copies of one another. A generator whose value lies far above the
     Monte Carlo value has lost its diversity (mode collapse).
     """
+    unit = unit_vectors(showers)
+    return similarity_of(unit.sum(0), len(unit))
+
+
+def unit_vectors(showers: Array) -> np.ndarray:
+    """Showers (n, ...) as vectors of length 1, without the empty ones: (k, cells)."""
     cells = np.asarray(showers, np.float32).reshape(len(showers), int(np.prod(showers.shape[1:])))
     length = np.linalg.norm(cells, axis=1)
-    unit = cells[length > 0] / length[length > 0, None]
-    n = len(unit)
+    return cells[length > 0] / length[length > 0, None]
+
+
+def similarity_of(total: np.ndarray, n: int) -> float:
+    """``mean_similarity`` of ``n`` showers whose unit vectors sum to ``total`` (cells,)."""
     # The sum over all pairs is the squared length of the summed unit vectors, less the diagonal.
-    return float(((unit.sum(0) ** 2).sum() - n) / (n * (n - 1))) if n > 1 else float("nan")
+    return float(((total**2).sum() - n) / (n * (n - 1))) if n > 1 else float("nan")
 
 
 def kolmogorov(reference: Array, generated: Array) -> float:
     """p-value of the two-sample Kolmogorov-Smirnov test on unbinned values."""
-    return float(stats.ks_2samp(np.asarray(reference), np.asarray(generated)).pvalue)
+    with warnings.catch_warnings():
+        # SciPy warns where the exact distribution fails and it takes the asymptotic one.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return float(stats.ks_2samp(np.asarray(reference), np.asarray(generated)).pvalue)
 
 
 def chi_squared(reference: Array, generated: Array) -> float:
@@ -207,6 +263,44 @@ def chi_squared(reference: Array, generated: Array) -> float:
     if table.shape[1] < 2 or (table.sum(1) == 0).any():
         return float("nan")
     return float(stats.chi2_contingency(table, correction=False).pvalue)
+
+
+def holm(p_values: Array) -> np.ndarray:
+    """p-values adjusted for their number by Holm's method; NaN stays NaN and is not counted.
+
+    Where all null hypotheses hold, the chance that any of them falls below 0.05 is at most 5 %.
+    """
+    p = np.asarray(p_values, float)
+    known = np.flatnonzero(np.isfinite(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    adjusted = np.full(len(p), np.nan)
+    factors = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)
+    return adjusted
+
+
+def same_means(reference: Array, generated: Array) -> float:
+    """p-value of Hotelling's test that the mean vectors of two samples (n, k), (m, k) are equal.
+
+    For curves that are means over showers: their points are correlated, which a chi2 of the points
+    one by one ignores. Each sample has a covariance of its own. Points with less than 0.1 % of the
+    sum of the reference are summed into one. NaN with fewer than 5 showers a point.
+    """
+    r, g = (np.asarray(s, float) for s in (reference, generated))
+    share = r.mean(0)
+    small = share < 1e-3 * share.sum()
+    r, g = (np.concatenate([s[:, ~small], s[:, small].sum(1, keepdims=True)], 1) for s in (r, g))
+    n = min(len(r), len(g))
+    if n < 5 * r.shape[1]:
+        return float("nan")
+    covariance = np.cov(r, rowvar=False) / len(r) + np.cov(g, rowvar=False) / len(g)
+    scale = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
+    values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
+    solid = values > 1e-8
+    along = vectors[:, solid].T @ ((r.mean(0) - g.mean(0)) / scale)
+    k, free = int(solid.sum()), len(r) + len(g) - 2
+    statistic = (along**2 / values[solid]).sum() * (free - k + 1) / (free * k)
+    return float(stats.f.sf(statistic, k, free - k + 1))
 
 
 def _mean_and_spread(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

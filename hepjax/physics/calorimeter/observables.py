@@ -22,7 +22,8 @@ SPECTRUM_RANGE = (-12.0, 1.0)
 """log10 of cell energies in GeV covered by the published spectrum, in 100 bins."""
 SPECTRUM_BINS = 100
 CORRELATED = ("Mx1", "My1", "Mz1", "Mx2", "My2", "Mz2", "Esum", "Ep", "hits", "R1", "R2", "R3")
-"""Columns of ``correlated`` and of the published correlation matrix of the fixed-angle model."""
+"""Columns of ``correlated`` and of the published correlation matrix of the fixed-angle model; with
+a variable angle ``|theta - pi/2|`` stands behind them."""
 
 
 def ecal_sum(showers: Array) -> jax.Array:
@@ -84,10 +85,16 @@ def _moments(profile: jax.Array, orders: int) -> jax.Array:
     return jnp.stack([mean, *((weight * distance**k).sum(1) for k in range(2, orders + 1))], 1)
 
 
-def longitudinal_ratios(showers: Array) -> jax.Array:
-    """R1, R2, R3: share of the visible energy in layers 0-7, 8-15 and from 16 on, (n, 3)."""
+def longitudinal_ratios(
+    showers: Array, layers: tuple[tuple[int, int], ...] = RATIO_LAYERS
+) -> jax.Array:
+    """R1, R2, R3: share of the visible energy in layers 0-7, 8-15 and from 16 on, (n, 3).
+
+    Args:
+      layers: first and one past the last of each part; ``Calorimeter.thirds`` of another detector.
+    """
     by_layer = profiles(showers)[2]
-    parts = [by_layer[:, a:b] for a, b in RATIO_LAYERS[:-1]] + [by_layer[:, RATIO_LAYERS[-1][0] :]]
+    parts = [by_layer[:, a:b] for a, b in layers[:-1]] + [by_layer[:, layers[-1][0] :]]
     return jnp.stack([_share(part.sum(1), by_layer.sum(1)) for part in parts], axis=1)
 
 
@@ -127,11 +134,22 @@ def max_position(showers: Array) -> jax.Array:
 
 def correlated(showers: Array, energy: Array) -> jax.Array:
     """The quantities of the published correlation matrix, (n, 12), named by ``CORRELATED``."""
-    first_two = moments(showers).reshape(len(showers), -1)
-    columns = [ecal_sum(showers), jnp.asarray(energy), hits(showers).astype(first_two.dtype)]
-    return jnp.concatenate(
-        [first_two, jnp.stack(columns, axis=1), longitudinal_ratios(showers)], axis=1
+    return correlated_columns(
+        moments(showers), ecal_sum(showers), energy, hits(showers), longitudinal_ratios(showers)
     )
+
+
+def correlated_columns(
+    moments: Array, total: Array, energy: Array, hits: Array, ratios: Array,
+    theta: Array | None = None,
+) -> jax.Array:  # fmt: skip
+    """The same from quantities of any calorimeter, (n, 12); with angles in rad (n, 13)."""
+    first_two = jnp.asarray(moments)[:, :2].reshape(len(moments), -1)
+    columns = [jnp.asarray(total), jnp.asarray(energy), jnp.asarray(hits).astype(first_two.dtype)]
+    parts = [first_two, jnp.stack(columns, axis=1), jnp.asarray(ratios)]
+    if theta is not None:
+        parts.append(jnp.abs(jnp.asarray(theta) - jnp.pi / 2)[:, None])
+    return jnp.concatenate(parts, axis=1)
 
 
 def correlation_matrix(columns: Array) -> jax.Array:
@@ -143,6 +161,19 @@ def correlation_matrix(columns: Array) -> jax.Array:
     centred = jnp.where(constant, 0.0, centred)
     unit = _share(centred, jnp.sqrt((centred**2).sum(0)))
     return jnp.where(jnp.eye(columns.shape[1], dtype=bool), 1.0, unit.T @ unit)
+
+
+def peak_share(showers: Array) -> jax.Array:
+    """Share of the visible energy in the hottest cell, (n,)."""
+    showers = jnp.asarray(showers)
+    return _share(showers.max((1, 2, 3)), ecal_sum(showers))
+
+
+def tail_share(showers: Array, core: tuple[slice, slice]) -> jax.Array:
+    """Share of the visible energy outside the columns of cells ``core`` along the depth, (n,)."""
+    showers = jnp.asarray(showers)
+    total = ecal_sum(showers)
+    return _share(jnp.maximum(total - ecal_sum(showers[:, core[0], core[1]]), 0.0), total)
 
 
 def measured_angle(showers: Array) -> jax.Array:

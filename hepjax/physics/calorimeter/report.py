@@ -8,12 +8,17 @@
   families                      one number per family of quantities, see ``comparison.FAMILIES``
   noise_floor                   the same numbers between two halves of the reference: perfect
                                 agreement at half the statistics
+  separation                    of the high-level features of the CaloChallenge, mean over layers
+  noise_floor_separation        the same between two halves of the reference
+  errors                        statistical errors of the above by the bootstrap
+  tests                         statistical tests, with p-values adjusted for their number
+  field                         classifiers, FPD, KPD, precision, recall, ..., if asked for
   similarity_reference,         mean cosine similarity of shower pairs in a bin; towards 1 when all
   similarity_generated          are alike
   bins                          per energy bin, the first is the whole sample: range, numbers of
                                 showers, sampling fractions and their ratio, p-values of the
                                 Kolmogorov test, scores; ``used`` false with too few showers
-  events_reference, events_generated, energy_range, labels, verdict, provenance
+  events_reference, events_generated, energy_range, calorimeter, labels, verdict, provenance
 """
 
 from collections.abc import Iterator
@@ -23,49 +28,111 @@ from typing import Any
 import numpy as np
 
 from hepjax import InputError
-from hepjax.physics.calorimeter import comparison, displays, figures, metrics
-from hepjax.physics.calorimeter.summary import energy_table, summary, verdict
+from hepjax.formats.showers.calorimeter import Calorimeter
+from hepjax.physics.calorimeter import (
+    comparison,
+    displays,
+    field,
+    figures,
+    layers,
+    metrics,
+    samples,
+    significance,
+)
+from hepjax.physics.calorimeter.samples import Reduced, Showers
+from hepjax.physics.calorimeter.summary import (
+    energy_table,
+    separation_table,
+    summary,
+    tests_table,
+    verdict,
+)
 from hepjax.report import curves
 from hepjax.report.document import Parts, Report
+from hepjax.report.inspection import Progress, no_progress
 
-Showers = dict[str, np.ndarray]
-"""``ecal`` (n, x, y, z) GeV and ``energy`` (n,) GeV."""
 CURVES = (
     curves.validation(
         "physics scores", ("sampling_fraction_mre", "moments", "shapes"), scale="log"
     ),
     curves.validation("validation losses", ("gen_loss", "real_loss", "fake_loss"), scale="log"),
 )
+Outputs = dict[str, np.ndarray]
 
 
 def report(
-    reference: Showers, generated: Showers, *,
-    labels: tuple[str, str] = ("Monte Carlo", "3DGAN"), discriminator: Showers | None = None,
+    reference: dict[str, np.ndarray], generated: dict[str, np.ndarray], *,
+    labels: tuple[str, str] = ("Monte Carlo", "3DGAN"), discriminator: Outputs | None = None,
+    calorimeter: Calorimeter | None = None,
 ) -> Report:  # fmt: skip
-    """Compare generated showers with reference showers.
+    """Compare generated showers with reference showers, both in memory; see ``report_on``.
 
     Args:
-      reference, generated: best at the same energies and after the same cell threshold.
-      discriminator: its outputs between 0 and 1, ``reference`` (n,) and ``generated`` (m,).
+      reference, generated: ``ecal`` (n, ``*calorimeter.shape``) GeV, ``energy`` (n,) GeV, and with
+        variable angle ``theta`` (n,) rad.
+      calorimeter: by default what is known of a detector whose showers have this shape.
+    """
+    for sample, label in ((reference, labels[0]), (generated, labels[1])):
+        shape, energies = sample["ecal"].shape, sample["energy"].shape
+        if len(shape) < 2 or shape[0] == 0 or energies != shape[:1]:
+            raise InputError(
+                f"{label}: expected showers (n, x, y, z) or (n, voxels) and as many energies, "
+                f"found {shape} and {energies}"
+            )
+    if calorimeter is None and reference["ecal"].ndim != 4:
+        calorimeter = comparison.described(reference["ecal"].shape[1:])
+    pair = [
+        samples.of_arrays(s["ecal"], s["energy"], s.get("theta")) for s in (reference, generated)
+    ]
+    return report_on(
+        pair[0], pair[1], labels=labels, discriminator=discriminator, calorimeter=calorimeter
+    )
+
+
+def report_on(
+    reference: Showers, generated: Showers, *, labels: tuple[str, str],
+    discriminator: Outputs | None = None, calorimeter: Calorimeter | None = None,
+    more: field.Settings | None = None, progress: Progress = no_progress,
+) -> Report:  # fmt: skip
+    """Compare generated showers with reference showers that pass once.
+
+    Args:
+      reference, generated: best at the same energies and angles, after the same cell threshold.
+      discriminator: its outputs between 0 and 1, ``reference`` (n,) and ``generated`` (m,); and
+        the energies that it regresses, GeV, ``reference_energy`` and ``generated_energy``.
+      more: the metrics of the field too, with these settings.
     Raises:
       InputError: samples that are empty, not finite, of different grids or without energies.
     """
+    calorimeter = calorimeter or comparison.described(reference.shape)
     _check(reference, generated, labels)
-    bins = _bins(reference["energy"], generated["energy"])
-    _require_overlap(bins, generated["energy"], labels)
-    pair = figures.Pair(
-        comparison.quantities(reference["ecal"], reference["energy"]),
-        comparison.quantities(generated["ecal"], generated["energy"]),
-        bins=bins,
-        labels=labels,
-    )
-    scores = _scores(reference, generated, pair, discriminator)
+    if reference.shape != calorimeter.shape:
+        raise InputError(
+            f"{labels[0]}: expected showers of {calorimeter.name} {calorimeter.shape}, "
+            f"found {reference.shape}"
+        )
+    bins = metrics.bins_of(reference.energy, min(len(reference), len(generated)))
+    _require_overlap(bins, generated.energy, labels)
+    picks = displays.picks(reference.energy, generated.energy)
+    reduced = [
+        _reduced(sample, calorimeter, bins, chosen, label, more, progress)
+        for sample, chosen, label in zip((reference, generated), picks, labels, strict=True)
+    ]
+    one, other, axes = comparison.with_layers(reduced[0].sample, reduced[1].sample, calorimeter)
+    pair = figures.Pair(one, other, bins, labels, calorimeter)
+    scores = _scores(pair, axes, reduced, discriminator)
+    if more is not None:
+        with progress("classifiers and distances", more.steps, "steps") as advance:
+            scores["field"] = field.scores(
+                _field_sample(reduced[0]), _field_sample(reduced[1]), calorimeter, more, advance
+            )
     text = verdict(scores, labels)
     used = tuple((b["low"], b["high"]) for b in scores["bins"] if b["used"])
     pair = replace(pair, bins=used or pair.bins[:1])
     return Report(
         f"Shower validation: {labels[1]} against {labels[0]}", pair.text, text, scores,
-        _sections(reference, generated, pair, discriminator, scores, text), CURVES, _best,
+        _sections(reduced, pair, reference.energy[picks[0]], discriminator, scores, text),
+        CURVES, _best,
         "The dashed line is the best of the last ten epochs by the published criterion, the error "
         "of the sampling fraction.",
     )  # fmt: skip
@@ -76,27 +143,25 @@ def _best(records: list[curves.Record]) -> int:
 
 
 def _check(reference: Showers, generated: Showers, labels: tuple[str, str]) -> None:
-    if len(reference["ecal"]) == 1:
+    if len(reference) == 1:
         raise InputError(
             f"{labels[0]}: expected at least 2 showers, whose halves show the noise, found 1"
         )
+    if reference.shape != generated.shape:
+        raise InputError(
+            f"{labels[1]}: expected the grid of {labels[0]} {reference.shape}, "
+            f"found {generated.shape}"
+        )
     for sample, label in zip((reference, generated), labels, strict=True):
-        shape, energies = sample["ecal"].shape, sample["energy"].shape
-        if len(shape) != 4 or shape[0] == 0 or energies != shape[:1]:
-            raise InputError(
-                f"{label}: expected showers (n, x, y, z) and as many energies, "
-                f"found {shape} and {energies}"
-            )
-        # The sum tells of any NaN or infinity without a copy of the sample.
-        if not np.isfinite(sample["ecal"].sum(dtype=float)) or not np.all(sample["energy"] > 0):
+        if not np.all(sample.energy > 0):
             raise InputError(
                 f"{label}: expected finite cells and positive energies, found others; "
                 "inspect the file or train again"
             )
-    grids = reference["ecal"].shape[1:], generated["ecal"].shape[1:]
-    if grids[0] != grids[1]:
+    if (reference.theta is None) != (generated.theta is None):
         raise InputError(
-            f"{labels[1]}: expected the grid of {labels[0]} {grids[0]}, found {grids[1]}"
+            f"{labels[generated.theta is None]}: expected polar angles as in the other sample, "
+            "found none"
         )
 
 
@@ -109,63 +174,98 @@ def _require_overlap(bins: metrics.Bins, energy: np.ndarray, labels: tuple[str, 
         )
 
 
-def _bins(reference: np.ndarray, generated: np.ndarray) -> metrics.Bins:
-    low = float(np.floor(reference.min()))
-    high = max(float(np.ceil(reference.max())), low + 1.0)  # all showers of one energy
-    return metrics.energy_bins(low, high, min(len(reference), len(generated)))
+def _reduced(
+    showers: Showers, calorimeter: Calorimeter, bins: metrics.Bins, picks: np.ndarray, label: str,
+    more: field.Settings | None, progress: Progress,
+) -> Reduced:  # fmt: skip
+    with progress(label, len(showers), "showers") as advance:
+        reduced = samples.reduce(
+            showers, calorimeter, np.asarray(metrics.in_bins(showers.energy, bins)), picks,
+            similar=samples.similar_showers(showers.energy, bins),
+            keep=0 if more is None else more.most_cells(calorimeter.voxels), advance=advance,
+        )  # fmt: skip
+    # The sum tells of any NaN or infinity.
+    if not np.isfinite(reduced.sample["ecal_sum"].sum(dtype=float)):
+        raise InputError(
+            f"{label}: expected finite cells and positive energies, found others; "
+            "inspect the file or train again"
+        )
+    return reduced
+
+
+def _field_sample(reduced: Reduced) -> field.Sample:
+    assert reduced.cells is not None
+    return field.Sample(reduced.sample["features"], reduced.cells, reduced.sample["energy"])
 
 
 def _scores(
-    reference: Showers, generated: Showers, pair: figures.Pair, discriminator: Showers | None
+    pair: figures.Pair, axes: layers.Axes, reduced: list[Reduced], discriminator: Outputs | None
 ) -> dict[str, Any]:
-    """Everything in ``scores.json`` that is a number."""
-    scores = comparison.compare(pair.reference, pair.generated, pair.bins)
-    half, other = comparison.halves(pair.reference)
-    floor = comparison.compare(half, other, pair.bins)
+    """Everything in ``scores.json`` that is a number, the metrics of the field aside."""
+    r, g, bins = pair.reference, pair.generated, pair.bins
+    scores = comparison.compare(r, g, bins, axes)
+    floor = comparison.totals(*comparison.halves(r), bins, axes)
     noise = floor["families"] | {k: floor[k] for k in floor if k.endswith("_total")}
-
-    def similarity(sample: Showers, start: int = 0, step: int = 1) -> np.ndarray:
-        part = slice(start, None, step)
-        return comparison.similarity(sample["ecal"][part], sample["energy"][part], pair.bins)
-
-    alike_r, alike_g = similarity(reference), similarity(generated)
-    scores["families"]["diversity"] = metrics.mean_over_bins(np.abs(alike_r - alike_g))
-    noise["diversity"] = metrics.mean_over_bins(
-        np.abs(similarity(reference, 0, 2) - similarity(reference, 1, 2))
-    )
+    of_all, first, second = reduced[0].alike
+    scores["families"]["diversity"] = metrics.mean_over_bins(np.abs(of_all - reduced[1].alike[0]))
+    noise["diversity"] = metrics.mean_over_bins(np.abs(first - second))
     if discriminator is not None:
-        scores["families"]["real_fake"] = metrics.real_fake_distance(
-            np.ravel(discriminator["reference"]), np.ravel(discriminator["generated"])
-        )
+        scores["families"] |= _judged(discriminator)
+    tests = significance.tests(r, g, bins)
+    for test in tests["smallest"]:
+        test["bin"] = figures.bin_title(test["energy_bin"], bins[test["energy_bin"]])
     return scores | {
         "noise_floor": noise,
-        "similarity_reference": metrics.mean_over_bins(alike_r),
-        "similarity_generated": metrics.mean_over_bins(alike_g),
-        "events_reference": len(reference["ecal"]),
-        "events_generated": len(generated["ecal"]),
-        "energy_range": list(pair.bins[0]),
+        "noise_floor_separation": floor["separation"],
+        "errors": comparison.errors(r, g, bins, axes),
+        "tests": tests,
+        "similarity_reference": metrics.mean_over_bins(of_all),
+        "similarity_generated": metrics.mean_over_bins(reduced[1].alike[0]),
+        "events_reference": len(r["energy"]),
+        "events_generated": len(g["energy"]),
+        "energy_range": list(bins[0]),
+        "calorimeter": pair.calorimeter.name,
         "labels": list(pair.labels),
     }
 
 
+def _judged(outputs: Outputs) -> dict[str, float]:
+    """Scores of what the discriminator says to both samples."""
+    scores = {
+        "real_fake": metrics.real_fake_distance(
+            np.ravel(outputs["reference"]), np.ravel(outputs["generated"])
+        )
+    }
+    if "reference_energy" in outputs:
+        regressed = (np.ravel(outputs[f"{s}_energy"]) for s in ("reference", "generated"))
+        scores["auxiliary"] = metrics.wasserstein(*regressed)
+    return scores
+
+
 def _sections(
-    reference: Showers, generated: Showers, pair: figures.Pair, discriminator: Showers | None,
+    reduced: list[Reduced], pair: figures.Pair, energy: np.ndarray, discriminator: Outputs | None,
     scores: dict[str, Any], text: str,
 ) -> Iterator[tuple[str, Parts]]:  # fmt: skip
     """The page in its order; figures are drawn one by one when asked for."""
-    means = (
-        comparison.mean_projections(s["ecal"], s["energy"], pair.bins)
-        for s in (reference, generated)
-    )
+    kept = np.array([b["used"] for b in scores["bins"]])
+    kept[0] |= not kept.any()
+    means = (tuple(plane[kept] for plane in r.projections) for r in reduced)
     yield "Summary", [summary(scores, text)]
+    if "field" in scores:
+        yield "Metrics of the field", [field.table(scores["field"])]
     yield "Energy", [*figures.energy_response(pair), energy_table(scores)]
     yield "Mean showers", [displays.projections(pair, *means)]
-    yield "Single showers", [displays.single_showers(pair, reference["ecal"], generated["ecal"])]
+    yield "Single showers", [displays.single_showers(pair, energy, *(r.picked for r in reduced))]
     yield "Shapes", figures.shapes(pair)
     yield "Moments", figures.shower_moments(pair)
     yield "Longitudinal ratios", figures.longitudinal(pair)
     yield "Cells", figures.cells(pair)
     yield "Hottest cell", figures.hottest_cell(pair)
+    yield "Core and tail", [figures.concentration(pair)]
+    if "measured_angle" in pair.reference:
+        yield "Angle", figures.measured_angles(pair)
+    yield "Layers", [separation_table(scores)]
     yield "Correlations", [displays.correlations(pair)]
+    yield "Tests", [tests_table(scores)]
     if discriminator is not None:
-        yield "Real or fake", [figures.real_or_fake(pair, discriminator)]
+        yield "Real or fake", figures.real_or_fake(pair, discriminator)

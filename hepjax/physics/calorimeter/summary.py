@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from hepjax.physics.calorimeter.comparison import FAMILIES
+from hepjax.physics.calorimeter.features import GROUPS
 from hepjax.physics.calorimeter.figures import bin_title, p_value
 from hepjax.report import page
 
@@ -61,17 +62,56 @@ def summary(scores: dict[str, Any], text: str) -> str:
         known = _finite(score, noise)
         word = ("agrees" if score <= SIGNIFICANT * noise else "differs") if known else "-"
         times = f"{score / noise:.1f}" if known else "-"
-        rows.append((meaning, f"{score:.3g}", f"{noise:.2g}" if known else "-", times, word))
+        error = scores["errors"]["families"].get(name, np.nan)
+        text_of_score = f"{score:.3g} ± {error:.1g}" if np.isfinite(error) else f"{score:.3g}"
+        rows.append((meaning, text_of_score, f"{noise:.2g}" if known else "-", times, word))
     header = ("Family: what its score is (0 is perfect)", "score", "noise floor", "ratio", "")
     explanation = (
         "The noise floor is the same score between two halves of the reference: what perfect "
         f"agreement gives at half the statistics. A family agrees if its score is within "
-        f"{SIGNIFICANT:g} times the floor. Scores are means over bins of incident energy."
+        f"{SIGNIFICANT:g} times the floor. Scores are means over bins of incident energy; their "
+        "errors are statistical, by the bootstrap."
     )
     return (
         page.cards(headline) + page.verdict(text)
         + page.table(header, rows) + page.paragraph(explanation)
     )  # fmt: skip
+
+
+def separation_table(scores: dict[str, Any]) -> str:
+    """Separation powers of the high-level features times 1000, mean over layers, as HTML."""
+    floor, error = scores["noise_floor_separation"], scores["errors"]["separation"]
+    rows = [
+        (GROUPS[name], f"{1e3 * power:.3g} ± {1e3 * error.get(name, np.nan):.1g}",
+         f"{1e3 * floor[name]:.2g}", f"{power / floor[name]:.1f}" if floor[name] > 0 else "-")
+        for name, power in scores["separation"].items()
+    ]  # fmt: skip
+    header = (
+        "High-level feature",
+        "separation power x 1000",
+        "two halves",
+        "ratio",
+    )
+    return page.table(header, rows) + page.paragraph(
+        "Separation power of the histograms of each layer as the evaluation of the CaloChallenge "
+        "defines them, mean over the layers: 0 for equal and 1000 for separated histograms. Two "
+        "halves have half the statistics, so about twice the noise."
+    )
+
+
+def tests_table(scores: dict[str, Any]) -> str:
+    """The statistical tests with the smallest p-values, as HTML."""
+    tests = scores["tests"]
+    rows = [
+        (test["quantity"], test["bin"], test["test"], p_value(test["p"]), p_value(test["adjusted"]))
+        for test in tests["smallest"]
+    ]
+    header = ("Quantity", "incident energy", "test", "p", "p adjusted for all tests")
+    return page.paragraph(
+        f"{tests['rejected']} of {tests['count']} tests reject equality at "
+        f"{tests['level']:.0%} after Holm's adjustment for their number; without any difference "
+        f"even one would be rare. The smallest p-values:"
+    ) + page.table(header, rows)
 
 
 def energy_table(scores: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from hepjax.engine.inference import HostBatch
 from hepjax.engine.mesh import split_events
 from hepjax.engine.progress import progress
 from hepjax.engine.workload import About, Answer, Batch, Field, Model, Scores, Spec
-from hepjax.formats.showers.reader import open_showers, with_cells
+from hepjax.formats.showers.reader import with_cells
 from hepjax.formats.source import Source
 from hepjax.workloads.gan3d.config import Gan3DConfig
 from hepjax.workloads.gan3d.model import GRID
@@ -101,30 +101,6 @@ def evaluate(
         parts = model.placed.given(real_probability(cfg), cells, BATCH)
         real[name] = np.concatenate([part["real"] for part in parts])
     return write_report(report(reference, generated, discriminator=real), out, **about._asdict())
-
-
-def compare(reference: list[Path], generated: list[Path], out: Path, quiet: bool) -> Scores:
-    """Report on the showers of some files against showers of others; return the scores."""
-    from hepjax.physics.calorimeter.report import report
-    from hepjax.report.document import check_folder, write_report
-
-    check_folder(out)
-    one, other = (
-        read_showers(_with_energies(paths), "read", quiet) for paths in (reference, generated)
-    )
-    provenance = {"reference": list(map(str, reference)), "generated": list(map(str, generated))}
-    return write_report(
-        report(one, other, labels=("reference", "generated")), out, provenance=provenance
-    )
-
-
-def _with_energies(paths: list[Path]) -> Source:
-    source = open_showers(paths)
-    if source.energy is None:
-        raise InputError(
-            f"{paths[0]}: expected incident energies (target, energy or Target), found none"
-        )
-    return source
 
 
 def read_showers(source: Source, label: str, quiet: bool) -> dict[str, np.ndarray]:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hepjax.physics.calorimeter import comparison, metrics
+from hepjax.formats.showers.calorimeters import unknown
+from hepjax.physics.calorimeter import comparison, metrics, samples
 
 
 def toy_showers(
@@ -22,9 +23,27 @@ def toy_showers(
     return {"ecal": cells, "energy": energy}
 
 
+BOX = unknown((5, 5, 25))
+
+
+def quantities(ecal, energy, theta=None, calorimeter=BOX) -> comparison.Sample:
+    sample = samples.of_arrays(ecal, energy, theta)
+    inside = np.ones((1, len(energy)), bool)
+    return samples.reduce(sample, calorimeter, inside, np.zeros(0, int)).sample
+
+
 def toy_quantities(seed: int) -> comparison.Sample:
     showers = toy_showers(seed)
-    return comparison.quantities(showers["ecal"], showers["energy"])
+    return quantities(showers["ecal"], showers["energy"])
+
+
+def compare(reference, generated, bins):
+    return comparison.compare(*with_bins(reference, generated, bins))
+
+
+def with_bins(reference, generated, bins):
+    r, g, axes = comparison.with_layers(reference, generated, BOX)
+    return r, g, bins, axes
 
 
 def test_published_bins_for_the_published_range():
@@ -137,18 +156,19 @@ def test_p_values_see_a_shift():
 
 def test_equal_samples_have_no_distance_in_any_family():
     sample = toy_quantities(0)
-    scores = comparison.compare(sample, sample, metrics.energy_bins(10, 100, 300))
+    scores = compare(sample, sample, metrics.energy_bins(10, 100, 300))
     assert all(value == pytest.approx(0, abs=1e-7) for value in scores["families"].values())
     assert scores["moments_shapes_total"] == 0
-    assert set(scores["families"]) == set(comparison.FAMILIES) - {"diversity", "real_fake"}
+    others = {"diversity", "real_fake", "auxiliary", "angle", "profile_r", "profile_alpha"}
+    assert set(scores["families"]) == set(comparison.FAMILIES) - others
 
 
 def test_a_scale_of_ten_per_cent_is_found_where_it_belongs():
     """All cells 10 % up: the sampling fraction sees it, moments and ratios cannot."""
     showers = toy_showers(0)
-    reference = comparison.quantities(showers["ecal"], showers["energy"])
-    generated = comparison.quantities(1.1 * showers["ecal"], showers["energy"])
-    scores = comparison.compare(reference, generated, metrics.energy_bins(10, 100, 300))
+    reference = quantities(showers["ecal"], showers["energy"])
+    generated = quantities(1.1 * showers["ecal"], showers["energy"])
+    scores = compare(reference, generated, metrics.energy_bins(10, 100, 300))
     assert scores["sampling_fraction_mre"] == pytest.approx(0.1, rel=1e-3)
     assert scores["shapes_total"] == pytest.approx(0.1, rel=1e-3)
     assert scores["moments_total"] == pytest.approx(0, abs=1e-4)
@@ -161,9 +181,9 @@ def test_a_scale_of_ten_per_cent_is_found_where_it_belongs():
 def test_empty_showers_are_wholly_wrong_not_an_error():
     """What a dead generator makes."""
     showers = toy_showers(0)
-    reference = comparison.quantities(showers["ecal"], showers["energy"])
-    dead = comparison.quantities(np.zeros_like(showers["ecal"]), showers["energy"])
-    scores = comparison.compare(reference, dead, metrics.energy_bins(10, 100, 300))
+    reference = quantities(showers["ecal"], showers["energy"])
+    dead = quantities(np.zeros_like(showers["ecal"]), showers["energy"])
+    scores = compare(reference, dead, metrics.energy_bins(10, 100, 300))
     assert scores["sampling_fraction_mre"] == pytest.approx(1)
     assert scores["sampling_fraction_mre_error"] == np.inf
     assert scores["shapes_total"] == pytest.approx(1)
@@ -172,7 +192,7 @@ def test_empty_showers_are_wholly_wrong_not_an_error():
 
 def test_samples_without_a_filled_bin_have_no_totals():
     sample = comparison.select(toy_quantities(0), np.arange(5))
-    scores = comparison.compare(sample, sample, metrics.energy_bins(10, 100, 5))
+    scores = compare(sample, sample, metrics.energy_bins(10, 100, 5))
     assert np.isnan(scores["moments_shapes_total"])
     assert not any(record["used"] for record in scores["bins"])
 
@@ -184,10 +204,93 @@ def test_halves_have_the_same_energies():
 
 
 def test_mean_projections_average_each_bin():
-    showers = np.zeros((3, 4, 5, 6), np.float32)
+    showers = np.zeros((3, 5, 5, 25), np.float32)
     showers[0, 1, 2, 3], showers[1, 1, 2, 3], showers[2, 0, 0, 0] = 1.0, 3.0, 8.0
-    xy, xz, yz = comparison.mean_projections(
-        showers, np.array([50.0, 50.0, 90.0]), ((0.0, 100.0), (45.0, 55.0), (10.0, 20.0))
-    )
+    energy = np.array([50.0, 50.0, 90.0])
+    inside = np.asarray(metrics.in_bins(energy, ((0.0, 100.0), (45.0, 55.0), (10.0, 20.0))))
+    reduced = samples.reduce(samples.of_arrays(showers, energy), BOX, inside, np.array([2, 0]))
+    xy, xz, yz = reduced.projections
     np.testing.assert_allclose(xy[:, 1, 2], [4 / 3, 2, 0], rtol=1e-6)
     assert (xz[1, 1, 3], yz[1, 2, 3]) == (2, 2)
+    np.testing.assert_array_equal(reduced.picked, showers[[2, 0]])
+
+
+def test_batches_of_any_size_give_the_same(monkeypatch):
+    """A sample that streams in odd batches is reduced as one that is in memory."""
+    monkeypatch.setattr(samples, "CHUNK", 64)
+    toy = toy_showers(3, n=150)
+    bins = metrics.energy_bins(10, 100, 150)
+    inside = np.asarray(metrics.in_bins(toy["energy"], bins))
+    similar = samples.similar_showers(toy["energy"], bins)
+
+    def batches():
+        yield from np.split(toy["ecal"], [1, 90, 91, 140])
+
+    whole = samples.of_arrays(toy["ecal"], toy["energy"])
+    streamed = samples.Showers(toy["energy"], whole.shape, batches)
+    one, other = (
+        samples.reduce(s, BOX, inside, np.array([149, 0]), similar=similar, keep=100)
+        for s in (whole, streamed)
+    )
+    for name, values in one.sample.items():
+        np.testing.assert_array_equal(values, other.sample[name])
+    for a, b in zip([*one.projections, *one[2:]], [*other.projections, *other[2:]], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert one.cells.shape == (100, 625)
+    picks = np.flatnonzero(inside[1])[: metrics.SIMILARITY_SHOWERS]
+    assert one.alike[0, 0] == pytest.approx(metrics.mean_similarity(toy["ecal"][picks]), rel=1e-4)
+
+
+def test_discrete_energies_are_bins_and_decades_get_equal_ratios():
+    discrete = np.repeat(2.0 ** np.arange(8, 12) / 1e3, 30)
+    bins = metrics.bins_of(discrete, 120)
+    assert len(bins) == 5
+    assert np.asarray(metrics.in_bins(discrete, bins)).sum(1).tolist() == [120, 30, 30, 30, 30]
+    wide = np.geomspace(1, 1000, 500)
+    edges = 10 ** (np.arange(7) / 2)
+    np.testing.assert_allclose(
+        metrics.bins_of(wide, 500)[1:], np.stack([edges[:-1], edges[1:]], axis=1)
+    )
+    assert metrics.bins_of(np.linspace(10, 500, 900), 900) == metrics.energy_bins(10, 500, 900)
+
+
+def test_published_angle_bins():
+    assert metrics.angle_bins(None) == ()
+    assert metrics.angle_bins(np.full(50, 1.5)) == ()
+    spans = metrics.angle_bins(np.radians(np.linspace(60, 120, 50)))
+    assert np.degrees(np.mean(spans, axis=1)) == pytest.approx([62, 90, 118])
+
+
+def test_holm_multiplies_by_what_is_left():
+    """The textbook case: 0.01, 0.04, 0.03, 0.005 of four tests."""
+    adjusted = metrics.holm([0.01, 0.04, np.nan, 0.03, 0.005])
+    np.testing.assert_allclose(adjusted, [0.03, 0.06, np.nan, 0.06, 0.02])
+
+
+def test_hotelling_is_exact_for_normal_vectors():
+    """p-values of equal samples are uniform, however correlated the points; a shift is found."""
+    rng = np.random.default_rng(0)
+    mix = rng.normal(size=(6, 6))
+    p = [
+        metrics.same_means(*(5 + rng.normal(size=(n, 6)) @ mix for n in (80, 60)))
+        for _ in range(200)
+    ]
+    assert 0.4 < np.mean(p) < 0.6
+    assert (np.array(p) < 0.05).sum() < 22
+    first, second = (5 + rng.normal(size=(80, 6)) @ mix for _ in range(2))
+    assert metrics.same_means(first, second + 0.8 * mix[0]) < 1e-4
+    assert np.isnan(metrics.same_means(first[:10], second))
+
+
+def test_bootstrap_gives_the_error_of_a_mean():
+    """Of visible over incident energy, spread 5 %, in 300 showers of each sample."""
+    pair = [toy_quantities(seed) for seed in (4, 5)]
+    bins = metrics.energy_bins(10, 100, 300)[:1]
+    found = comparison.errors(*with_bins(*pair, bins), resamples=40)
+    reference = pair[0] | {"energy": pair[0]["energy"] + 1}  # off the same energies
+    shifted = comparison.errors(*with_bins(reference, pair[1], bins), resamples=2)
+    assert set(found["families"]) == set(shifted["families"])
+    scaled = pair[0] | {"sampling_fraction": 1.5 * pair[0]["sampling_fraction"]}
+    error = comparison.errors(*with_bins(pair[1], scaled, bins), resamples=40)
+    expected = 0.05 * np.sqrt(1.5**2 + 1.5**2) / np.sqrt(300)
+    assert error["families"]["sampling_fraction"] == pytest.approx(expected, rel=0.4)
