@@ -13,9 +13,7 @@ from hepjax.formats.showers.calorimeter import Calorimeter
 Layout = Literal["fixed", "angle", "calochallenge"]
 Unit = Literal["auto", "GeV", "0.02 GeV", "TeV", "MeV", "keV", "eV"]
 """Of cells; ``auto`` is what the file says or shows, see ``file.describe``."""
-UNIT_HINT = (
-    "say it: --unit (inspect, pack), --generated-unit (evaluate) or data.unit (train)"
-)
+UNIT_HINT = "say it: --unit (inspect, pack), --generated-unit (evaluate) or data.unit (train)"
 """The way out of an error about the unit."""
 
 PDG = {"Ele": 11, "Gamma": 22, "Pi0": 111, "ChPi": 211}
