@@ -77,8 +77,8 @@ def run(args: argparse.Namespace) -> int:
         paths = {name: list(map(str, getattr(args, name))) for name in ("reference", "generated")}
         scores = write_report(report, out, provenance=paths)
     else:
-        if given := [name for name in OF_FILES if getattr(args, name) not in (None, "few")]:
-            option = given[0].replace("_", "-")
+        if others := [name for name in OF_FILES if getattr(args, name) not in (None, "few")]:
+            option = others[0].replace("_", "-")
             raise InputError(f"--{option}: expected --reference and --generated, found RUN")
         from hepjax.run import load
 

@@ -38,8 +38,8 @@ def open_shower_files(
     if files[0].calorimeter is None:
         raise InputError(
             f"{files[0].path}: expected voxels of a public data set or a description of the "
-            f"calorimeter, found {files[0].grid[0]} voxels without one; hepjax pack and "
-            "evaluate have --geometry to give it"
+            f"calorimeter, found {files[0].grid[0]} voxels without one; hepjax pack has "
+            "--geometry to give it, and so has evaluate"
         )
     cuts.require_crop(files[0].path, files[0].grid)
     kept = [cuts.kept(f.events, f.energy, partial(_visible, f)) for f in files]
