@@ -98,7 +98,7 @@ class Engine:
         self.todo, self.done = shots, []
         self._manager.BeamOn(len(shots))
         if len(self.done) != len(shots):
-            raise HepjaxError(f"Geant4: expected {len(shots)} showers, got {len(self.done)}")
+            raise HepjaxError(f"Geant4: expected {len(shots)} showers, found {len(self.done)}")
         return Showers(
             *(np.stack(part).astype(np.float32) for part in zip(*self.done, strict=True))
         )

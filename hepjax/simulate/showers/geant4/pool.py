@@ -172,8 +172,8 @@ def _explained(scratch: Path, data: Path | None) -> HepjaxError:
         hint = "; is this G4EMLOW whole and of the right version? unset G4LEDATA" if data else ""
         return InputError(f"Geant4: expected a simulation, found that it ended: {said[0]}{hint}")
     return HepjaxError(
-        "Geant4: a worker ended without a word (killed? out of memory?); run it again with fewer "
-        "--workers"
+        "Geant4: expected all workers to end, found that one was killed (out of memory?); run it "
+        "again with fewer --workers"
     )
 
 
