@@ -5,6 +5,7 @@ that lie in other files (links, virtual datasets, raw files) are followed in hdf
 attributes read in hdf5_text.py.
 """
 
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,19 @@ def _files_in(folder: Path) -> list[Path]:
     if not found:
         raise InputError(f"{folder}: expected a folder with *.h5 files, found none in it")
     return found
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether it is an HDF5 file, by its first bytes.
+
+    Raises:
+      InputError: it may not be read.
+    """
+    try:
+        return bool(h5py.is_hdf5(path))
+    except OSError as error:  # without the name of the file, and with a page of HDF5 in its place
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise InputError(f"{path}: expected a readable file, found: {reason}") from error
 
 
 @contextmanager

@@ -3,11 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-import h5py
-
 from hepjax import InputError
 from hepjax.formats.files import exists_inside, has_suffix, inside, is_regular, require_path
-from hepjax.formats.hdf5 import keys, open_hdf5
+from hepjax.formats.hdf5 import is_hdf5, keys, open_hdf5
 from hepjax.formats.packed.manifest import is_packed, read_manifest
 from hepjax.formats.particleflow import reader
 from hepjax.formats.showers import calochallenge
@@ -58,7 +56,7 @@ def container(path: Path) -> Container:
             return "parquet"
         if head[:4] == b"PK\x03\x04":
             return "npz"
-        if h5py.is_hdf5(path):
+        if is_hdf5(path):
             return "hdf5"
         if head[:2] == b"\x1f\x8b" or is_tfrecord(path):
             return "tfrecord"

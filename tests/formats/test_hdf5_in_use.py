@@ -1,5 +1,6 @@
 """HDF5 files that are whole but not at hand: in use, without locks, compressed, or in parts."""
 
+import errno
 import subprocess
 import sys
 
@@ -10,7 +11,8 @@ from helpers.shower_files import showers, write_fixed
 
 from hepjax import InputError
 from hepjax.formats import hdf5, hdf5_filters
-from hepjax.formats.recognise import recognise
+from hepjax.formats.particleflow.reader import holds_events
+from hepjax.formats.recognise import container, recognise
 from hepjax.formats.showers.reader import open_showers
 
 MADE = showers(20)
@@ -191,3 +193,18 @@ def test_virtual_datasets_that_grow_are_read_and_loops_refused(tmp_path, halves)
     (tmp_path / "part1.h5").unlink()
     refused(tmp_path / "v.h5", r".* as many rows in 'target' as showers \(10\), found 20")
     refused(virtual(tmp_path / "w.h5", ".", shape=(20, 5, 5, 4)), ".* it is its own source")
+
+
+@pytest.mark.parametrize("call", [hdf5.is_hdf5, holds_events, container])
+def test_a_file_that_may_not_be_looked_at_is_named(call, tmp_path, monkeypatch):
+    """What h5py says of it is a page without the name where we have it."""
+
+    def refuse(path):
+        raise PermissionError(errno.EACCES, f"Unable to determine if {path} is accessible as hdf5")
+
+    (tmp_path / "a.h5").write_bytes(b"x" * 100)
+    monkeypatch.setattr(h5py, "is_hdf5", refuse)
+    with pytest.raises(InputError) as error:
+        call(tmp_path / "a.h5")
+    said = f"{tmp_path}/a.h5: expected a readable file, found: Permission denied"
+    assert str(error.value) == said

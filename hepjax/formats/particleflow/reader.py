@@ -8,13 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
-import h5py
 import numpy as np
 
 from hepjax import InputError
 from hepjax.formats.block_cache import BlockCache
 from hepjax.formats.files import has_suffix, inside, kind_of, list_all
-from hepjax.formats.hdf5 import SUFFIXES, open_hdf5
+from hepjax.formats.hdf5 import SUFFIXES, is_hdf5, open_hdf5
 from hepjax.formats.particleflow import hdf5, pickles, tfds
 from hepjax.formats.particleflow.columns import ARRAYS
 from hepjax.formats.particleflow.events import EventFile, Events
@@ -71,7 +70,7 @@ def holds_events(path: Path) -> bool:
         return any(holds_events(paths[0]) for paths in _by_kind(path).values() if paths)
     if kind is None:
         return False
-    if not h5py.is_hdf5(path):
+    if not is_hdf5(path):
         return pickles.is_named_so(path) or (not is_tfrecord(path) and pickles.is_pickle(path))
     try:
         with open_hdf5(path) as file:
@@ -88,7 +87,7 @@ def describe(path: Path) -> EventFile:
     """
     if tfds.is_tfds(path):
         return tfds.describe(path)
-    if not h5py.is_hdf5(path) and (pickles.is_named_so(path) or pickles.is_pickle(path)):
+    if not is_hdf5(path) and (pickles.is_named_so(path) or pickles.is_pickle(path)):
         return pickles.describe(path)
     return hdf5.describe(path)
 
