@@ -161,7 +161,7 @@ def test_another_unit_is_named(tmp_path):
 
 def test_a_geometry_that_is_not_theirs(tmp_path):
     pair = [challenge(tmp_path / f"{k}.hdf5", seed=k, voxels=100) for k in (0, 1)]
-    with pytest.raises(InputError, match="found 100 voxels without one; .*evaluate"):
+    with pytest.raises(InputError, match=r"found 100 voxels without one; .*evaluate"):
         evaluate.compared(pair[:1], pair[1:])
     with pytest.raises(InputError, match="expected showers of 6480 voxels as par04 has, found 100"):
         evaluate.compared(pair[:1], pair[1:], evaluate.Asked(calorimeter("par04")))
