@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 
 from hepjax import HepjaxError, InputError, __version__
 from hepjax.cli import console, jet_meaning, ranges
@@ -44,6 +45,8 @@ def main(argv: list[str] | None = None) -> int:
     Without ``argv`` this is the whole process, which may be ended at once after a signal.
     """
     alone = argv is None
+    if alone and not sys.warnoptions and "--debug" not in sys.argv:
+        warnings.simplefilter("ignore")  # of libraries, to their developers
     with signals.caught():
         with console.attached() as streams:
             try:

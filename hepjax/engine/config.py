@@ -300,11 +300,14 @@ def override(settings: dict[str, Any], overrides: list[str]) -> None:
     """Apply ``key.path=value`` overrides to nested settings.
 
     Raises:
-      InputError: a malformed one.
+      InputError: a malformed one, or two of one key with different values.
     """
+    given: dict[str, str] = {}
     for text in overrides:
         key, equals, value = text.partition("=")
         require(bool(equals and key), text, "key.path=value", text)
+        before = given.setdefault(key, value)
+        require(before == value, key, "one value", f"{before} and {value}")
         put(settings, key, strict_yaml.read_value(value, key))
 
 
@@ -361,6 +364,19 @@ def with_paths(group: C, change: Callable[[str, str], list[str]], prefix: str = 
             changes[f.name] = tuple(path for item in value for path in change(item, key))
     changes = {k: v for k, v in changes.items() if v != getattr(group, k)}
     return dataclasses.replace(group, **changes) if changes else group  # type: ignore[type-var]
+
+
+def data_lists(cfg: Any) -> dict[str, tuple[str, ...]]:
+    """The paths in the settings of the data, by the setting."""
+    lists: dict[str, tuple[str, ...]] = {}
+
+    def add(path: str, key: str) -> list[str]:
+        if key.startswith("data."):
+            lists[key] = (*lists.get(key, ()), path)
+        return [path]
+
+    with_paths(cfg, add)
+    return lists
 
 
 def path_keys(cfg: Any) -> list[str]:

@@ -21,6 +21,7 @@ from hepjax.engine import input as batches
 from hepjax.engine import meter as metering
 from hepjax.engine.begin import begin_or_restore
 from hepjax.engine.checkpoint import Checkpoints
+from hepjax.engine.config import data_lists
 from hepjax.engine.device_memory import enough_memory
 from hepjax.engine.group.processes import together
 from hepjax.engine.mesh import make_mesh, over_data, replicated
@@ -28,6 +29,7 @@ from hepjax.engine.mesh_checks import require_equal_shares
 from hepjax.engine.progress import progress, say
 from hepjax.engine.step import Metrics, compiled_step, validation_step
 from hepjax.engine.workload import Model, Workload
+from hepjax.formats.files import require_apart
 from hepjax.formats.source import Source
 
 STEPS_IN_FLIGHT = 2
@@ -65,6 +67,7 @@ def train(
     entered = time.monotonic()
     mesh = make_mesh(cfg.mesh, cfg.train.batch_size, cfg.train.accumulate)
     require_equal_shares([device.process_index for device in mesh.devices.flat])
+    require_apart(data_lists(cfg))
     sources = workload.sources(cfg)
     size = cfg.train.batch_size
     steps_per_epoch = batches.per_epoch(sources.train, size)

@@ -7,13 +7,15 @@ are refused by name before anything opens them: nothing of this name, no permiss
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from hepjax import InputError
 from hepjax.formats.notes import note
 
+UNREAD_SUFFIXES = (".md", ".txt", ".json", ".yaml", ".yml", ".csv", ".log", ".png", ".py")
+"""Files beside the data in a folder."""
 Paths = str | Path | Sequence[str | Path]
 
 
@@ -146,6 +148,35 @@ def each_once(paths: Sequence[Path]) -> list[Path]:
             + (f" (and {more} other names of files that are there already)" if more else "")
         )
     return list(kept.values())
+
+
+def require_apart(groups: Mapping[str, Sequence[str | Path]]) -> None:
+    """Refuse a file or folder that two lists have, under whatever names.
+
+    Args:
+      groups: lists of files, folders or splits by the setting that names them.
+    Raises:
+      InputError: training events would be those that judge the training.
+    """
+    known: dict[object, tuple[str, Path]] = {}
+    for key, paths in groups.items():
+        for path in (found for given in as_paths(paths) for found in _with_content(given)):
+            before, first = known.setdefault(identity(path), (key, path))
+            if before != key:
+                other = "it" if str(path) == str(first) else f"the same data, {first}"
+                raise InputError(
+                    f"{path}: expected it in one of {before} and {key}, found {other} in both; "
+                    "leave it out of one"
+                )
+
+
+def _with_content(path: Path) -> Iterator[Path]:
+    """A path and the data in it, two folders deep, as far as any family looks for data."""
+    yield path
+    for pattern in ("*", "*/*"):
+        for inner in path.glob(pattern):
+            if inner.name[0] not in "._" and not has_suffix(inner, UNREAD_SUFFIXES):
+                yield inner
 
 
 def identity(path: Path) -> object:

@@ -4,7 +4,14 @@ from pathlib import Path
 from typing import Literal
 
 from hepjax import InputError
-from hepjax.formats.files import exists_inside, has_suffix, inside, is_regular, require_path
+from hepjax.formats.files import (
+    UNREAD_SUFFIXES,
+    exists_inside,
+    has_suffix,
+    inside,
+    is_regular,
+    require_path,
+)
 from hepjax.formats.hdf5 import is_hdf5, keys, open_hdf5
 from hepjax.formats.packed.manifest import is_packed, read_manifest
 from hepjax.formats.particleflow import reader
@@ -12,9 +19,6 @@ from hepjax.formats.showers import calochallenge
 
 Container = Literal["hdf5", "parquet", "npz", "tfrecord", "tfds", "packed"]
 Family = Literal["clic", "calochallenge", "jets", "mlpf"]
-
-UNREAD_SUFFIXES = (".md", ".txt", ".json", ".yaml", ".yml", ".csv", ".log", ".png", ".py")
-"""Files beside the data in a folder."""
 
 
 def recognise(path: Path) -> Family:

@@ -107,6 +107,14 @@ def test_bad_settings(arguments, named, good, tmp_path, capsys):
     assert named in err[0]
 
 
+def test_training_events_do_not_judge_the_training(good, tmp_path, capsys):
+    (tmp_path / "link").symlink_to(good)
+    lists = [f"data.files=[{good}]", f"data.validation_files=[{tmp_path / 'link'}]"]
+    assert main(["train", "gan3d/small", *lists, "--run", str(tmp_path / "run"), "--quiet"]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "expected it in one of data.files and data.validation_files, found the same" in said
+
+
 def test_unknown_configuration(capsys):
     assert main(["train", "gan3d/demmo"]) == 2
     assert "gan3d/demo" in capsys.readouterr().err

@@ -27,6 +27,19 @@ def test_no_verb_prints_help(capsys):
     assert "usage" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("option", "told"), [((), False), (("--debug",), True)])
+def test_warnings_of_libraries_are_for_developers(option, told, tmp_path):
+    code = (
+        "import sys, warnings\nfrom hepjax import cli\nfrom hepjax.cli import doctor\n"
+        "def run(args): warnings.warn('of a library', stacklevel=1); print('done'); return 0\n"
+        "doctor.run = run\nsys.exit(cli.main())"
+    )
+    argv = [sys.executable, "-c", code, "doctor", *option]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert done.stdout == "done\n"
+    assert ("of a library" in done.stderr) is told
+
+
 def test_module_equals_program():
     argv = [sys.executable, "-m", "hepjax", "--version"]
     assert subprocess.run(argv, capture_output=True, text=True, check=True).stdout.startswith(

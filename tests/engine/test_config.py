@@ -17,6 +17,7 @@ from hepjax.engine.config import (
     InputConfig,
     RunConfig,
     build,
+    data_lists,
     find_config,
     flatten,
     put,
@@ -92,6 +93,20 @@ def test_bad_overrides_name_the_key(tmp_path, overrides, key):
     path.write_text("workload: gan3d\ntrain: {batch_size: 4}\n")
     with pytest.raises(InputError, match=f"^{key}"):
         configure(read_settings(path, overrides))
+
+
+def test_one_key_has_one_value(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("workload: gan3d\n")
+    with pytest.raises(InputError, match=r"^train.seed: expected one value, found '3 and 4'$"):
+        read_settings(path, ["train.seed=3", "train.epochs=2", "train.seed=4"])
+    assert read_settings(path, ["train.seed=3", "train.seed=3"])["train"] == {"seed": 3}
+
+
+def test_lists_of_data_are_found_by_their_type():
+    settings = {"workload": "tagger", "data": {"files": ["a", "b"], "test_files": ["c"]}}
+    _, cfg = configure(settings | {"train": {"warm_start": "run"}})
+    assert data_lists(cfg) == {"data.files": ("a", "b"), "data.test_files": ("c",)}
 
 
 @pytest.mark.parametrize("text", ["[1, 2]", "a: [", "\x00", ""])

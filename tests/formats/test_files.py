@@ -11,6 +11,7 @@ from helpers.shower_files import showers, write_fixed
 from hepjax import InputError
 from hepjax.cli import main
 from hepjax.formats import files, notes
+from hepjax.formats.files import require_apart
 from hepjax.formats.hdf5 import list_files
 from hepjax.formats.jets.reader import list_jet_files
 from hepjax.formats.packed.reader import open_packed
@@ -60,6 +61,41 @@ def test_one_file_under_several_names_counts_once_and_is_noted(tmp_path, monkeyp
     assert said.count("\n") == 1
     (tmp_path / "copy.h5").write_bytes(path.read_bytes())
     assert len(LISTS[kind](["b.h5", "copy.h5"])) == 2
+
+
+@pytest.mark.parametrize(
+    ("files", "validation", "found"),
+    [
+        (["a.h5"], ["b.h5"], ""),
+        (["a.h5"], ["a.h5"], "found it in both"),
+        (["a.h5"], ["./a.h5"], "found it in both"),
+        (["a.h5", "b.h5"], ["link.h5"], r"link\.h5: .* the same data, b\.h5 in both"),
+        (["folder"], ["folder/c.h5"], r"folder/c\.h5: "),
+        (["folder/c.h5"], ["folder"], r"folder/c\.h5: "),
+        (["folder"], ["other"], ""),
+        (["folder"], ["elsewhere"], "elsewhere: .* the same data, folder in both"),
+        (["set:train"], ["set:test"], ""),
+        (["set:train"], ["set:train"], "found it in both"),
+        ([], ["a.h5"], ""),
+    ],
+)
+def test_one_file_in_two_lists_is_refused(tmp_path, monkeypatch, files, validation, found):
+    monkeypatch.chdir(tmp_path)
+    for name in ("folder", "other", "set"):
+        (tmp_path / name).mkdir()
+    for name in ("a.h5", "b.h5", "folder/c.h5", "other/d.h5", "README.md"):
+        (tmp_path / name).write_text(name)
+    for name in ("folder/README.md", "other/README.md"):  # no data
+        (tmp_path / name).symlink_to("../README.md")
+    (tmp_path / "link.h5").symlink_to("b.h5")
+    (tmp_path / "elsewhere").symlink_to("folder")
+    lists = {"data.files": files, "data.validation_files": validation}
+    if not found:
+        require_apart(lists)
+        return
+    with pytest.raises(InputError, match=found) as raised:
+        require_apart(lists)
+    assert "one of data.files and data.validation_files" in str(raised.value)
 
 
 def test_one_packed_set_under_two_names_counts_once(tmp_path, capsys):

@@ -98,14 +98,22 @@ def evaluate(
 
     check_folder(out)
     jets = _jets(source)
+    if "label" not in jets.columns:
+        data = about.provenance.get("data")
+        raise InputError(
+            f"{data[0] if isinstance(data, list) else 'data'}: expected labelled events to judge "
+            "the run on, found no column y or label; hepjax predict needs none"
+        )
     scores: list[np.ndarray] = []
     columns: dict[str, list[np.ndarray]] = {}
     sums, count = np.zeros((2, jets.grid.size)), np.zeros(2)
     with progress("predict", len(source), "events", quiet=model.quiet) as advance:
         for events, answers in model.over(source, BATCH, advance=advance):
-            if "label" not in events or not np.isin(events["label"], (0, 1)).all():
+            labels = np.unique(events["label"])
+            if not np.isin(labels, (0, 1)).all():
                 raise InputError(
-                    "data: expected events with labels 0 (background) and 1 (signal), found others"
+                    "data: expected events with labels 0 (background) and 1 (signal), found "
+                    f"{', '.join(map(str, labels[:5]))}"
                 )
             scores.append(score(answers["log_odds"]))
             cell, value, label = (events[name] for name in ("cell", "value", "label"))

@@ -171,5 +171,6 @@ def _require_both(cfg: DataConfig, files: Sequence[str], label: np.ndarray, part
         if not (label == value).any():
             raise InputError(
                 f"{files[0]}: expected {part} events of both classes, found none of label {value} "
-                f"({name}) among {len(label)}"
+                f"({name}) among {len(label)}; give more events, or another share of them to this "
+                "part (data.fractions, data.rotate)"
             )

@@ -72,6 +72,14 @@ def test_the_report_is_on_the_test_part(run_dir, capsys):
     assert figures == {"roc", "scores", "pt", "images", "saliency", "training"}
 
 
+def test_events_without_labels_are_not_judged_on(run_dir, tmp_path):
+    images = SparseImages(np.arange(5), np.arange(4, dtype=np.uint32), np.ones(4, np.float32))
+    new = write_packed(tmp_path / "new", [(images, {"event": np.arange(4)})], GRID, {})
+    with pytest.raises(InputError, match=r"new: expected labelled events .* found no column y"):
+        load(run_dir).evaluate([new], tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+
+
 def test_a_table_of_scores_in_the_order_of_the_files(run_dir, tmp_path, capsys):
     data, out = write_toys(tmp_path / "new", 37, 1), tmp_path / "scores.parquet"
     parser = argparse.ArgumentParser()
