@@ -102,15 +102,9 @@ def in_child(
     pid = os.fork()
     if pid == 0:
         _play(play, folder, verdict, noise)
-    read, wrong, said = "killed", "", ""
-    if hang := _wait(pid, seconds):
-        os.killpg(pid, signal.SIGKILL)
-        wrong = hang
-    _, status, usage = os.wait4(pid, 0)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)  # what it started
+    read, said = "killed", ""
+    code, wrong, usage = finished(pid, seconds)
     memory = usage.ru_maxrss * 1024
-    code = os.waitstatus_to_exitcode(status)
     if not wrong and code != 0:
         wrong = f"the process ended with {code}: {_tail(noise)}"
     elif not wrong:
@@ -123,6 +117,21 @@ def in_child(
         path.unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     return Ended(read, wrong, usage.ru_utime + usage.ru_stime, memory, said)
+
+
+def finished(pid: int, seconds: float) -> tuple[int, str, resource.struct_rusage]:
+    """Wait for a child that leads a session, and end all processes of the session.
+
+    Returns:
+      its exit code, why it had to be killed (or empty), and what it used.
+    """
+    hang = _wait(pid, seconds)
+    if hang:
+        os.killpg(pid, signal.SIGKILL)
+    _, status, usage = os.wait4(pid, 0)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)  # what it started
+    return os.waitstatus_to_exitcode(status), hang, usage
 
 
 def _play(
