@@ -16,6 +16,7 @@ import shutil
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,6 +150,7 @@ def _play(
             os.dup2(source, number)
         folder.mkdir(parents=True, exist_ok=True)
         os.chdir(folder)
+        warnings.simplefilter("ignore")  # of libraries, as the command does
         verdict.write_text(json.dumps(play()))
         code = 0
     except BaseException:

@@ -82,15 +82,10 @@ class Environments:
         self.work, self.seed = work, seed
         self.ground = work / "ground"
         self.ground.mkdir()
-        write = (
-            "from pathlib import Path; from benchmarks.faults import line; line.write_data(Path())"
-        )
         (self.ground / "data").mkdir()
-        command = [
-            sys.executable,
-            "-c",
-            f"{write}; write(Path())",
-        ]  # the parent stays small: its memory counts too
+        write = "from pathlib import Path; from benchmarks.faults.line import write_data as write"
+        # The parent stays small: what it takes at a fork counts for its children.
+        command = [sys.executable, "-c", f"{write}; write(Path())"]
         subprocess.run(command, cwd=self.ground / "data", env=environment(), check=True)
         np.savez(self.ground / "jets.npz", X=np.ones((4, 9, 9, 1), "f4"), y=np.arange(4) % 2)
         (self.ground / "line.yaml").write_text(

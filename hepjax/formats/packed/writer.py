@@ -129,11 +129,12 @@ def checked(
         if problem := unsound(images, grid, start):
             raise InputError(f"{origin}: {problem}")
         for name, values in columns.items():
-            if (
-                name in IMAGE_COLUMNS
-                or values.shape != (len(images),)
-                or values.dtype.kind not in "fiub"
-            ):
+            if name in IMAGE_COLUMNS:
+                raise InputError(
+                    f"{origin}: expected another name of the column {name!r}, which packed sets "
+                    "have for pixels; rename it"
+                )
+            if values.shape != (len(images),) or values.dtype.kind not in "fiub":
                 raise InputError(
                     f"{origin}: expected one number an event in column {name!r}, found "
                     f"{values.dtype} of {values.shape} for {len(images)} events"

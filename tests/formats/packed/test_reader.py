@@ -222,6 +222,7 @@ def test_what_cannot_be_an_image_or_column_is_refused(tmp_path):
     refused = {
         "found 7 in event 4; give its meaning": (images, columns | {"label": label}),
         "one number an event in column 'pt'": (images, columns | {"pt": np.zeros((10, 2))}),
+        "another name of the column 'value'": (images, columns | {"value": columns["pt"]}),
         "expected cells 0 to 449, found 450 in event 9": (replace(images, cell=cells), columns),
         "ascending order, found others in event 0": (
             replace(images, cell=images.cell[::-1]), columns,
