@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 EXTRAS = {
     "plot": (("hist", "matplotlib", "mplhep", "sklearn"), "report pages and pictures"),
     "hep": (("pythia8mc", "fastjet"), "jets and events from Pythia, jet clustering"),
+    "geant4": (("geant4_pybind",), "showers from Geant4"),
     "energy": (("pynvml",), "energy and load of NVIDIA GPUs"),
     "test": (("pytest", "hypothesis"), "the test suite"),
     "torch-bench": (("torch", "onnxruntime"), "benchmarks against PyTorch and ONNX Runtime"),
