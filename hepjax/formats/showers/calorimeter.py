@@ -78,6 +78,9 @@ class Calorimeter:
     """Cells are deposits divided by this, a sampling fraction; 1 if they are deposits."""
     medium: int = 0
     """Index of the layer whose slabs stand for the whole stack in the shower model."""
+    sampling: float = 0.1
+    """Fluctuation of a layer's deposit in the shower model, sqrt(GeV): variance over mean is its
+    square."""
 
     def __post_init__(self) -> None:
         for layer in self.layers:
@@ -94,6 +97,7 @@ class Calorimeter:
             (self.threshold >= 0, "threshold", "0 or more", self.threshold),
             (0 <= self.medium < len(self.layers), "medium", "the index of a layer", self.medium),
             (self.divided_by > 0, "divided_by", "a positive number", self.divided_by),
+            (0 <= self.sampling <= 1, "sampling", "0 to 1 sqrt(GeV)", self.sampling),
         )
         for fine, key, expected, found in checks:
             if not fine:

@@ -25,7 +25,7 @@ BY_SHAPE = {
 """Shapes of the showers of public data sets, and whose they are."""
 KEYS = (
     *("name", "particle", "energy", "angle", "cells", "cell"),
-    *("threshold", "hit", "divided_by", "medium", "layers"),
+    *("threshold", "hit", "divided_by", "medium", "sampling", "layers"),
 )
 LAYER_KEYS = ("repeat", "slabs", "periods", "rings", "sectors", "number")
 
@@ -104,7 +104,7 @@ def read_yaml(text: str | bytes, where: str) -> Calorimeter:
         fields["cells"] = _pair(given["cells"], f"{where}: cells", int)
     if "cell" in given:
         fields["cell_mm"] = _pair(given["cell"], f"{where}: cell")
-    for key in ("threshold", "hit", "divided_by"):
+    for key in ("threshold", "hit", "divided_by", "sampling"):
         if key in given:
             fields[key] = _number(given[key], f"{where}: {key}")
     if "medium" in given:
@@ -210,6 +210,7 @@ def as_yaml(calorimeter: Calorimeter) -> dict[str, Any]:
         "energy": list(calorimeter.energy), "angle": list(calorimeter.angle),
         "threshold": calorimeter.threshold, "hit": calorimeter.hit,
         "divided_by": calorimeter.divided_by, "medium": calorimeter.medium,
+        "sampling": calorimeter.sampling,
     }  # fmt: skip
     if calorimeter.cells is not None:
         said |= {"cells": list(calorimeter.cells), "cell": list(calorimeter.cell_mm)}

@@ -41,6 +41,23 @@ class Clock:
         """
         return self.seconds_per_gev * float(np.sum(energy)) / cpu_seconds
 
+    def sentence(self, energy: np.ndarray, cpu_seconds: float, processor: str) -> str:
+        """``speed_up`` in words, with what it was measured on.
+
+        Args:
+          processor: model of the one that the other showers were made on.
+        """
+        ratio = self.speed_up(energy, cpu_seconds)
+        where = (
+            self.processor
+            if self.processor == processor
+            else (f"{self.processor}, another processor than {processor}")
+        )
+        return (
+            f"{ratio:,.3g} times less processor time than {self.engine.partition(',')[0]} "
+            f"({1e3 * self.seconds_per_gev:.3g} ms per GeV on {where})"
+        )
+
 
 def clock_of(paths: str | Path | Sequence[str | Path]) -> Clock | None:
     """The clock of files of showers; None if one of them has none (HDF5 only, not packed).

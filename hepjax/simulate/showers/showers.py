@@ -26,8 +26,6 @@ from hepjax.simulate.showers.spots import QUANTUM, Layers, fill_cells, fill_ring
 
 START_X0 = {"electron": 0.0, "photon": 9.0 / 7.0}
 """Mean depth at which the shower of a particle starts, exponentially distributed, X0."""
-SAMPLING = 0.2
-"""Fluctuation of the energy deposited in a layer, sqrt(GeV): variance over mean is its square."""
 PROFILES_PER_BATCH = 128
 SLOTS_PER_BATCH = 1 << 19
 """Spot slots, or cells if more, of one compiled call on one device: some 20 MB."""
@@ -194,8 +192,8 @@ def _draw_one(
     deposited = model.energy_by_layer(energy, t, a, depth)
     response = tuning.visible * medium.e_hat * geometry.active_fractions(calorimeter)
     sampled = deposited
-    if math.isfinite(medium.periods_per_x0):
-        sampled = _sampled(k_sampling, deposited)
+    if math.isfinite(medium.periods_per_x0) and calorimeter.sampling > 0:
+        sampled = _sampled(k_sampling, deposited, calorimeter.sampling)
     visible = jnp.asarray(response, jnp.float32) * sampled
     # Stochastic rounding keeps the mean energy of layers with less than one spot.
     up = jax.random.uniform(k_count, visible.shape)
@@ -223,11 +221,11 @@ def _draw_one(
     )
 
 
-def _sampled(key: Array, deposited: Array) -> Array:
+def _sampled(key: Array, deposited: Array, sampling: float) -> Array:
     """Energies (layers,) with sampling fluctuations: gamma distributed, the mean kept."""
-    shape = jnp.maximum(deposited / SAMPLING**2, 1e-3)
+    shape = jnp.maximum(deposited / sampling**2, 1e-3)
     # In logarithms: the small shapes of nearly empty layers underflow otherwise.
-    drawn = SAMPLING**2 * jnp.exp(jax.random.loggamma(key, shape))
+    drawn = sampling**2 * jnp.exp(jax.random.loggamma(key, shape))
     return jnp.where(deposited > 0.0, drawn, 0.0)
 
 
