@@ -6,7 +6,6 @@ errors here, with their lines. In an override, ``[*.h5]`` is a text and no refer
 
 import re
 import reprlib
-from collections.abc import Hashable
 from typing import Any
 
 import yaml
@@ -24,17 +23,27 @@ class _RefusedError(Exception):
 class _Strict(yaml.SafeLoader):
     """``yaml.SafeLoader`` that refuses what it would misread."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+    def __init__(self, stream: str | bytes) -> None:
+        super().__init__(stream)
+        self._checked: set[int] = set()
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Before a mapping is made or merged into another: each key once, as it was written."""
+        if id(node) not in self._checked:
+            self._checked.add(id(node))
+            self._require_once(node)
+        super().flatten_mapping(node)  # afterwards a merged key may be there twice
+
+    def _require_once(self, node: yaml.MappingNode) -> None:
         seen: dict[tuple[str, str], int] = {}
-        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-            if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
                 continue
             name, line = (key.tag, key.value), key.start_mark.line + 1
             if name in seen:
                 where = f"lines {seen[name]} and {line}" if line != seen[name] else f"line {line}"
                 raise _RefusedError(f"{key.value}: expected once, found twice ({where})")
             seen[name] = line
-        return super().construct_mapping(node, deep)
 
     def construct_number(self, node: yaml.ScalarNode) -> Any:
         """An int or float whose digits are all decimal and meant."""

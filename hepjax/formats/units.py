@@ -13,8 +13,8 @@ ENERGY = {"GeV": 1.0, "0.02 GeV": 50.0, "TeV": 1e-3, "MeV": 1e3, "keV": 1e6, "eV
 """How many of the unit make 1 GeV."""
 ANGLE = {"rad": 1.0, "deg": 180 / np.pi}
 """How many of the unit make 1 rad."""
-KEYS = ("unit", "units", "Unit", "Units")
-"""Attributes that state it."""
+KEYS = ("unit", "units")
+"""Attributes that state it, in any case."""
 SPELT = {
     "gevx50": "0.02 GeV", "gev*50": "0.02 GeV",
     "radian": "rad", "radians": "rad", "degree": "deg", "degrees": "deg", "°": "deg",
@@ -24,13 +24,12 @@ SPELT = {
 
 def stated(dataset: h5py.Dataset) -> tuple[str, str] | None:
     """The attribute that states the unit of a dataset, and what it says; None if there is none."""
-    for key in KEYS:
-        if key in dataset.attrs:
-            text = text_attribute(dataset, key)
-            if text is None and not isinstance(value := _value(dataset, key), h5py.Empty):
-                text = str(value)  # a number, which is no unit
-            if text:
-                return key, text
+    for key in (name for name in dataset.attrs if name.lower() in KEYS):
+        text = text_attribute(dataset, key)
+        if text is None and not isinstance(value := _value(dataset, key), h5py.Empty):
+            text = str(value)  # a number, which is no unit
+        if text:
+            return key, text
     return None
 
 

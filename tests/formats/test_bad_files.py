@@ -39,6 +39,15 @@ BAD_CONTENT = {
     "NaN energy": (GOOD | {"target": changed(TARGET, 7, np.nan)}, "found nan GeV in event 7 "),
     "no energy": (GOOD | {"target": changed(TARGET, 7, 0)}, "positive energies .* found 0.0 GeV"),
     "negative energy": (GOOD | {"target": -TARGET}, r"event 0 \(20 of 20 events\)"),
+    "an energy too large for single precision": (
+        GOOD | {"target": changed(TARGET.astype("f8"), 7, 1e40)},
+        r"positive energies .* found 1e\+40 GeV in event 7 ",
+    ),
+    "an energy too small for it": (
+        GOOD | {"target": changed(TARGET.astype("f8"), 7, 1e-60)},
+        "found 1e-60 GeV",
+    ),
+    "NaN sum": (GOOD | {"sum": changed(MADE["energy"], 7, np.nan)}, "sums .* found nan in event 7"),
     "degrees": (GOOD | {"theta": np.full(20, 90.0)}, "polar angles between 0 and pi rad .* 90.0"),
     "angles": (GOOD | {"theta": TARGET}, r"'theta' of shape \(20,\), found \(20, 2\)"),
     "NaN cell": (GOOD | {"ECAL": changed(MADE["ecal"], (5, 1, 1, 1), np.nan)}, "nan in event 5"),

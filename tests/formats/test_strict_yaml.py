@@ -16,6 +16,9 @@ from hepjax.workloads.table import configure
         ("train: {seed: 1, seed: 1}\n", r"seed: expected once, found twice \(line 1\)"),
         ("data:\n- {a: 1, a: 2}\n", r"a: expected once, found twice"),
         ('train: {seed: 1}\n"train": {}\n', r"train: .* \(lines 1 and 2\)"),
+        ("train: {<<: {seed: 1, seed: 2}}\n", r"seed: expected once, found twice \(line 1\)"),
+        ("a: &a {n: 1}\nb:\n  <<: *a\n  <<: *a\n", r"<<: .* \(lines 3 and 4\)"),
+        ("x: {<<: [{a: 1}, {b: 1, b: 2}]}\n", r"b: expected once, found twice \(line 1\)"),
         ("train:\n  epochs: 010\n", "line 2: expected a number without leading zeros .* 010"),
         ("x: -007", "line 1: expected a number without leading zeros or colons, found -007"),
         ("x: 00.5", "found 00.5"),
@@ -36,6 +39,14 @@ def test_plain_numbers_texts_and_merges_are_read_as_before():
         "a": {"n": 10, "x": 0.5, "e": "0e3", "z": 0},
         "b": {"n": 16, "x": 0.5, "e": "0e3", "z": 0},
         "c": "010", "d": "007/data",
+    }  # fmt: skip
+
+
+def test_a_merged_mapping_may_be_merged_again():
+    text = "a: &a {n: 1, m: 2}\nb: &b {<<: *a, n: 3}\nc: {<<: *b, k: 4}\nd: {<<: [*a, *b]}\n"
+    assert read(text, "c.yaml") == {
+        "a": {"n": 1, "m": 2}, "b": {"n": 3, "m": 2}, "c": {"n": 3, "m": 2, "k": 4},
+        "d": {"n": 1, "m": 2},
     }  # fmt: skip
 
 

@@ -51,7 +51,7 @@ def test_the_unit_counts_however_it_is_written(tmp_path, written, unit, scale):
 @pytest.mark.parametrize(
     ("unit", "scale"), [("keV", 1e6), ("eV", 1e9), ("TeV", 1e-3), ("GeV x 50", 50)]
 )
-@pytest.mark.parametrize("key", ["unit", "units", "Units"])
+@pytest.mark.parametrize("key", ["unit", "units", "Units", "UNIT"])
 def test_units_of_energy_are_converted(tmp_path, unit, scale, key):
     path = with_unit(tmp_path / "a.h5", scale, unit, key)
     np.testing.assert_allclose(cells(path), MADE["ecal"], rtol=1e-6)

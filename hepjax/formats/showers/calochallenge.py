@@ -78,7 +78,9 @@ def _check_energies(
 ) -> None:
     """Refuse energies that are not positive, or all out of range but for their unit."""
     unit = stated or UNIT
-    bad = np.flatnonzero(~(np.isfinite(energy) & (energy > 0)))
+    with np.errstate(over="ignore"):
+        single = energy.astype(np.float32)  # too large becomes infinite, too small 0
+    bad = np.flatnonzero(~(np.isfinite(single) & (single > 0)))
     if len(bad):
         raise InputError(
             f"{path}: expected positive energies in {INCIDENT!r}, "

@@ -145,13 +145,14 @@ def _energy(file: h5py.File, path: Path, n: int) -> tuple[str | None, np.ndarray
             f"{path}: expected dataset {key!r} of shape {expected}, found {values.shape}"
         )
     energy = converted(energy, file[key], path, key, ENERGY)
-    bad = np.flatnonzero(~(np.isfinite(energy) & (energy > 0)))
+    single = energy.astype(np.float32)  # too large becomes infinite, too small 0
+    bad = np.flatnonzero(~(np.isfinite(single) & (single > 0)))
     if len(bad):
         raise InputError(
             f"{path}: expected positive energies in {key!r}, found {energy[bad[0]]} GeV "
             f"in event {bad[0]} ({len(bad)} of {n} events)"
         )
-    return key, energy.astype(np.float32)
+    return key, single
 
 
 def _angle(file: h5py.File, path: Path, key: str, n: int) -> np.ndarray | None:
@@ -177,7 +178,14 @@ def _visible(file: h5py.File, path: Path, n: int, unit: str) -> np.ndarray | Non
         return None
     values = column(file, path, "sum", n).reshape(n, -1)[:, 0]
     own = unit_of(file["sum"], path, "sum", ENERGY)
-    return (values / ENERGY[own or unit]).astype(np.float32)
+    sums = (values / ENERGY[own or unit]).astype(np.float32)
+    bad = np.flatnonzero(~np.isfinite(sums))
+    if len(bad):
+        raise InputError(
+            f"{path}: expected finite sums of cells in 'sum', found {values[bad[0]]} in event "
+            f"{bad[0]}; write them again or leave 'sum' out"
+        )
+    return sums
 
 
 def _is_normal(theta: np.ndarray | None, mtheta: np.ndarray | None) -> bool:
@@ -213,5 +221,5 @@ def _unit(
         return published  # the check of the cells names the event
     raise InputError(
         f"{path}: expected cells in GeV (sum about 0.02 of the energy) or GeV x 50 (about 1), "
-        f"found a sum of {fraction:.3g}; give the unit, {UNIT_HINT}"
+        f"found a sum of {fraction:.3g}; {UNIT_HINT}"
     )

@@ -177,3 +177,12 @@ def test_truth_is_written_as_it_is(tmp_path):
         assert file.attrs["engine"] == b"Geant4"
         assert file["impact"].shape == (4, 2)
         assert file["leaked"].attrs["unit"] == b"GeV"
+
+
+@pytest.mark.parametrize("energy", [1e45, 1e-60])
+def test_energies_that_single_precision_does_not_have(tmp_path, energy):
+    values = 1e3 * made(PHOTONS)["energy"][:, None].astype(np.float64)
+    values[3] = energy
+    path = raw(tmp_path / "a.h5", PHOTONS, incident_energies=values)
+    with pytest.raises(InputError, match=r"positive energies .* MeV in event 3"):
+        open_showers(path)
