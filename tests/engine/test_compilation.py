@@ -154,6 +154,40 @@ def test_processes_share_programs(tmp_path):
     assert sorted(p.name for p in folder.iterdir() if p.name.endswith("-cache")) == programs
 
 
+TRAINING = """
+import jax, sys
+from pathlib import Path
+from helpers.toy import TOY, ToyConfig
+from hepjax import run
+from hepjax.engine import compilation
+compilation.SHORTEST_SECONDS = 0.0
+counts = {"hits": 0, "misses": 0}
+def count(name, **_):
+    for kind in counts:
+        counts[kind] += name.endswith("cache_" + kind)
+jax.monitoring.register_event_listener(count)
+run.train(TOY, ToyConfig(), Path(sys.argv[1]))
+print(counts["hits"], counts["misses"])
+"""
+
+
+def test_a_second_start_compiles_nothing(tmp_path):
+    """State, updates, validation and checkpoints: all programs of a training are kept."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
+    env |= {VARIABLE: str(tmp_path / "cache"), "JAX_PLATFORMS": "cpu"}
+    env["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
+    counted = []
+    for run in ("cold", "warm"):
+        command = [sys.executable, "-c", TRAINING, str(tmp_path / run)]
+        done = subprocess.run(command, env=env, text=True, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+        counted.append([int(word) for word in done.stdout.split()])
+    (_, cold_misses), (warm_hits, warm_misses) = counted
+    assert cold_misses > 3
+    assert warm_misses == 0
+    assert warm_hits >= cold_misses
+
+
 def test_the_variable_of_jax_counts(tmp_path):
     env = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "own"), "JAX_PLATFORMS": "cpu"}
     made = subprocess.run(

@@ -1,7 +1,8 @@
 """How far generated showers are from Monte Carlo: published totals, criteria and distances.
 
 Pure functions of per-event quantities (observables.py); lower is better, 0 is perfect. The sums
-over energy bins compile, so training adds them up batch by batch; the rest is NumPy.
+over energy bins compile, so training adds them up batch by batch; the rest is NumPy and
+scipy.stats, which takes half a second to import and is not needed to train.
 """
 
 import warnings
@@ -10,7 +11,6 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import stats
 
 from hepjax.physics.calorimeter.observables import Array
 
@@ -196,6 +196,8 @@ def separation(reference: Array, generated: Array) -> float:
 
 def wasserstein(reference: Array, generated: Array) -> float:
     """Wasserstein-1 distance of two samples over the mean of the reference."""
+    from scipy import stats
+
     r, g = np.asarray(reference, float), np.asarray(generated, float)
     return float(stats.wasserstein_distance(r, g) / abs(r.mean()))
 
@@ -217,6 +219,8 @@ def fisher_distance(reference: Array, generated: Array) -> float:
 
 def real_fake_distance(reference: Array, generated: Array) -> float:
     """2 |AUC - 0.5| of the discriminator outputs: 0 = cannot tell, 1 = tells every shower."""
+    from scipy import stats
+
     r, g = np.asarray(reference, float), np.asarray(generated, float)
     area = stats.mannwhitneyu(r, g).statistic / (len(r) * len(g))
     return float(2 * abs(area - 0.5))
@@ -247,6 +251,8 @@ def similarity_of(total: np.ndarray, n: int) -> float:
 
 def kolmogorov(reference: Array, generated: Array) -> float:
     """p-value of the two-sample Kolmogorov-Smirnov test on unbinned values."""
+    from scipy import stats
+
     with warnings.catch_warnings():
         # SciPy warns where the exact distribution fails and it takes the asymptotic one.
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -258,6 +264,8 @@ def chi_squared(reference: Array, generated: Array) -> float:
 
     Bins empty in both are dropped; NaN if a histogram is empty or all counts lie in one bin.
     """
+    from scipy import stats
+
     table = np.stack([np.asarray(reference, float), np.asarray(generated, float)])
     table = table[:, table.sum(0) > 0]
     if table.shape[1] < 2 or (table.sum(1) == 0).any():
