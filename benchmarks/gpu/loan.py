@@ -146,7 +146,7 @@ def run(
     around = environment() | {"HEPJAX_COMPILATION_CACHE": str(scratch / "programs")}
     with (args.out / "log.txt").open("a") as log:
         for part in planned:
-            left = deadline - time.monotonic()
+            left = max(0.0, deadline - time.monotonic())
             without = [name for name in part.needs if name in lacking]
             if without or left < part.least:
                 why = f"no {', '.join(without)}" if without else f"{left:.0f} s left"
@@ -178,7 +178,7 @@ def one(
         code = process.wait(limit)
         status = "done" if code == 0 else "failed"
     except subprocess.TimeoutExpired:
-        status = "out of time"
+        status = "out of time" if limit >= part.limit else "cut off by the end"
     finally:
         end(process)
     found: dict[str, Any] = {"status": status, "seconds": round(time.monotonic() - began, 1)}

@@ -69,6 +69,14 @@ def _others(done: dict[str, Any]) -> list[str]:
     if ceilings := done.get("ceilings"):
         rates = [f"{k} {v:.3g}" for k, v in ceilings.items() if "/s" in k]
         lines.append(f"Ceilings: {', '.join(rates)}.")
+    for name, r in done.items():
+        if "profile" in r:
+            times = r["profile"]["time_ms"]
+            total = sum(times.values()) or 1.0
+            shares = ", ".join(
+                f"{k} {v / total:.0%}" for k, v in times.items() if v >= 0.005 * total
+            )
+            lines.append(f"{name}: {r['profile']['bound']} ({shares})")
     for row in done.get("generation", {}).get("rows", []):
         lines.append(
             f"Generation, batch {row['batch']}: {row['ms_per_shower']:.4f} ms a shower, start "

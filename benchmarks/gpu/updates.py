@@ -5,7 +5,8 @@
 
 Updates follow each other without being waited for, several times; the median counts. With
 ``--engine`` whole epochs of ``hepjax train`` follow on the same events: their rate over that of the
-bare update says whether the loop keeps the device busy. Energy is that of the bare updates.
+bare update says whether the loop keeps the device busy. Energy is that of the bare updates. With
+``--profile`` some updates are traced last, as ``hepjax profile`` does.
 """
 
 import argparse
@@ -21,7 +22,7 @@ import jax
 from benchmarks.gpu.events import setting
 from benchmarks.speed import timing
 from hepjax import run
-from hepjax.bench.profiled import Updates
+from hepjax.bench.profiled import Updates, profile
 from hepjax.engine import compilation, meter, records
 from hepjax.engine.host_memory import keep_memory
 
@@ -44,6 +45,7 @@ def main() -> None:
         "--compiler-defaults", action="store_true", help="without engine/compilation.py's options"
     )
     parser.add_argument("--engine", type=int, default=0, metavar="EPOCHS", help="2 or more")
+    parser.add_argument("--profile", action="store_true", help="say where the time goes, too")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("overrides", nargs="*", metavar="key.path=value")
     args = parser.parse_args()
@@ -69,6 +71,10 @@ def main() -> None:
         if args.engine:
             row |= engine(workload, cfg, Path(folder) / "run", row["events_per_second"])
             told(args.json, row)
+        if args.profile:
+            report = profile(workload, cfg, None, Path(folder) / "trace", args.updates)
+            names = ("time_ms", "traced_ms_per_update", "kernels_per_update", "top", "bound")
+            told(args.json, row | {"profile": {name: report[name] for name in names}})
 
 
 def bare(workload: Any, cfg: Any, count: int, rounds: int) -> dict[str, Any]:

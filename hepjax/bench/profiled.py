@@ -5,9 +5,12 @@ records, validation and checkpoints. First come updates that compile, then those
 without the profiler, then as many traced ones, on the same batches.
 """
 
+import itertools
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,16 +87,27 @@ class Updates:
         self.compiled[shape] = program
         self.metrics = self.step(batch)
 
-    def run(self, count: int) -> float:
-        """Do updates as the train loop does; returns seconds."""
+    def run(
+        self, count: int, around: Callable[[], AbstractContextManager[Any]] = nullcontext
+    ) -> float:
+        """Do updates as the train loop does; returns seconds.
+
+        The first batch is there before: the reader has begun, as in the middle of a training.
+
+        Args:
+          around: makes what is entered while the updates run.
+        """
         recent: list[Any] = []
-        began = time.perf_counter()
-        for batch in self.batches(count):
-            recent.append(self.step(batch))
-            if len(recent) > STEPS_IN_FLIGHT:
-                jax.block_until_ready(recent[-1 - STEPS_IN_FLIGHT])
-        jax.block_until_ready((self.state, recent))
-        return time.perf_counter() - began
+        stream = self.batches(count)
+        first = next(stream)
+        with around():
+            began = time.perf_counter()
+            for batch in itertools.chain([first], stream):
+                recent.append(self.step(batch))
+                if len(recent) > STEPS_IN_FLIGHT:
+                    jax.block_until_ready(recent[-1 - STEPS_IN_FLIGHT])
+            jax.block_until_ready((self.state, recent))
+            return time.perf_counter() - began
 
     def step(self, batch: Any) -> Any:
         """One update, not waited for; its metrics."""
@@ -177,11 +191,9 @@ def _traced(updates: Updates, out: Path, count: int) -> tuple[Path, float]:
     options.python_tracer_level = 0  # it would slow down the loop
     before = set(out.rglob("*.xplane.pb"))
     try:
-        with (
-            jax.profiler.trace(str(out), profiler_options=options),
-            jax.profiler.TraceAnnotation(traces.UPDATES),
-        ):
-            seconds = updates.run(count)
+        with jax.profiler.trace(str(out), profiler_options=options):
+            # Made where it is entered: it begins when it is made.
+            seconds = updates.run(count, partial(jax.profiler.TraceAnnotation, traces.UPDATES))
     except (OSError, jax.errors.JaxRuntimeError) as error:
         if isinstance(error, OSError) or "RESOURCE_EXHAUSTED" not in str(error):
             raise _unusable(out, error) from error

@@ -73,6 +73,13 @@ def test_a_part_ends_at_its_limit_and_its_figures_stay(stand_in, tmp_path):
     assert results["parts"]["slow"]["result"]["device"] == "none"
 
 
+def test_the_end_of_the_loan_cuts_a_part_off(stand_in, tmp_path):
+    planned = [stand_in("slow", limit=60), stand_in("good", least=1)]
+    results = run(planned, tmp_path / "out", minutes=0.15)
+    assert [r["status"] for r in results["parts"].values()] == ["cut off by the end", "skipped"]
+    assert "- good: skipped, 0 s left" in (tmp_path / "out" / "table.md").read_text()
+
+
 def test_what_has_no_time_or_no_package_is_skipped_by_name(stand_in, tmp_path):
     planned = [stand_in("good"), stand_in("long", least=90), stand_in("peer", needs=("torch",))]
     results = run(planned, tmp_path / "out", lacking=("torch",))
@@ -160,6 +167,7 @@ def test_the_table_shows_what_there_is():
         "device": "H", "config": "c", "precision": "bfloat16", "batch": 256, "ms_per_update": 50.0,
         "events_per_second": 5120.0, "first_update_s": 30.0, "compile_s": 20.0, "tflops": 97.4,
         "engine_over_bare": 0.96, "epoch_s_of_180000_showers": 36.6,
+        "profile": {"time_ms": {"input": 0.0, "convolutions": 3.0, "rest": 1.0}, "bound": "So."},
         "resources": {"joules_per_event": {"gpu": 0.123}, "peak_device_bytes": 5 * 10**9},
     }  # fmt: skip
     peer = {"eager": {"ms_per_update": 100.0, "events_per_second": 2560.0},
@@ -177,6 +185,7 @@ def test_the_table_shows_what_there_is():
     assert "An epoch of 180,000 showers at the rate of the engine: 36.6 s." in lines
     assert "| gan3d | eager | 100.00 | 2,560.0 | 2.00 |" in lines
     assert "Ceilings: bfloat16 TFLOP/s 800." in lines
+    assert "gan3d: So. (convolutions 75%, rest 25%)" in lines
 
 
 @pytest.mark.slow
@@ -190,6 +199,7 @@ def test_a_rehearsal(tmp_path):
     gan = results["parts"]["gan3d"]["result"]
     assert gan["engine_over_bare"] > 0
     assert gan["resources"]["events"] == 2 * gan["batch"]
+    assert gan["profile"]["time_ms"]["convolutions"] > 0
     assert results["parts"]["agreement gan3d"]["result"]["agrees"]
     (start,) = results["parts"]["starts"]["result"]["rows"]
     assert start["kept_bytes"] > 0

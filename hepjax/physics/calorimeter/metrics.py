@@ -294,6 +294,8 @@ def same_means(reference: Array, generated: Array) -> float:
     one by one ignores. Each sample has a covariance of its own. Points with less than 0.1 % of the
     sum of the reference are summed into one. NaN with fewer than 5 showers a point.
     """
+    from scipy import stats
+
     r, g = (np.asarray(s, float) for s in (reference, generated))
     share = r.mean(0)
     small = share < 1e-3 * share.sum()
