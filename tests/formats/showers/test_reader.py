@@ -96,7 +96,7 @@ def test_the_unit_is_seen_from_the_sum_of_the_cells_and_can_be_given(tmp_path):
     np.testing.assert_allclose(read["ecal"], made["ecal"] / 50, rtol=1e-6)
     mev = write_hdf5(tmp_path / "c.h5", ECAL=1e3 * made["ecal"], energy=made["energy"])
     with pytest.raises(
-        InputError, match=r"c\.h5: expected cells in GeV .* found a sum of 20; give"
+        InputError, match=r"c\.h5: expected cells in GeV .* found a sum of 20; say it: --unit"
     ):
         open_showers(mev)
 
