@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hepjax import InputError
+from hepjax.formats import access
 
 VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
@@ -21,15 +22,25 @@ def expand(text: str, key: str) -> list[str]:
     Args:
       key: the setting or option, for errors.
     Raises:
-      InputError: an unknown user or variable, or a pattern that nothing matches.
+      InputError: an unknown user or variable, or a pattern that nothing matches, or that begins in
+        a folder that may not be read.
     """
     path = expand_one(text, key)
     if not glob.has_magic(path) or os.path.lexists(path):
         return [path]
     found = sorted(glob.glob(path, recursive=True))
+    if not found and (refused := access.denied(_before_pattern(path))):
+        raise InputError(refused)
     if not found and ("*" in path or "?" in path):
         raise InputError(f"{key}: expected files that match {text!r}, found none")
     return found or [path]  # a name with brackets, such as a part of a split
+
+
+def _before_pattern(path: str) -> Path:
+    """The folder that a pattern begins in."""
+    parts = Path(path).parts
+    first = next(k for k, part in enumerate(parts) if glob.has_magic(part))
+    return Path(*parts[:first])
 
 
 def expand_one(text: str, key: str) -> str:

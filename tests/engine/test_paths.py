@@ -124,3 +124,15 @@ def test_a_configuration_that_is_no_file_says_what_it_is(tmp_path, monkeypatch):
         find_config("x" * 5000)
     with pytest.raises(InputError, match="expected a readable file, found: No such file"):
         read_settings(tmp_path / "none.yaml", [])
+
+
+def test_a_pattern_in_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
+    shut = tmp_path / "private"
+    shut.mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, mode: path != shut)
+    for pattern in ("private/*.h5", "private/[ab].h5", "private/**/a.h5"):
+        with pytest.raises(InputError, match=r"^private: expected a readable folder, found: Perm"):
+            expand(pattern, "data.files")
+    with pytest.raises(InputError, match=r"^data.files: expected files that match 'other/\*', fou"):
+        expand("other/*", "data.files")
