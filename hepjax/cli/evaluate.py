@@ -5,7 +5,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-OF_FILES = ("geometry", "threshold", "events", "metrics", "reference_unit", "generated_unit")
+PLAIN = ("few", None)
+"""Values of options that were not given."""
+OF_FILES = (
+    "plots",
+    "workers",
+    "geometry",
+    "threshold",
+    "events",
+    "metrics",
+    "reference_unit",
+    "generated_unit",
+)
 """Options that only a comparison of files has."""
 
 
@@ -40,6 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="small: classifiers, FPD, KPD, precision and recall too; published: with the networks "
         "and numbers of the CaloChallenge, hours without a GPU",
     )  # fmt: skip
+    parser.add_argument(
+        "--plots", choices=("few", "all"), default="few",
+        help="all: each quantity in each bin of energy, and of energy and angle, hundreds, with an "
+        "index by score and search",
+    )  # fmt: skip
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes that draw them; default: all cores"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN/report")
     parser.add_argument("--step", type=int, metavar="N", help="checkpoint; default: the best epoch")
     parser.add_argument("--seed", type=int, default=0, help="of the generated showers")
@@ -75,9 +94,9 @@ def run(args: argparse.Namespace) -> int:
         bar = partial(progress, quiet=args.quiet)
         report = family.compare(args.reference, args.generated, bar, **_asked(args))
         paths = {name: list(map(str, getattr(args, name))) for name in ("reference", "generated")}
-        scores = write_report(report, out, provenance=paths)
+        scores = write_report(report, out, provenance=paths, progress=bar)
     else:
-        if others := [name for name in OF_FILES if getattr(args, name) not in (None, "few")]:
+        if others := [name for name in OF_FILES if getattr(args, name) not in PLAIN]:
             option = others[0].replace("_", "-")
             raise InputError(f"--{option}: expected --reference and --generated, found RUN")
         from hepjax.run import load
@@ -110,6 +129,12 @@ def _asked(args: argparse.Namespace) -> dict[str, Any]:
         if args.events < 2:
             raise InputError(f"--events: expected at least 2, found {args.events}")
         asked["events"] = args.events
+    if args.workers is not None and args.workers < 1:
+        raise InputError(f"--workers: expected at least 1, found {args.workers}")
+    if args.plots == "all":
+        from hepjax.report.gallery import cores
+
+        asked["gallery_workers"] = args.workers or cores()
     if args.metrics != "few":
         from hepjax.physics.calorimeter import field
 

@@ -1,19 +1,22 @@
 """A report on disk: ``index.html`` with its figures inside, ``figures/*.png`` and ``scores.json``.
 
+Reports with hundreds of plots also have ``plots.html``, their index, and ``figures/all/*.png``.
 A workload builds a ``Report``; this module adds what all reports have and writes it. Everything is
 written beside the folder first, so a report is there whole or not at all.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hepjax import InputError
 from hepjax.formats.atomic import plain, scratch, write_json
-from hepjax.report import layout, page
+from hepjax.report import gallery, layout, page
 from hepjax.report.curves import Curves, Record, training_curve
+from hepjax.report.gallery import Plot
+from hepjax.report.inspection import Progress, no_progress
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,10 @@ class Report:
     """Index of the validation record that a dashed line marks."""
     training: str = ""
     """What else to say under the training curve."""
+    gallery: Sequence[Plot] = ()
+    """Plots that are too many for the page; they get an index of their own (gallery.py)."""
+    workers: int = 1
+    """Processes that draw them."""
 
 
 def check_folder(out: Path) -> None:
@@ -62,6 +69,7 @@ def check_folder(out: Path) -> None:
 def write_report(
     report: Report, out: Path, *, run_config: str | None = None,
     provenance: dict[str, Any] | None = None, history: list[Record] | None = None,
+    progress: Progress = no_progress,
 ) -> dict[str, Any]:  # fmt: skip
     """Write ``index.html``, ``scores.json`` and ``figures/*.png``; return the scores.
 
@@ -86,9 +94,16 @@ def write_report(
         html = page.page(report.title, report.subtitle, finished)
         (building / "index.html").write_text(html, encoding="utf-8")
         write_json(building / "scores.json", scores)
-        (out / "figures").mkdir(parents=True, exist_ok=True)
+        if report.gallery:
+            with progress("draw", len(report.gallery), "plots") as advance:
+                gallery.write(
+                    report.gallery, building, report.title, report.subtitle, report.workers,
+                    advance,
+                )  # fmt: skip
         for path in sorted(building.rglob("*.*"), reverse=True):
-            os.replace(path, out / path.relative_to(building))
+            place = out / path.relative_to(building)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, place)
     return plain(scores)
 
 

@@ -81,6 +81,11 @@ def paragraph(text: str) -> str:
     return f"<p>{escape(text)}</p>"
 
 
+def link(address: str, text: str) -> str:
+    """A paragraph that is a link to a file beside the page."""
+    return f'<p><a href="{escape(address)}">{escape(text)}</a></p>'
+
+
 def verdict(text: str) -> str:
     """A highlighted conclusion."""
     return f'<p class="verdict">{escape(text)}</p>'

@@ -100,12 +100,12 @@ def overlay(
     figure, grid = panel_grid(len(panels), columns, heights)
     for k, (panel, axes) in enumerate(zip(panels, grid, strict=True)):
         for axis, scale in zip(axes[:-1], scales, strict=True):
-            _draw_pair(axis, panel, scale)
-        _draw_ratio(axes[-1], panel)
+            draw_pair(axis, panel, scale)
+        draw_ratio(axes[-1], panel)
         axes[0].set_title(panel.title)
         axes[-1].set_xlabel(panel.xlabel, labelpad=2)
         if panel.note:
-            _note(axes[0], panel.note)
+            note(axes[0], panel.note)
         if k % columns == 0:
             axes[0].set_ylabel(ylabel)
             axes[-1].set_ylabel("ratio", loc="center")
@@ -180,7 +180,8 @@ def points(
     )  # fmt: skip
 
 
-def _draw_pair(axis: Axes, panel: Panel, scale: str) -> None:
+def draw_pair(axis: Axes, panel: Panel, scale: str) -> None:
+    """Both histograms of a panel with their errors; ``scale`` as in ``overlay``."""
     edges = panel.reference.axes[0].edges
     r, g = panel.reference.values(), panel.generated.values()
     error_r, error_g = (np.sqrt(h.variances()) for h in (panel.reference, panel.generated))
@@ -209,7 +210,8 @@ def _draw_pair(axis: Axes, panel: Panel, scale: str) -> None:
         axis.set_ylim(0, (1.45 if panel.note else 1.2) * top)
 
 
-def _draw_ratio(axis: Axes, panel: Panel) -> None:
+def draw_ratio(axis: Axes, panel: Panel) -> None:
+    """The ratio of both histograms with its error, around 1."""
     edges = panel.reference.axes[0].edges
     centres = (edges[1:] + edges[:-1]) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -239,7 +241,8 @@ def _draw_ratio(axis: Axes, panel: Panel) -> None:
     axis.minorticks_on()
 
 
-def _note(axis: Axes, text: str) -> None:
+def note(axis: Axes, text: str) -> None:
+    """Small text in the upper right corner."""
     axis.text(
         0.97, 0.95, text, transform=axis.transAxes, ha="right", va="top", size=10.5, color="0.25"
     )

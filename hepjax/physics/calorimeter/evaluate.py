@@ -43,6 +43,8 @@ class Asked:
     events: int = EVENTS
     more: field.Settings | None = None
     """Classifiers and distances too."""
+    gallery_workers: int = 0
+    """All plots one by one too, drawn by as many processes."""
 
 
 def compared(
@@ -69,7 +71,7 @@ def compared(
     pair = [_above(s, calorimeter.threshold, name) for s, name in zip(opened, names, strict=True)]
     return report_on(
         pair[0], pair[1], labels=("reference", "generated"), calorimeter=calorimeter,
-        more=asked.more, progress=progress,
+        more=asked.more, gallery_workers=asked.gallery_workers, progress=progress,
     )  # fmt: skip
 
 

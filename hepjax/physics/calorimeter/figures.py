@@ -124,7 +124,7 @@ def shapes(pair: Pair) -> Iterator[Drawing]:
         "r": "away from the axis (r)", "alpha": "around the axis (alpha)",
     }  # fmt: skip
     for axis in reversed(pair.axes):
-        name, xlabel = f"profile_{axis}", f"{_bins_along(axis)} along {axis}"
+        name, xlabel = f"profile_{axis}", f"{bins_along(axis)} along {axis}"
         make = partial(_mean_profile, name=name, edges=_cells_along(pair, axis))
         yield Drawing(
             name, f"Mean energy {words[axis]}",
@@ -177,7 +177,7 @@ def cells(pair: Pair) -> Iterator[Drawing]:
         "Number of cells above the threshold in bins of incident energy.",
         _distributions(pair, "hits", f"cells above {pair.calorimeter.hit * 1e3:g} MeV"),
     )  # fmt: skip
-    drawn = _filled(pair.reference["cell_spectrum"], pair.generated["cell_spectrum"])
+    drawn = filled(pair.reference["cell_spectrum"], pair.generated["cell_spectrum"])
     edges = np.linspace(*observables.SPECTRUM_RANGE, observables.SPECTRUM_BINS + 1)
     edges = edges[drawn.start : drawn.stop + 1]
     spectra = pair.by_bin(
@@ -207,7 +207,7 @@ def hottest_cell(pair: Pair) -> Iterator[Drawing]:
         return plots.distribution(sample["max_position"][:, k], _cells_along(pair, pair.axes[k]))
 
     panels = [
-        plots.Panel(axis, _bins_along(axis), position(pair.reference, k),
+        plots.Panel(axis, bins_along(axis), position(pair.reference, k),
                     position(pair.generated, k))
         for k, axis in enumerate(pair.axes)
     ]  # fmt: skip
@@ -298,7 +298,8 @@ def concentration(pair: Pair) -> Drawing:
     )  # fmt: skip
 
 
-def _bins_along(axis: str) -> str:
+def bins_along(axis: str) -> str:
+    """What the bins along an axis are called."""
     return {"z": "layer", "r": "ring", "alpha": "sector"}.get(axis, "cell")
 
 
@@ -338,7 +339,7 @@ def _all_energies(pair: Pair, take: dict[str, Take]) -> Figure:
 def _distribution(
     title: str, xlabel: str, r: np.ndarray, g: np.ndarray, edges: np.ndarray | None = None
 ) -> plots.Panel:
-    edges = _edges(r, g) if edges is None else edges
+    edges = edges_of(r, g) if edges is None else edges
     drawn = plots.distribution(r, edges), plots.distribution(g, edges)
     return plots.Panel(title, xlabel, *drawn, _tests(r, g, edges))
 
@@ -357,7 +358,7 @@ def _against_energy(pair: Pair, take: dict[str, Take], ylabel: str) -> Figure:
     return pair.overlay(panels, ylabel, scales=("zoom",), columns=min(len(panels), 3))
 
 
-def _edges(reference: np.ndarray, generated: np.ndarray) -> np.ndarray:
+def edges_of(reference: np.ndarray, generated: np.ndarray) -> np.ndarray:
     """Bins that hold both samples but for a few outliers.
 
     Their width suits the spread and the number of events of the narrower sample, unless that takes
@@ -381,7 +382,7 @@ def _tests(reference: np.ndarray, generated: np.ndarray, edges: np.ndarray) -> s
     return ", ".join(f"p({name}) = {p_value(p)}" for name, p in p_values.items() if np.isfinite(p))
 
 
-def _filled(*counts: np.ndarray) -> slice:
+def filled(*counts: np.ndarray) -> slice:
     """The part of the spectrum with at least one cell in 100 showers of some sample."""
     filled = np.flatnonzero(np.max([c.mean(0) for c in counts], axis=0) > 0.01)
     if not filled.size:

@@ -18,6 +18,7 @@
   bins                          per energy bin, the first is the whole sample: range, numbers of
                                 showers, sampling fractions and their ratio, p-values of the
                                 Kolmogorov test, scores; ``used`` false with too few showers
+  plots                         with all plots one by one: score, error, p-values of each
   events_reference, events_generated, energy_range, calorimeter, labels, verdict, provenance
 """
 
@@ -34,6 +35,7 @@ from hepjax.physics.calorimeter import (
     displays,
     field,
     figures,
+    gallery,
     layers,
     metrics,
     samples,
@@ -46,9 +48,11 @@ from hepjax.physics.calorimeter.summary import (
     summary,
     tests_table,
     verdict,
+    worst_plots,
 )
 from hepjax.report import curves
 from hepjax.report.document import Parts, Report
+from hepjax.report.gallery import Plot
 from hepjax.report.inspection import Progress, no_progress
 
 CURVES = (
@@ -92,7 +96,8 @@ def report(
 def report_on(
     reference: Showers, generated: Showers, *, labels: tuple[str, str],
     discriminator: Outputs | None = None, calorimeter: Calorimeter | None = None,
-    more: field.Settings | None = None, progress: Progress = no_progress,
+    more: field.Settings | None = None, gallery_workers: int = 0,
+    progress: Progress = no_progress,
 ) -> Report:  # fmt: skip
     """Compare generated showers with reference showers that pass once.
 
@@ -101,6 +106,7 @@ def report_on(
       discriminator: its outputs between 0 and 1, ``reference`` (n,) and ``generated`` (m,); and
         the energies that it regresses, GeV, ``reference_energy`` and ``generated_energy``.
       more: the metrics of the field too, with these settings.
+      gallery_workers: with all plots one by one, drawn by as many processes; 0 for none.
     Raises:
       InputError: samples that are empty, not finite, of different grids or without energies.
     """
@@ -114,8 +120,10 @@ def report_on(
     bins = metrics.bins_of(reference.energy, min(len(reference), len(generated)))
     _require_overlap(bins, generated.energy, labels)
     picks = displays.picks(reference.energy, generated.energy)
+    angles = metrics.angle_bins(reference.theta) if gallery_workers else ()
+    drawn = gallery.bins_of(bins, angles)
     reduced = [
-        _reduced(sample, calorimeter, bins, chosen, label, more, progress)
+        _reduced(sample, calorimeter, bins, drawn, chosen, label, more, progress)
         for sample, chosen, label in zip((reference, generated), picks, labels, strict=True)
     ]
     one, other, axes = comparison.with_layers(reduced[0].sample, reduced[1].sample, calorimeter)
@@ -128,6 +136,10 @@ def report_on(
             )
     text = verdict(scores, labels)
     used = tuple((b["low"], b["high"]) for b in scores["bins"] if b["used"])
+    every = []
+    if gallery_workers:
+        every = gallery.plots_of(pair, drawn, [r.projections for r in reduced], axes)
+        scores["plots"] = [_record(plot) for plot in sorted(every, key=lambda p: -p.excess)]
     pair = replace(pair, bins=used or pair.bins[:1])
     return Report(
         f"Shower validation: {labels[1]} against {labels[0]}", pair.text, text, scores,
@@ -135,7 +147,17 @@ def report_on(
         CURVES, _best,
         "The dashed line is the best of the last ten epochs by the published criterion, the error "
         "of the sampling fraction.",
+        every, max(gallery_workers, 1),
     )  # fmt: skip
+
+
+def _record(plot: Plot) -> dict[str, Any]:
+    """What scores.json says of a plot."""
+    return {
+        "name": plot.name, "family": plot.family, "bin": plot.where, "score": plot.score,
+        "error": plot.error, "halves": plot.floor, "p": dict(plot.p_values),
+        "adjusted": plot.adjusted,
+    }  # fmt: skip
 
 
 def _best(records: list[curves.Record]) -> int:
@@ -175,12 +197,13 @@ def _require_overlap(bins: metrics.Bins, energy: np.ndarray, labels: tuple[str, 
 
 
 def _reduced(
-    showers: Showers, calorimeter: Calorimeter, bins: metrics.Bins, picks: np.ndarray, label: str,
-    more: field.Settings | None, progress: Progress,
+    showers: Showers, calorimeter: Calorimeter, bins: metrics.Bins, drawn: list[gallery.Bin],
+    picks: np.ndarray, label: str, more: field.Settings | None, progress: Progress,
 ) -> Reduced:  # fmt: skip
     with progress(label, len(showers), "showers") as advance:
         reduced = samples.reduce(
-            showers, calorimeter, np.asarray(metrics.in_bins(showers.energy, bins)), picks,
+            showers, calorimeter,
+            np.stack([bin.inside(showers.energy, showers.theta) for bin in drawn]), picks,
             similar=samples.similar_showers(showers.energy, bins),
             keep=0 if more is None else more.most_cells(calorimeter.voxels), advance=advance,
         )  # fmt: skip
@@ -249,8 +272,10 @@ def _sections(
     """The page in its order; figures are drawn one by one when asked for."""
     kept = np.array([b["used"] for b in scores["bins"]])
     kept[0] |= not kept.any()
-    means = (tuple(plane[kept] for plane in r.projections) for r in reduced)
+    means = (tuple(plane[: len(kept)][kept] for plane in r.projections) for r in reduced)
     yield "Summary", [summary(scores, text)]
+    if "plots" in scores:
+        yield "All plots", [worst_plots(scores)]
     if "field" in scores:
         yield "Metrics of the field", [field.table(scores["field"])]
     yield "Energy", [*figures.energy_response(pair), energy_table(scores)]

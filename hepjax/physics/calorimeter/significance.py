@@ -34,6 +34,7 @@ def scalars(sample: Sample) -> dict[str, Take]:
         name: lambda s, name=name: s[name]  # type: ignore[misc]
         for name in ("ecal_sum", "sampling_fraction", "hits", "peak_share", "tail_share")
     }
+    found["occupancy"] = lambda s: s["sparsity"][:, 0]
     for order in range(3):
         for k, axis in enumerate(axes):
             found[f"M{axis}{order + 1}"] = lambda s, o=order, k=k: s["moments"][:, o, k]  # type: ignore[misc]

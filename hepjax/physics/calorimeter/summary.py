@@ -8,7 +8,10 @@ from hepjax.physics.calorimeter.comparison import FAMILIES
 from hepjax.physics.calorimeter.features import GROUPS
 from hepjax.physics.calorimeter.figures import bin_title, p_value
 from hepjax.report import page
+from hepjax.report.gallery import INDEX
 
+SHOWN = 10
+"""Worst plots in the table."""
 SIGNIFICANT = 2.0
 """A score above this many times the noise floor counts as a real difference."""
 
@@ -112,6 +115,21 @@ def tests_table(scores: dict[str, Any]) -> str:
         f"{tests['level']:.0%} after Holm's adjustment for their number; without any difference "
         f"even one would be rare. The smallest p-values:"
     ) + page.table(header, rows)
+
+
+def worst_plots(scores: dict[str, Any]) -> str:
+    """A link to the index of all plots, and a table of the worst."""
+    rows = [
+        (
+            f"{plot['name']}", plot["bin"], f"{plot['score']:.3g} ± {plot['error']:.1g}",
+            f"{plot['halves']:.2g}",
+            p_value(plot["adjusted"]) if np.isfinite(plot["adjusted"]) else "-",
+        )
+        for plot in scores["plots"][:SHOWN]
+    ]  # fmt: skip
+    header = ("Plot", "bin", "separation power", "two halves of the reference", "adjusted p")
+    link = page.link(INDEX, f"{len(scores['plots'])} plots, by score, family and search")
+    return link + page.table(header, rows)
 
 
 def energy_table(scores: dict[str, Any]) -> str:

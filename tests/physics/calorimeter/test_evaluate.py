@@ -200,3 +200,23 @@ def test_bad_options_are_one_line(option, message, tmp_path, capsys):
 def test_options_of_files_are_refused_with_a_run(tmp_path, capsys):
     assert main(["evaluate", str(tmp_path), "--geometry=par04"]) == 2
     assert "--geometry: expected --reference and --generated" in capsys.readouterr().err
+
+
+def test_all_plots_of_angles_have_scores_and_files_of_their_own(tmp_path):
+    """Each quantity in each bin of energy, and of energy and angle; names are unique."""
+    made = showers(400, (7, 7, 5))
+    paths = [
+        write_hdf5(tmp_path / f"{k}.h5", ECAL=(50 + 5 * k) * made["ecal"], energy=made["energy"],
+                   theta=made["theta"]) for k in (0, 1)
+    ]  # fmt: skip
+    report = evaluate.compared(paths[:1], paths[1:], evaluate.Asked(gallery_workers=1))
+    names = [plot.name for plot in report.gallery]
+    assert len(set(names)) == len(names) > 150
+    bins = {plot.where for plot in report.gallery}
+    assert {"all energies", "all energies, 62°", "all energies, 118°"} <= bins
+    families = {plot.family for plot in report.gallery}
+    assert {"angle", "profiles", "mean showers", "layers: energy", "correlations"} <= families
+    worst = report.scores["plots"][0]
+    assert worst["adjusted"] < 1e-3
+    scalars = [p for p in report.scores["plots"] if p["name"].startswith("sampling_fraction")]
+    assert all(p["adjusted"] < 1e-3 for p in scalars)
