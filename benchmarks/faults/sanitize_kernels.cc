@@ -81,7 +81,8 @@ double worst_error(const Kernels& kernels, Conv c) {
 int main(int argc, char** argv) {
   const int64_t rounds = argc > 1 ? atoi(argv[1]) : 100;
   const int64_t channels[] = {1, 2, 3, 5, 6, 8, 16, 17, 33, 64};
-  const Kernels* sets[] = {portable_kernels(), avx2_kernels(), avx512_kernels(), amx_kernels()};
+  const Kernels* sets[] = {portable_kernels(), avx2_kernels(), avx512_kernels(), bf16_kernels(),
+                           amx_kernels()};
   bool good = true;
   for (const Kernels* kernels : sets) {
     if (!kernels) continue;

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from hepjax.nn.blocks import Blocks, Image, convolve_blocks, to_cells
 from hepjax.nn.keras import GLOROT
 from hepjax.ops import conv2d, conv3d, upsample_conv3d
 
@@ -14,7 +16,10 @@ Padding = Sequence[tuple[int, int]]
 
 
 class Conv3D(nn.Module):
-    """Convolution of (n, x, y, z, channels), of the cells repeated ``scale`` times."""
+    """Convolution of (n, x, y, z, channels), of the cells repeated ``scale`` times.
+
+    ``Blocks`` go in and come out as such; they are not repeated.
+    """
 
     features: int
     kernel: tuple[int, int, int]
@@ -25,17 +30,23 @@ class Conv3D(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        shape = (*self.kernel, x.shape[-1], self.features)
+    def __call__(self, x: Image) -> Image:
+        channels = x.channels if isinstance(x, Blocks) else x.shape[-1]
+        shape = (*self.kernel, channels, self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32).astype(self.dtype)
-        padding = tuple(map(tuple, self.padding))
-        if self.scale == (1, 1, 1):
-            y = conv3d(x.astype(self.dtype), kernel, padding=padding)
-        else:
-            y = upsample_conv3d(x.astype(self.dtype), kernel, self.scale, padding)
+        bias = 0.0
         if self.use_bias:
-            y += self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
-        return y
+            bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
+        padding = tuple(map(tuple, self.padding))
+        if isinstance(x, Blocks):
+            made = convolve_blocks(x.astype(self.dtype), kernel, padding)
+            return made.with_cells(made.by_cell + bias)
+        x = x.astype(self.dtype)
+        if self.scale == (1, 1, 1):
+            y = conv3d(x, kernel, padding=padding)
+        else:
+            y = upsample_conv3d(x, kernel, self.scale, padding)
+        return y + bias if self.use_bias else y
 
 
 class Conv(nn.Module):
@@ -57,13 +68,19 @@ class Conv(nn.Module):
         return conv2d(x.astype(self.dtype), kernel, (self.stride,) * 2, padding) + bias
 
 
-def average_pool(x: jax.Array, size: int) -> jax.Array:
+def average_pool(x: Any, size: int) -> Any:
     """Mean over blocks of ``size`` cells along each axis of (n, x, y, z, channels); a rest is cut.
 
-    As sums of a reshaped array, which on a CPU takes half the time of ``nn.avg_pool``.
+    As sums of a reshaped array, which on a CPU takes half the time of ``nn.avg_pool``. ``Blocks``
+    of that size come out as cells.
     """
     if size == 1:
         return x
+    if isinstance(x, Blocks):
+        if x.block == (size,) * 3 and not any(x.origin):
+            i, j, k = (s // size for s in x.size)
+            return x.by_cell[:, :i, :j, :k].mean(axis=4)
+        x = to_cells(x)
     n, *cells, channels = x.shape
     i, j, k = (c // size for c in cells)
     x = x[:, : i * size, : j * size, : k * size]
@@ -84,17 +101,31 @@ class Dropout(nn.Module):
     """Sets a share ``rate`` of the activations (n, ...) to 0 and scales the others up.
 
     One random byte decides each activation, so the share is right to 1/512 and the mean exactly.
-    ``nn.Dropout`` draws four bytes, which cost a CPU more than the convolution beside it.
+    ``nn.Dropout`` draws four bytes, which cost a CPU more than the convolution beside it. The cells
+    of ``Blocks`` meet the bytes that they would meet as cells.
     """
 
     rate: float
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: Image, train: bool) -> Image:
         kept = round(256 * (1.0 - self.rate))
         if not train or kept == 256:
             return x
-        n, size = x.shape[0], math.prod(x.shape[1:])
-        words = jax.random.bits(self.make_rng("dropout"), (n, -(-size // 4)), jnp.uint32)
-        random = jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(n, -1)[:, :size]
-        return jnp.where(random.reshape(x.shape) < kept, x * (256 / kept), 0).astype(x.dtype)
+        key = self.make_rng("dropout")
+        if isinstance(x, Blocks):
+            shape = (len(x.array), *x.size, x.channels)
+            random = x.like(random_bytes(key, shape))
+            return x.with_cells(_drop(x.by_cell, random.by_cell, kept))
+        return _drop(x, random_bytes(key, x.shape), kept)
+
+
+def _drop(x: jax.Array, random: jax.Array, kept: int) -> jax.Array:
+    return jnp.where(random < kept, x * (256 / kept), 0).astype(x.dtype)
+
+
+def random_bytes(key: jax.Array, shape: Sequence[int]) -> jax.Array:
+    """Uniform bytes (n, ...), four from each draw; those of an event do not depend on n."""
+    n, size = shape[0], math.prod(shape[1:])
+    words = jax.random.bits(key, (n, -(-size // 4)), jnp.uint32)
+    return jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(n, -1)[:, :size].reshape(shape)

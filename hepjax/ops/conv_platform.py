@@ -1,20 +1,26 @@
 """Which implementation of the 3-D convolution runs where, and the derivatives that all share.
 
-Accelerators use the convolution of XLA (cuDNN and the like). CPUs use the native kernels of hepjax,
-or 2-D convolutions in pure JAX if the kernels cannot be built.
+CPUs use the native kernels of hepjax, or 2-D convolutions in pure JAX if the kernels cannot be
+built. NVIDIA GPUs take the form that ``conv_choices`` has measured for a layer, each pass its own;
+other accelerators, and layers like none of those measured, the convolution of XLA (cuDNN and the
+like).
 
 The environment variable ``HEPJAX_CONV3D`` is read when a function is traced:
 
-====== =============================================================================
-auto   default: as above
-native as auto, but an error if the native kernels cannot be built
-jax    2-D convolutions in pure JAX, on every platform
-xla    the convolution of XLA, on every platform; on CPUs about 15 times slower
-====== =============================================================================
+======== ===========================================================================
+auto     default: as above
+native   as auto, but an error if the native kernels cannot be built
+jax      2-D convolutions in pure JAX, on every platform
+xla      the convolution of XLA, on every platform; on CPUs about 15 times slower
+blocks   blocks of cells as channels (``conv_cells``); ``blocks:1x2x2`` gives their size
+bands    bands of slices as channels of a 2-D convolution; ``bands:5`` gives their number
+products matrix products of shifted views
+blocked  as auto; networks that can stay in blocks from input to pooling do
+======== ===========================================================================
 
 The native kernels accept a batch that is sharded over devices. They gather events that are sharded
-in space (spatial layout), where ``jax`` and ``xla`` exchange halos. Only ``jax`` and ``xla`` have
-forward-mode derivatives.
+in space (spatial layout), where ``jax`` and ``xla`` exchange halos; on GPUs ``auto`` takes ``xla``
+there. Only ``native`` has no forward-mode derivatives; ``auto`` neither.
 """
 
 import functools
@@ -25,51 +31,123 @@ import jax
 from jax import lax
 
 from hepjax import InputError
-from hepjax.ops import native
+from hepjax.ops import conv_choices, native
+from hepjax.ops.conv_cells import conv_bands, conv_blocks, conv_products
+from hepjax.ops.conv_choices import LIBRARY, Form, Layer
 from hepjax.ops.conv_jax import Pads, Triple, conv_planes, conv_xla
 
 VARIABLE = "HEPJAX_CONV3D"
-CHOICES = ("auto", "native", "jax", "xla")
+BLOCKED: Triple = (2, 2, 2)
+"""Blocks of networks that are told to stay in them."""
+BY_PLATFORM = ("auto", "native", "blocked")
+"""Choices that leave the form of a layer to the platform; the others name it."""
 
 
 def active_conv3d() -> dict[str, str]:
-    """Which form ``conv3d`` takes on this CPU ("native", "jax" or "xla"), and why.
+    """Which form ``conv3d`` takes on this CPU ("native", "jax", "xla", ...), and why.
 
     For ``hepjax doctor``. Builds the native kernels if they are not there yet.
     """
     choice = _choice()
-    if choice in ("jax", "xla"):
-        return {"path": choice, "why": f"{VARIABLE}={choice}"}
+    if isinstance(choice, Form):
+        return {"path": str(choice), "why": f"{VARIABLE}={choice}"}
     kernels = native.kernels()
     if kernels.path is None:
         return {"path": "jax", "why": kernels.note}
     return {"path": "native", "why": kernels.note}
 
 
+def forms_of(layer: Layer) -> tuple[str, str, str]:
+    """The form of each pass of a layer on the devices here, as ``HEPJAX_CONV3D`` names it."""
+    choice = _choice()
+    if isinstance(choice, Form):
+        return (str(choice),) * 3
+    if jax.default_backend() == "cpu":
+        return (active_conv3d()["path"],) * 3
+    if jax.default_backend() != "gpu":
+        return (str(LIBRARY),) * 3
+    return tuple(map(str, conv_choices.choose(conv_choices.table(), layer)))  # type: ignore[return-value]
+
+
+def blocks_of_network(dtype: Any, channels: tuple[int, ...]) -> Triple | None:
+    """The blocks in which a network stays from its input to its pooling, or None.
+
+    Args:
+      channels: output channels of its convolutions.
+    """
+    choice = _choice()
+    if choice == "blocked":
+        return BLOCKED
+    if choice != "auto" or jax.default_backend() != "gpu" or _cut_in_two_ways():
+        return None
+    blocked = conv_choices.table().blocked
+    if blocked is None or str(jax.numpy.dtype(dtype)) not in blocked.dtypes:
+        return None
+    return blocked.block if max(channels) <= blocked.most_channels else None
+
+
 def convolve(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> jax.Array:
     """``conv3d`` with its arguments checked and its padding explicit."""
     choice = _choice()
-    if choice == "xla":
-        return conv_xla(x, w, strides, pads)
-    if choice == "jax":
-        return conv_planes(x, w, strides, pads)
-    use_native = False
+    if isinstance(choice, Form):
+        if choice.name == "bands" and x.shape[1] == w.shape[0] == 1:
+            raise InputError(_cannot(choice, x, w, "more than one slice"))
+        return _form(choice, strides, pads)(x, w)
+    backend, use_native = jax.default_backend(), False
+    if choice == "native" and backend != "cpu":
+        raise InputError(_cannot(choice, x, w, "a CPU"))
     # Branches of all platforms are traced. Build the kernels only if the CPU branch can run.
-    if jax.default_backend() == "cpu":
+    if backend == "cpu":
         kernels = native.kernels()
         use_native = kernels.path is not None
         if not use_native and choice == "native":
             raise InputError(f"{VARIABLE}: expected kernels for 'native', found {kernels.note}")
         if not use_native:
             native.warn_once(kernels.note)
-    return _output(x, w, _Conv(strides, pads, x.shape, w.shape, use_native))
+    on_gpu = (LIBRARY,) * 3
+    if not _cut_in_two_ways():
+        layer = Layer(str(x.dtype), x.shape[1:4], w.shape[:3], strides, w.shape[3:])
+        on_gpu = conv_choices.choose(conv_choices.table(), layer)
+    return _output(x, w, _Conv(strides, pads, x.shape, w.shape, use_native, on_gpu))
 
 
-def _choice() -> str:
+def _cannot(choice: Form | str, x: jax.Array, w: jax.Array, needs: str) -> str:
+    return (
+        f"{VARIABLE}: expected {needs} for the form '{choice}', found x {list(x.shape)} and "
+        f"w {list(w.shape)} on the platform {jax.default_backend()}; unset it, or take xla"
+    )
+
+
+def _choice() -> str | Form:
     choice = os.environ.get(VARIABLE, "auto")
-    if choice not in CHOICES:
-        raise InputError(f"{VARIABLE}: expected one of {', '.join(CHOICES)}, found '{choice}'")
-    return choice
+    if choice in BY_PLATFORM:
+        return choice
+    try:
+        return conv_choices.parse_form(choice)
+    except ValueError as error:
+        if ":" in choice:
+            raise InputError(f"{VARIABLE}: expected {error}") from None
+    names = ", ".join((*BY_PLATFORM, *conv_choices.DEFAULT_CELLS))
+    raise InputError(f"{VARIABLE}: expected one of {names}, found '{choice}'")
+
+
+def _cut_in_two_ways() -> bool:
+    """Whether the devices share more than the events (spatial, channel and hybrid layouts).
+
+    A cut through an event or its channels does not survive the rearranging of cells.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    return not mesh.empty and sum(size > 1 for size in mesh.shape.values()) > 1
+
+
+def _form(form: Form, strides: Triple, pads: Pads) -> Any:
+    """The function of (x, w) that computes the convolution by a form in JAX."""
+    forms: dict[str, Any] = {
+        "xla": conv_xla, "jax": conv_planes, "products": conv_products,
+        "blocks": functools.partial(conv_blocks, block=form.cells),  # type: ignore[arg-type]
+        "bands": functools.partial(conv_bands, slices=form.cells[0] if form.cells else 0),
+    }  # fmt: skip
+    return functools.partial(forms[form.name], strides=strides, pads=pads)
 
 
 class _Conv(NamedTuple):
@@ -80,18 +158,25 @@ class _Conv(NamedTuple):
     input_shape: tuple[int, ...]
     kernel_shape: tuple[int, ...]
     native: bool
+    on_gpu: tuple[Form, Form, Form]
 
 
-def _by_platform(native_form: Any, form: Any, conv: _Conv, *arrays: jax.Array) -> jax.Array:
-    """``form(convolution, *arrays)`` with the convolution of the platform it is lowered for."""
-    planes = functools.partial(
-        form, functools.partial(conv_planes, strides=conv.strides, pads=conv.pads)
-    )
-    library = functools.partial(
-        form, functools.partial(conv_xla, strides=conv.strides, pads=conv.pads)
-    )
+def _by_platform(
+    native_form: Any, form: Any, conv: _Conv, number: int, *arrays: jax.Array
+) -> jax.Array:
+    """``form(convolution, *arrays)`` with the convolution of the platform it is lowered for.
+
+    ``number`` is that of the pass in ``conv_choices.PASSES``.
+    """
+
+    def by(chosen: Form) -> Any:
+        return functools.partial(form, _form(chosen, conv.strides, conv.pads))
+
     return lax.platform_dependent(
-        *arrays, cpu=native_form if conv.native else planes, default=library
+        *arrays,
+        cpu=native_form if conv.native else by(Form("jax")),
+        cuda=by(conv.on_gpu[number]),
+        default=by(LIBRARY),
     )
 
 
@@ -106,7 +191,7 @@ def _output(x: jax.Array, w: jax.Array, conv: _Conv) -> jax.Array:
     def native_form(x: jax.Array, w: jax.Array) -> jax.Array:
         return native.forward(x, w, conv.strides, conv.pads)
 
-    return _by_platform(native_form, lambda convolution, x, w: convolution(x, w), conv, x, w)
+    return _by_platform(native_form, lambda convolution, x, w: convolution(x, w), conv, 0, x, w)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -118,7 +203,7 @@ def _input_gradient(w: jax.Array, dy: jax.Array, conv: _Conv) -> jax.Array:
         x = jax.ShapeDtypeStruct(conv.input_shape, w.dtype)
         return jax.linear_transpose(lambda x: convolution(x, w), x)(dy)[0]
 
-    return _by_platform(native_form, form, conv, w, dy)
+    return _by_platform(native_form, form, conv, 1, w, dy)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -130,7 +215,7 @@ def _kernel_gradient(x: jax.Array, dy: jax.Array, conv: _Conv) -> jax.Array:
         w = jax.ShapeDtypeStruct(conv.kernel_shape, x.dtype)
         return jax.linear_transpose(lambda w: convolution(x, w), w)(dy)[0]
 
-    return _by_platform(native_form, form, conv, x, dy)
+    return _by_platform(native_form, form, conv, 2, x, dy)
 
 
 Arrays = tuple[jax.Array, jax.Array]

@@ -25,6 +25,7 @@ COMMON = ("-std=c++17", "-O3", "-fPIC", "-ffp-contract=fast", "-pthread")
 
 _AVX2 = ("-mavx2", "-mfma")
 _AVX512 = (*_AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl")
+_BF16 = (*_AVX512, "-mavx512bf16", "-mprefer-vector-width=512", "-DHEPJAX_PAIRS")
 _AMX = (*_AVX512, "-mavx512bf16", "-mamx-tile", "-mamx-bf16")
 
 
@@ -51,9 +52,10 @@ KERNEL_SETS = {
         32,
         ("avx512f", "avx512bw", "avx512dq", "avx512vl"),
     ),
+    "bf16": KernelSet("direct.cc", _BF16, 16, 32, ("avx512f", "avx512bf16")),
     "amx": KernelSet("tiles.cc", _AMX, 0, 0, ("avx512bf16", "amx-tile", "amx-bf16")),
 }
-"""All but "portable" are for x86-64. The "amx" kernels call the "avx512" ones."""
+"""All but "portable" are for x86-64. "bf16" and "amx" call "avx512" for float32."""
 
 
 class BuildError(Exception):
@@ -145,7 +147,7 @@ def _build(compiler: list[str], path: Path) -> None:
         }
         built = [name for name, job in jobs.items() if job.wait() == 0]
         if "avx512" not in built:
-            built = [name for name in built if name != "amx"]
+            built = [name for name in built if name not in ("bf16", "amx")]
         made = f"{folder}/library.so"
         defines = [f"-DHEPJAX_{name.upper()}" for name in built]
         objects = [f"{folder}/{name}.o" for name in built]

@@ -8,7 +8,7 @@ import pytest
 from hepjax.ops import conv2d
 
 
-@pytest.mark.parametrize("path", ["auto", "jax", "xla"])
+@pytest.mark.parametrize("path", ["auto", "jax", "xla", "blocks:1x2x2", "products"])
 @pytest.mark.parametrize(
     ("strides", "padding"), [((1, 1), "SAME"), ((2, 2), "SAME"), ((2, 2), ((1, 1), (1, 1)))]
 )

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jax import lax
 
@@ -17,6 +17,8 @@ from hepjax import InputError
 from hepjax.ops import active_conv3d, conv3d, native, upsample_conv3d
 
 PATHS = ["auto", "jax", "xla"]
+CELLS = ["blocks", "blocks:1x3x2", "bands:3", "products"]
+"""Forms for accelerators; they run on a CPU for the sake of these tests."""
 CHANNELS = st.sampled_from([1, 2, 3, 6, 8, 16, 17, 33, 64])
 TOLERANCE = {"float32": 2e-5, "bfloat16": 2e-2}
 
@@ -79,6 +81,23 @@ def test_values_and_gradients_are_those_of_the_library(path, case, dtype):
         )  # fmt: skip
 
 
+@pytest.mark.parametrize("path", CELLS)
+@settings(max_examples=4, deadline=None, derandomize=True)
+@given(case=convolutions(longest=5), dtype=st.sampled_from(["float32", "bfloat16"]))
+def test_cells_and_taps_as_channels_give_the_numbers_of_the_library(path, case, dtype):
+    n, size, kernel, (c_in, c_out), strides, padding = case
+    assume(not path.startswith("bands") or size[0] > 1)
+    c_in, c_out = min(c_in, 8), min(c_out, 8)
+    x, w = normal(0, (n, *size, c_in)), normal(1, (*kernel, c_in, c_out))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEPJAX_CONV3D", path)
+        assert_same(
+            lambda x, w: conv3d(x, w, strides, padding),
+            lambda x, w: library(x, w, strides, padding),
+            x, w, dtype,
+        )  # fmt: skip
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
     ("kernel", "c_in", "c_out", "pad"),
@@ -109,7 +128,7 @@ def test_upsampling_fused_is_upsampling_then_convolving(case, scale):
     assert_same(lambda x, w: upsample_conv3d(x, w, scale, padding), repeat_first, x, w)
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", [*PATHS, "blocks", "bands:3"])
 def test_vmap_over_inputs_kernels_and_both(path, monkeypatch):
     monkeypatch.setenv("HEPJAX_CONV3D", path)
     x, w = normal(0, (3, 2, 4, 5, 6, 2)), normal(1, (3, 2, 3, 2, 2, 4))

@@ -34,6 +34,7 @@ struct Kernels {
 const Kernels* portable_kernels();
 const Kernels* avx2_kernels();
 const Kernels* avx512_kernels();
-const Kernels* amx_kernels();  // bfloat16 only
+const Kernels* bf16_kernels();  // AVX-512 with dot products of bfloat16 pairs; float by the above
+const Kernels* amx_kernels();   // likewise, and bfloat16 with strides too
 
 }  // namespace hepjax

@@ -6,7 +6,13 @@
 // forward, "dot": for very few output channels the lanes are the products of one output.
 // kernel_gradient: lanes are the run of (tap, channel) along a row, or the output channels.
 //
+// HEPJAX_PAIRS: the same in bfloat16, by the processor's dot products of pairs (direct_units.h).
+//
 // An output is summed in an order that depends on shapes alone, never on threads or batch.
+#ifdef HEPJAX_PAIRS
+#include <immintrin.h>
+#endif
+
 #include "common.h"
 
 #ifndef HEPJAX_LANES
@@ -26,16 +32,10 @@ constexpr int kGroups = 16;  // partial kernel gradients; fixed, so that sums do
 
 typedef float vec __attribute__((vector_size(V * 4)));
 
-inline vec load(const float* p) {
-  vec v;
-  __builtin_memcpy(&v, p, sizeof v);
-  return v;
-}
-inline void store(float* p, vec v) { __builtin_memcpy(p, &v, sizeof v); }
-
 }  // namespace
 }  // namespace hepjax
 
+#include "direct_units.h"
 #include "direct_lanes.h"
 #include "direct_dot.h"
 #include "direct_gradient.h"
@@ -50,15 +50,38 @@ bool forward_of(const Conv& c, const void* x, const void* w, void* y, const Runn
   return (dot ? forward_dot<T> : forward_lanes<T>)(c, xt, wt, static_cast<T*>(y), runner);
 }
 
+#ifdef HEPJAX_PAIRS
+
+bool forward(const Conv& c, const void* x, const void* w, void* y, const Runner& runner) {
+  return c.bf16 ? forward_of<bfloat>(c, x, w, y, runner) : avx512_kernels()->forward(c, x, w, y, runner);
+}
+
+bool kernel_gradient(const Conv& c, const void* x, const void* dy, void* dw, const Runner& runner) {
+  return c.bf16 ? kernel_gradient_of<bfloat>(c, x, dy, dw, runner)
+                : avx512_kernels()->kernel_gradient(c, x, dy, dw, runner);
+}
+
+bool supported() { return HEPJAX_SUPPORTED && avx512_kernels(); }
+
+#else
+
 bool forward(const Conv& c, const void* x, const void* w, void* y, const Runner& runner) {
   return (c.bf16 ? forward_of<bfloat> : forward_of<float>)(c, x, w, y, runner);
 }
+
+bool kernel_gradient(const Conv& c, const void* x, const void* dy, void* dw, const Runner& runner) {
+  return (c.bf16 ? kernel_gradient_of<bfloat> : kernel_gradient_of<float>)(c, x, dy, dw, runner);
+}
+
+bool supported() { return HEPJAX_SUPPORTED; }
+
+#endif
 
 }  // namespace
 
 const Kernels* HEPJAX_SET() {
   static const Kernels kernels = {HEPJAX_NAME, forward, kernel_gradient};
-  return HEPJAX_SUPPORTED ? &kernels : nullptr;
+  return supported() ? &kernels : nullptr;
 }
 
 }  // namespace hepjax

@@ -5,6 +5,7 @@ namespace hepjax {
 namespace {
 
 constexpr int kDotOutputs = 8;
+constexpr int64_t kValues = V * kPer;  // in a vector
 
 inline float sum_lanes(vec v) {
   float s[V];
@@ -16,17 +17,17 @@ inline float sum_lanes(vec v) {
 
 // Copies a row of x with zeros around it: `cells` cells from -low on.
 template <typename T>
-void pad_row(const Conv& c, const T* x, int64_t cells, float* out) {
+void pad_row(const Conv& c, const T* x, int64_t cells, value* out) {
   const int64_t begin = most(0, -c.low[2]), end = least(c.in[2], cells - c.low[2]);
   if (end <= begin) {
-    memset(out, 0, static_cast<size_t>(cells * c.c_in) * 4);
+    memset(out, 0, static_cast<size_t>(cells * c.c_in) * sizeof(value));
     return;
   }
   const int64_t left = (begin + c.low[2]) * c.c_in, right = (end + c.low[2]) * c.c_in;
-  memset(out, 0, static_cast<size_t>(left) * 4);
+  memset(out, 0, static_cast<size_t>(left) * sizeof(value));
   const T* from = x + begin * c.c_in;
-  for (int64_t i = 0; i < right - left; ++i) out[left + i] = to_float(from[i]);
-  memset(out + right, 0, static_cast<size_t>(cells * c.c_in - right) * 4);
+  for (int64_t i = 0; i < right - left; ++i) stage(from[i], out + left + i);
+  memset(out + right, 0, static_cast<size_t>(cells * c.c_in - right) * sizeof(value));
 }
 
 template <typename T>
@@ -35,16 +36,17 @@ void dot_task(void* arg, int64_t task) {
   const Conv& c = f.c;
   const int64_t event = task / f.chunks, chunk = task % f.chunks;
   const int64_t first = c.out[0] * chunk / f.chunks, last = c.out[0] * (chunk + 1) / f.chunks;
-  const int64_t run = round_up(c.kernel[2] * c.c_in, V), step = c.stride[2] * c.c_in;
+  const int64_t run = round_up(c.kernel[2] * c.c_in, kValues), step = c.stride[2] * c.c_in;
   const int64_t outputs = round_up(c.out[2], kDotOutputs);
   const int64_t width = (outputs - 1) * c.stride[2] + divide_up(run, c.c_in);
   const int64_t row = width * c.c_in, ring = least(c.in[0], c.kernel[0]), slice = c.in[1] * row;
   Buffer slices;
-  if (!slices.allocate((ring * slice + V) * 4)) {
+  if (!slices.allocate((ring * slice + kValues) * sizeof(value))) {
     f.failed = true;
     return;
   }
-  float* const padded = reinterpret_cast<float*>(slices.data);
+  value* const padded = reinterpret_cast<value*>(slices.data);
+  const value* const packed = reinterpret_cast<const value*>(f.packed);
   int64_t prepared = most(0, first * c.stride[0] - c.low[0]);
   for (int64_t d = first; d < last; ++d) {
     const Taps a = valid_taps(c, 0, d);
@@ -63,12 +65,12 @@ void dot_task(void* arg, int64_t task) {
           vec acc[kDotOutputs] = {};
           for (int64_t i = a.first; i < a.last; ++i)
             for (int64_t j = b.first; j < b.last; ++j) {
-              const float* from = padded + ((at_d + i) % ring) * slice + (at_h + j) * row + w0 * step;
-              const float* taps = f.packed + ((i * c.kernel[1] + j) * c.c_out + o) * run;
-              for (int64_t k = 0; k < run; k += V) {
+              const value* from = padded + ((at_d + i) % ring) * slice + (at_h + j) * row + w0 * step;
+              const value* taps = packed + ((i * c.kernel[1] + j) * c.c_out + o) * run;
+              for (int64_t k = 0; k < run; k += kValues) {
                 const vec t = load(taps + k);
 #pragma GCC unroll 8
-                for (int m = 0; m < kDotOutputs; ++m) acc[m] += load(from + k + m * step) * t;
+                for (int m = 0; m < kDotOutputs; ++m) acc[m] = add_products(acc[m], load(from + k + m * step), t);
               }
             }
           for (int64_t m = 0; m < least(kDotOutputs, c.out[2] - w0); ++m)
@@ -80,18 +82,18 @@ void dot_task(void* arg, int64_t task) {
 
 template <typename T>
 bool forward_dot(const Conv& c, const T* x, const T* w, T* y, const Runner& runner) {
-  const int64_t run = round_up(c.kernel[2] * c.c_in, V), planes = c.kernel[0] * c.kernel[1];
+  const int64_t run = round_up(c.kernel[2] * c.c_in, kValues), planes = c.kernel[0] * c.kernel[1];
   Buffer buffer;
-  if (!buffer.allocate(planes * c.c_out * run * 4)) return false;
-  float* const packed = reinterpret_cast<float*>(buffer.data);
-  memset(packed, 0, static_cast<size_t>(planes * c.c_out * run) * 4);
+  if (!buffer.allocate(planes * c.c_out * run * sizeof(value))) return false;
+  value* const packed = reinterpret_cast<value*>(buffer.data);
+  memset(packed, 0, static_cast<size_t>(planes * c.c_out * run) * sizeof(value));
   for (int64_t ab = 0; ab < planes; ++ab)
     for (int64_t t = 0; t < c.kernel[2]; ++t)
       for (int64_t i = 0; i < c.c_in; ++i)
         for (int64_t o = 0; o < c.c_out; ++o)
-          packed[(ab * c.c_out + o) * run + t * c.c_in + i] =
-              kernel_element(c, w, ab / c.kernel[1], ab % c.kernel[1], t, i, o);
-  Forward<T> f{c, {}, depth_chunks(c, runner), x, w, y, packed, nullptr, false};
+          from_float(kernel_element(c, w, ab / c.kernel[1], ab % c.kernel[1], t, i, o),
+                     packed + (ab * c.c_out + o) * run + t * c.c_in + i);
+  Forward<T> f{c, {}, depth_chunks(c, runner), x, w, y, reinterpret_cast<unit*>(packed), nullptr, false};
   runner.run(runner.pool, c.n * f.chunks, dot_task<T>, &f);
   return !f.failed;
 }

@@ -11,26 +11,26 @@ struct GradientPlan {
   int64_t run, lanes, scalars, vectors, vector_blocks, m, m_blocks, tile, size;
 };
 
-typedef void (*GradientTile)(const float* u, int64_t u_step, int64_t u_row, const float* v,
+typedef void (*GradientTile)(const unit* u, int64_t u_step, int64_t u_row, const unit* v,
                              int64_t v_step, int64_t v_row, int64_t rows, int64_t cells, float* sums);
 
 template <int M, int N>
-void gradient_tile(const float* u, int64_t u_step, int64_t u_row, const float* v, int64_t v_step,
+void gradient_tile(const unit* u, int64_t u_step, int64_t u_row, const unit* v, int64_t v_step,
                    int64_t v_row, int64_t rows, int64_t cells, float* sums) {
   vec acc[M][N];
   for (int m = 0; m < M; ++m)
     for (int n = 0; n < N; ++n) acc[m][n] = load(sums + (m * N + n) * V);
   for (int64_t r = 0; r < rows; ++r, u += u_row, v += v_row) {
-    const float *up = u, *vp = v;
-    for (int64_t i = 0; i < cells; ++i, up += u_step, vp += v_step) {
+    const unit *up = u, *vp = v;
+    for (int64_t i = 0; i < cells; i += kPer, up += u_step, vp += v_step) {
       vec uv[N];
 #pragma GCC unroll 4
       for (int n = 0; n < N; ++n) uv[n] = load(up + n * V);
 #pragma GCC unroll 28
       for (int m = 0; m < M; ++m) {
-        float s = vp[m];
+        const unit s = vp[m];
 #pragma GCC unroll 4
-        for (int n = 0; n < N; ++n) acc[m][n] += s * uv[n];
+        for (int n = 0; n < N; ++n) acc[m][n] = add_products(acc[m][n], s, uv[n]);
       }
     }
   }
@@ -102,15 +102,17 @@ void gradient_task(void* arg, int64_t task) {
   const int64_t slack = p.vector_blocks * p.vectors * V + p.m_blocks * p.m;
   const int64_t dy_row = c.out[2] * c.c_out, dy_slice = c.out[1] * dy_row;
   const int64_t strip = most(1, 4 * kStripBytes / ((c.stride[1] * row + dy_row) * 4));
-  Buffer x_buffer, dy_buffer;
-  if (!x_buffer.allocate((ring * slice + slack) * 4) || !dy_buffer.allocate((dy_slice + slack) * 4)) {
+  Buffer x_buffer, dy_buffer, row_buffer;
+  if (!x_buffer.allocate((ring * slice + slack) * 4) || !dy_buffer.allocate((dy_slice + slack) * 4) ||
+      !row_buffer.allocate(most(row, dy_row) * sizeof(value))) {
     g.failed = true;
     return;
   }
-  float* const x = reinterpret_cast<float*>(x_buffer.data);
-  float* const dy = reinterpret_cast<float*>(dy_buffer.data);
-  memset(x + ring * slice, 0, static_cast<size_t>(slack) * 4);
-  memset(dy + dy_slice, 0, static_cast<size_t>(slack) * 4);
+  unit* const x = reinterpret_cast<unit*>(x_buffer.data);
+  unit* const dy = reinterpret_cast<unit*>(dy_buffer.data);
+  value* const values = reinterpret_cast<value*>(row_buffer.data);
+  zero(x + ring * slice, slack);
+  zero(dy + dy_slice, slack);
   float* const sums = g.sums + group * p.size;
   const int64_t block_tiles = p.vector_blocks * p.m_blocks;
   memset(sums + a_first * c.kernel[1] * block_tiles * p.tile, 0,
@@ -126,30 +128,36 @@ void gradient_task(void* arg, int64_t task) {
       const int64_t at_d = d * c.stride[0] - c.low[0];
       prepared = most(prepared, at_d + a.first);
       for (; prepared < at_d + a.last; ++prepared)
-        for (int64_t h = 0; h < c.in[1]; ++h)
-          pad_row(c, g.x + (((event * c.in[0] + prepared) * c.in[1] + h) * c.in[2]) * c.c_in, width,
-                  x + (prepared % ring) * slice + h * row);
+        for (int64_t h = 0; h < c.in[1]; ++h) {
+          const T* from = g.x + (((event * c.in[0] + prepared) * c.in[1] + h) * c.in[2]) * c.c_in;
+          pad_row(c, from, width, values);
+          pair_up(values, row, c.stride[2] * c.c_in, x + (prepared % ring) * slice + h * row);
+        }
       const T* from = g.dy + (event * c.out[0] + d) * dy_slice;
-      for (int64_t i = 0; i < dy_slice; ++i) dy[i] = to_float(from[i]);
+      for (int64_t h = 0; h < c.out[1]; ++h) {
+        for (int64_t i = 0; i < dy_row; ++i) stage(from[h * dy_row + i], values + i);
+        pair_up(values, dy_row, c.c_out, dy + h * dy_row);
+      }
       for (int64_t top = 0; top < c.out[1]; top += strip)
         for (int64_t i = a.first; i < a.last; ++i)
           for (int64_t b = 0; b < c.kernel[1]; ++b) {
             Taps h = valid_outputs(c, 1, b);
             h = {most(h.first, top), least(h.last, top + strip)};
             if (h.first >= h.last) continue;
-            const float* xp = x + ((at_d + i) % ring) * slice +
+            const unit* xp = x + ((at_d + i) % ring) * slice +
                               (h.first * c.stride[1] + b - c.low[1]) * row;
-            const float* dyp = dy + h.first * dy_row;
+            const unit* dyp = dy + h.first * dy_row;
             float* to = sums + (i * c.kernel[1] + b) * block_tiles * p.tile;
             for (int64_t n = 0; n < p.vector_blocks; ++n)
               for (int64_t m = 0; m < p.m_blocks; ++m, to += p.tile) {
+                const int64_t dy_step = c.c_out * kPer;
                 const int64_t lane = n * p.vectors * V, scalar = m * p.m;
-                const int64_t x_step = c.stride[2] * c.c_in, x_row = c.stride[1] * row;
+                const int64_t x_step = c.stride[2] * c.c_in * kPer, x_row = c.stride[1] * row;
                 if (p.run_in_lanes)
-                  run(xp + lane, x_step, x_row, dyp + scalar, c.c_out, dy_row, h.last - h.first,
+                  run(xp + lane, x_step, x_row, dyp + scalar, dy_step, dy_row, h.last - h.first,
                       c.out[2], to);
                 else
-                  run(dyp + lane, c.c_out, dy_row, xp + scalar, x_step, x_row, h.last - h.first,
+                  run(dyp + lane, dy_step, dy_row, xp + scalar, x_step, x_row, h.last - h.first,
                       c.out[2], to);
               }
           }
@@ -188,10 +196,6 @@ bool kernel_gradient_of(const Conv& c, const void* x, const void* dy, void* dw, 
   if (g.failed) return false;
   runner.run(runner.pool, c.kernel[0] * c.kernel[1], add_groups_task<T>, &g);
   return true;
-}
-
-bool kernel_gradient(const Conv& c, const void* x, const void* dy, void* dw, const Runner& runner) {
-  return (c.bf16 ? kernel_gradient_of<bfloat> : kernel_gradient_of<float>)(c, x, dy, dw, runner);
 }
 
 }  // namespace

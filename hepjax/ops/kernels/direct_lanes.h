@@ -11,13 +11,13 @@ struct Plan {
 };
 
 // x of the r-th row is rows[r * n_taps + tap]; adds to `out`, or begins there.
-typedef void (*Tile)(const float* const* rows, int64_t at, const int32_t* offsets, int64_t k,
-                     const float* const* taps, int64_t n_taps, bool begin, float* out,
+typedef void (*Tile)(const unit* const* rows, int64_t at, const int32_t* offsets, int64_t k,
+                     const unit* const* taps, int64_t n_taps, bool begin, float* out,
                      int64_t out_pitch, int64_t out_row);
 
 template <int M, int N, int R>
-void tile(const float* const* rows, int64_t at, const int32_t* offsets, int64_t k,
-          const float* const* taps, int64_t n_taps, bool begin, float* out, int64_t out_pitch,
+void tile(const unit* const* rows, int64_t at, const int32_t* offsets, int64_t k,
+          const unit* const* taps, int64_t n_taps, bool begin, float* out, int64_t out_pitch,
           int64_t out_row) {
   vec acc[R][M][N];
 #pragma GCC unroll 2
@@ -28,11 +28,11 @@ void tile(const float* const* rows, int64_t at, const int32_t* offsets, int64_t 
       for (int n = 0; n < N; ++n)
         acc[r][m][n] = begin ? vec{} : load(out + r * out_row + m * out_pitch + n * V);
   for (int64_t tap = 0; tap < n_taps; ++tap) {
-    const float* x = rows[tap] + at;
+    const unit* x = rows[tap] + at;
     const int64_t next = R > 1 ? rows[n_taps + tap] - rows[tap] : 0;
-    const float* b = taps[tap];
+    const unit* b = taps[tap];
     for (int64_t i = 0; i < k; ++i, b += N * V) {
-      const float* p = x + offsets[i];
+      const unit* p = x + offsets[i];
       vec bv[N];
 #pragma GCC unroll 4
       for (int n = 0; n < N; ++n) bv[n] = load(b + n * V);
@@ -40,9 +40,9 @@ void tile(const float* const* rows, int64_t at, const int32_t* offsets, int64_t 
       for (int r = 0; r < R; ++r, p += next)
 #pragma GCC unroll 28
         for (int m = 0; m < M; ++m) {
-          float s = p[m];
+          const unit s = p[m];
 #pragma GCC unroll 4
-          for (int n = 0; n < N; ++n) acc[r][m][n] += s * bv[n];
+          for (int n = 0; n < N; ++n) acc[r][m][n] = add_products(acc[r][m][n], s, bv[n]);
         }
     }
   }
@@ -86,9 +86,9 @@ Plan make_plan(const Conv& c) {
       p.r = p.m * n * 2 <= kAccumulators && c.out[1] > 1 ? 2 : 1;
       p.phases = band * c.stride[2];
       p.taps = c.kernel[2] + (band - 1) * c.stride[2];
-      p.k = p.taps * c.c_in;
+      p.k = units_of(p.taps, c.c_in);
       p.pitch = p.m * p.m_blocks + divide_up(p.taps, p.phases);
-      p.row = p.pitch * p.phases * c.c_in;
+      p.row = p.pitch * p.phases * units_of(c.c_in);
       // Cycles: two products, or two loads, a cycle; a sum waits four cycles for itself.
       const double products = 0.5 * static_cast<double>(p.r * p.m * n);
       const double loads = 0.5 * static_cast<double>(p.r * p.m + n + 1);
@@ -104,35 +104,42 @@ Plan make_plan(const Conv& c) {
 
 // Packed kernel: [vector block][a][b][tap, channel][lane].
 template <typename T>
-void pack_lanes(const Conv& c, const Plan& p, const T* w, int64_t ab, float* out) {
+void pack_lanes(const Conv& c, const Plan& p, const T* w, int64_t ab, unit* out) {
   const int64_t width = p.vectors * V, planes = c.kernel[0] * c.kernel[1];
   const int64_t a = ab / c.kernel[1], b = ab % c.kernel[1];
   for (int64_t block = 0; block < p.vector_blocks; ++block) {
-    float* to = out + (block * planes + ab) * p.k * width;
-    memset(to, 0, static_cast<size_t>(p.k * width) * 4);
+    unit* to = out + (block * planes + ab) * p.k * width;
+    zero(to, p.k * width);
     for (int64_t lane = block * width; lane < least(p.lanes, (block + 1) * width); ++lane) {
       const int64_t j = lane / c.c_out, o = lane % c.c_out;
       for (int64_t t = 0; t < c.kernel[2]; ++t)
         for (int64_t i = 0; i < c.c_in; ++i)
-          to[((t + j * c.stride[2]) * c.c_in + i) * width + lane - block * width] =
-              kernel_element(c, w, a, b, t, i, o);
+          put(to + lane - block * width, width, place_of(t + j * c.stride[2], i, c.c_in),
+              kernel_element(c, w, a, b, t, i, o));
     }
   }
 }
 
-// One row of x, (w, channel), as [channel][phase][group], padded with zeros.
+// One row of x, (w, channel), as [unit of a cell][phase][group], padded with zeros.
 template <typename T>
-void spread_row(const Conv& c, const Plan& p, const T* x, float* out) {
-  memset(out, 0, static_cast<size_t>(p.row) * 4);
-  const int64_t step = p.phases * p.pitch;
+void spread_row(const Conv& c, const Plan& p, const T* x, unit* out) {
+  zero(out, p.row);
+  const int64_t step = p.phases * p.pitch, units = units_of(c.c_in);
   const int64_t end = least(c.in[2], p.pitch * p.phases - c.low[2]);
   const int64_t begin = most(0, -c.low[2]);
+  if (begin >= end) return;
   int64_t phase = (begin + c.low[2]) % p.phases;
-  float* to = out + (begin + c.low[2]) / p.phases;
+  unit* to = out + (begin + c.low[2]) / p.phases;
+#ifdef HEPJAX_PAIRS
+  if (c.c_in == 1 && begin + c.low[2] > 0) {  // the zero before the row pairs with its first cell
+    const int64_t before = begin + c.low[2] - 1;
+    out[before % p.phases * p.pitch + before / p.phases] = pair(0, x[begin]);
+  }
+#endif
   for (int64_t at = begin; at < end; ++at) {
     const T* from = x + at * c.c_in;
-    float* const here = to + phase * p.pitch;
-    for (int64_t i = 0; i < c.c_in; ++i) here[i * step] = to_float(from[i]);
+    unit* const here = to + phase * p.pitch;
+    for (int64_t i = 0; i < units; ++i) here[i * step] = unit_at(from, i, c.c_in, at + 1 == c.in[2]);
     if (++phase == p.phases) phase = 0, ++to;
   }
 }
@@ -145,7 +152,7 @@ struct Forward {
   const T* x;
   const T* w;
   T* y;
-  const float* packed;
+  const unit* packed;  // of floats or pairs; forward_dot: of values
   const int32_t* offsets;
   volatile bool failed;
 };
@@ -172,12 +179,12 @@ void lanes_task(void* arg, int64_t task) {
     f.failed = true;
     return;
   }
-  float* const padded = reinterpret_cast<float*>(slices.data);
-  float* const zeros = padded + ring * slice;
+  unit* const padded = reinterpret_cast<unit*>(slices.data);
+  unit* const zeros = padded + ring * slice;
   float* const out = reinterpret_cast<float*>(row.data);
-  const float** const rows = reinterpret_cast<const float**>(lists.data);
-  const float** const taps = rows + planes * p.r;
-  memset(zeros, 0, static_cast<size_t>(p.row) * 4);
+  const unit** const rows = reinterpret_cast<const unit**>(lists.data);
+  const unit** const taps = rows + planes * p.r;
+  zero(zeros, p.row);
   const Tile run[2] = {find_tile(p.m, p.vectors, 1), find_tile(p.m, p.vectors, p.r)};
   int64_t prepared = most(0, first * c.stride[0] - c.low[0]);
 
@@ -193,7 +200,7 @@ void lanes_task(void* arg, int64_t task) {
     T* to = f.y + (event * c.out[0] + d) * c.out[1] * length;
     for (int64_t top = 0; top < c.out[1]; top += strip) {
       const int64_t bottom = least(c.out[1], top + strip);
-      if (a.first >= a.last) memset(out, 0, static_cast<size_t>(strip * out_row) * 4);
+      if (a.first >= a.last) zero(out, strip * out_row);
       for (int64_t part = a.first; part < a.last; part += depth_step)
         for (int64_t block = 0; block < p.vector_blocks; ++block)
           for (int64_t h = top; h < bottom; h += p.r) {
@@ -231,7 +238,7 @@ void lanes_task(void* arg, int64_t task) {
 template <typename T>
 void pack_lanes_task(void* arg, int64_t ab) {
   Forward<T>& f = *static_cast<Forward<T>*>(arg);
-  pack_lanes(f.c, f.plan, f.w, ab, const_cast<float*>(f.packed));
+  pack_lanes(f.c, f.plan, f.w, ab, const_cast<unit*>(f.packed));
 }
 
 template <typename T>
@@ -243,10 +250,12 @@ bool forward_lanes(const Conv& c, const T* x, const T* w, T* y, const Runner& ru
       !offsets.allocate(p.k * 4))
     return false;
   int32_t* const at = reinterpret_cast<int32_t*>(offsets.data);
-  for (int64_t t = 0; t < p.taps; ++t)
-    for (int64_t i = 0; i < c.c_in; ++i)
-      at[t * c.c_in + i] = static_cast<int32_t>((i * p.phases + t % p.phases) * p.pitch + t / p.phases);
-  Forward<T> f{c, p, depth_chunks(c, runner), x, w, y, reinterpret_cast<float*>(packed.data), at, false};
+  for (int64_t k = 0; k < p.k; ++k) {
+    const int64_t units = units_of(c.c_in), i = k % units;
+    const int64_t t = k / units * (c.c_in == 1 ? kPer : 1);
+    at[k] = static_cast<int32_t>((i * p.phases + t % p.phases) * p.pitch + t / p.phases);
+  }
+  Forward<T> f{c, p, depth_chunks(c, runner), x, w, y, reinterpret_cast<unit*>(packed.data), at, false};
   runner.run(runner.pool, planes, pack_lanes_task<T>, &f);
   runner.run(runner.pool, c.n * f.chunks, lanes_task<T>, &f);
   return !f.failed;

@@ -54,6 +54,10 @@ const Kernels* kernel_set([[maybe_unused]] bool bf16) {
   static const Kernels* const tiles = amx_kernels();
   if (bf16 && tiles) return tiles;
 #endif
+#ifdef HEPJAX_BF16
+  static const Kernels* const pairs = bf16_kernels();
+  if (bf16 && pairs) return pairs;
+#endif
   return vectors;
 }
 

@@ -9,8 +9,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from hepjax.nn.blocks import BatchNorm, elementwise, to_blocks, to_cells
 from hepjax.nn.convolution import Conv3D, Dropout, average_pool
 from hepjax.nn.keras import BATCH_NORM, leaky
+from hepjax.ops import blocks_of_network
 from hepjax.workloads.gan3d.config import ModelConfig
 
 GRID = (25, 25, 25)
@@ -81,19 +83,21 @@ class Discriminator(nn.Module):
         # Published for k = 5: 'same', then zero padding 2, 2 and 1 before valid convolutions.
         pads = (k // 2, k // 2, k // 2, k // 2 - 1)
         axis = self.norm_axis if train else None
-        x = showers
+        block = blocks_of_network(self.dtype, self.cfg.discriminator_filters)
+        x = to_blocks(showers, block, [(p, p, p) for p in pads]) if block else showers
         for layer, (features, pad) in enumerate(
             zip(self.cfg.discriminator_filters, pads, strict=True)
         ):
-            x = leaky(Conv3D(features, (k, k, k), ((pad, pad),) * 3, dtype=self.dtype)(x))
+            x = Conv3D(features, (k, k, k), ((pad, pad),) * 3, dtype=self.dtype)(x)
+            x = elementwise(leaky, x)
             if layer > 0:
-                x = nn.BatchNorm(
+                x = BatchNorm(
                     use_running_average=not train, dtype=self.dtype, axis_name=axis, **BATCH_NORM
                 )(x)
             x = Dropout(self.cfg.dropout)(x, train)
             if layer == 0:
                 x = average_pool(x, self.cfg.discriminator_pool)
-        x = average_pool(x, 2)
+        x = to_cells(average_pool(x, 2))
         x = x.reshape(x.shape[0], -1).astype(jnp.float32)
         logit = nn.Dense(1, name="generation")(x)[:, 0]
         energy = nn.Dense(1, name="auxiliary")(x)[:, 0]

@@ -1,0 +1,133 @@
+"""Images in three dimensions whose blocks of cells are their channels, through several layers.
+
+GPUs want 32 channels and more. A network of few channels makes blocks once, at its input, and stays
+in them: its layers (``Conv3D``, ``BatchNorm``, ``Dropout``, ``average_pool``) take ``Blocks`` in
+place of an array, with the same parameters, statistics and random numbers. Cells that pad the last
+or first blocks hold anything between layers; a convolution sets them to 0, statistics leave them
+out, and pooling drops them.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hepjax.ops.blocked import blocks_to_cells, cells_to_blocks, conv_blocked
+
+Triple = tuple[int, int, int]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Blocks:
+    """``array`` (n, blocks along x, y, z, cells of a block * channels) of a grid of ``size`` cells.
+
+    The first block begins ``-origin`` cells before the grid, which aligns the blocks of a layer
+    with those of the one before it.
+    """
+
+    array: jax.Array
+    size: Triple = dataclasses.field(metadata={"static": True})
+    block: Triple = dataclasses.field(metadata={"static": True})
+    origin: Triple = dataclasses.field(metadata={"static": True})
+
+    @property
+    def channels(self) -> int:
+        """Channels of a cell."""
+        return self.array.shape[-1] // math.prod(self.block)
+
+    @property
+    def by_cell(self) -> jax.Array:
+        """The array as (n, blocks along x, y, z, cells of a block, channels)."""
+        return self.array.reshape(*self.array.shape[:4], -1, self.channels)
+
+    @property
+    def inside(self) -> np.ndarray:
+        """Which cells lie in the grid, (1, blocks along x, y, z, cells of a block, 1)."""
+        number = zip(self.array.shape[1:4], self.block, self.origin, self.size, strict=True)
+        axes = []
+        for blocks, cells, origin, size in number:
+            at = np.arange(blocks * cells) + origin
+            axes.append(((at >= 0) & (at < size)).reshape(blocks, cells))
+        mask = np.einsum("ai,bj,ck->abcijk", *axes)
+        return mask.reshape(1, *self.array.shape[1:4], -1, 1)
+
+    def like(self, x: jax.Array) -> "Blocks":
+        """(n, x, y, z, channels) in the same blocks."""
+        number = self.array.shape[1:4]
+        return dataclasses.replace(self, array=cells_to_blocks(x, self.block, self.origin, number))
+
+    def astype(self, dtype: Any) -> "Blocks":
+        """The same with elements of another type."""
+        return dataclasses.replace(self, array=self.array.astype(dtype))
+
+    def with_cells(self, by_cell: jax.Array) -> "Blocks":
+        """The same grid with other values, in the shape of ``by_cell``."""
+        return dataclasses.replace(self, array=by_cell.reshape(*by_cell.shape[:4], -1))
+
+
+Image = jax.Array | Blocks
+
+
+def to_blocks(x: jax.Array, block: Triple, pads: Sequence[Sequence[int]]) -> Blocks:
+    """Blocks of (n, x, y, z, channels).
+
+    Args:
+      pads: zeros before the cells of each axis, layer by layer, in the convolutions to come. After
+        them the first block begins with the first cell, as pooling needs it.
+    """
+    size: Triple = x.shape[1:4]  # type: ignore[assignment]
+    x_pads, y_pads, z_pads = (sum(before) for before in zip(*pads, strict=True))
+    origin = (-(x_pads % block[0]), -(y_pads % block[1]), -(z_pads % block[2]))
+    number = _number(size, block, origin)
+    return Blocks(cells_to_blocks(x, block, origin, number), size, block, origin)
+
+
+def to_cells(x: Image) -> jax.Array:
+    """(n, x, y, z, channels) of an image in either form."""
+    if not isinstance(x, Blocks):
+        return x
+    return blocks_to_cells(x.array, x.block, x.origin, x.size)
+
+
+def _number(size: Triple, block: Triple, origin: Triple) -> list[int]:
+    """Blocks along each axis."""
+    return [-(-(s - o) // b) for s, b, o in zip(size, block, origin, strict=True)]
+
+
+def elementwise(function: Callable[[jax.Array], jax.Array], x: Any) -> Any:
+    """An activation of an image in either form."""
+    return jax.tree.map(function, x)
+
+
+def convolve_blocks(x: Blocks, kernel: jax.Array, pads: Sequence[Sequence[int]]) -> Blocks:
+    """Convolution (stride 1, zeros around as in ``pads``) with a kernel of cells."""
+    zero = jnp.zeros((), x.array.dtype)
+    clean = x.with_cells(jnp.where(x.inside, x.by_cell, zero))
+    size: Triple = tuple(
+        s + sum(p) - k + 1 for s, p, k in zip(x.size, pads, kernel.shape, strict=False)
+    )  # type: ignore[assignment]
+    # The first tap of the first output meets the first cell of an input block.
+    origin: Triple = tuple(
+        -(-(o + p[0]) % b) for o, p, b in zip(x.origin, pads, x.block, strict=True)
+    )  # type: ignore[assignment]
+    before = [
+        (o - p[0] - first) // b
+        for o, p, first, b in zip(origin, pads, x.origin, x.block, strict=True)
+    ]
+    y = conv_blocked(clean.array, kernel, x.block, before, _number(size, x.block, origin))
+    return Blocks(y, size, x.block, origin)
+
+
+class BatchNorm(nn.BatchNorm):
+    """``nn.BatchNorm`` of an image in either form: cells that only pad blocks do not count."""
+
+    def __call__(self, x: Any, use_running_average: bool | None = None, *, mask: Any = None) -> Any:
+        if not isinstance(x, Blocks):
+            return super().__call__(x, use_running_average, mask=mask)
+        return x.with_cells(super().__call__(x.by_cell, use_running_average, mask=x.inside))
