@@ -2,11 +2,16 @@
 
     python -m benchmarks.speed.conv3d --batch 8 --json conv3d.json
     taskset -c 1 python -m benchmarks.speed.conv3d --batch 4 --clock cpu     where others work too
+    python -m benchmarks.speed.conv3d --batch 128 --precision bfloat16 float32 --choices FILE
+                                                             a table of forms for this device
 
 Every form runs in this process, in turn, round after round; the table gives medians. "fwd" is the
 output, "step" the output and both gradients, all three returned. GFLOP are those of the direct
 convolution (after upsampling, taps on padding included), for every form. PyTorch is optional; there
 weights and arrays are channels_last_3d, eager, and compiled with --compile.
+
+``--choices`` times the three passes of each form one by one (forms that cannot run are left out by
+name) and writes the file that ``HEPJAX_CONV3D_CHOICES`` names (hepjax/ops/conv_choices.py).
 """
 
 import argparse
@@ -16,13 +21,14 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hepjax.ops import active_conv3d, conv3d, upsample_conv3d
+from hepjax.ops import active_conv3d, conv3d, conv_choices, upsample_conv3d
 
 try:
     import torch
@@ -59,6 +65,11 @@ MODELS = {
         "G4 6-1": Layer((26, 26, 26), (2, 2, 2), (6, 1), ((0, 0),) * 3),
     },
     "gan3d-16": {"D1 1-16": cube((1, 16)), "D2 16-8": cube((16, 8))},
+    "blocked": {  # the discriminator of the 3DGAN that stays in blocks of 2 x 2 x 2 cells
+        "B1 8-256": Layer((13, 13, 13), (3, 3, 3), (8, 256), ((1, 1),) * 3),
+        "B2 256-64": Layer((13, 13, 13), (3, 3, 3), (256, 64), ((1, 1),) * 3),
+        "B3 64-64": Layer((13, 13, 13), (3, 3, 3), (64, 64), ((1, 1),) * 3),
+    },
     "tagger": {f"{k}x{k} {c}-{c}": plane(k, c) for k, c in ((7, 8), (3, 8), (3, 16), (3, 32))},
 }
 
@@ -72,7 +83,13 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="PyTorch compiled as well as eager")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--json", help="also write the medians, in seconds, to this file")
+    parser.add_argument("--choices", type=Path, help="write a table of forms to this file, no more")
+    parser.add_argument("--precision", nargs="+", default=["bfloat16"], help="with --choices")
     args = parser.parse_args()
+    if args.choices:
+        models = ("gan3d", "blocked", "tagger") if args.model == "gan3d" else (args.model,)
+        write_choices(args.choices, models, args.batch, args.rounds, args.precision)
+        return
     clock = time.perf_counter if args.clock == "wall" else time.process_time
     if torch is not None:
         torch.set_num_threads(len(os.sched_getaffinity(0)))
@@ -198,6 +215,95 @@ def torch_runs(form: str, layer: Layer, x: Any, w: Any) -> tuple[Callable[[], An
         return y, torch.autograd.grad(y, (x, w), dy)
 
     return forward, step
+
+
+CANDIDATES = {
+    False: (
+        "xla",
+        "bands:2",
+        "bands:5",
+        "blocks:2x2x2",
+        "blocks:1x2x2",
+        "blocks:1x2x4",
+        "products",
+    ),
+    True: ("xla", "blocks:1x2x2", "blocks:1x4x4", "products"),
+}
+"""Forms that --choices times, of layers in depth (False) and of flat ones; and native on a CPU."""
+
+
+def write_choices(
+    path: Path, models: tuple[str, ...], batch: int, rounds: int, precisions: list[str]
+) -> None:
+    """Time the forms of each layer, pass by pass; print the table and write the file."""
+    entries = []
+    print("milliseconds of output / input gradient / kernel gradient\n")
+    print("| layer | form | ms |\n|---|---|---|")
+    for precision in precisions:
+        for name, layer in ((n, a) for model in models for n, a in MODELS[model].items()):
+            if layer.scale != (1, 1, 1):
+                continue  # its sub-pixel form is a layer of many channels
+            times = {}
+            for form in CANDIDATES[layer.kernel[0] == 1]:
+                try:
+                    times[form] = passes(layer, form, precision, batch, rounds)
+                except Exception as error:  # cuDNN without a kernel, or no memory: the next form
+                    print(
+                        f"| {name} {precision} | {form} | left out: {str(error).splitlines()[0]} |"
+                    )
+                    continue
+                shown = " / ".join(f"{t:.3f}" for t in times[form])
+                print(f"| {name} {precision} | {form} | {shown} |", flush=True)
+            entries.append({
+                "dtype": precision, "size": layer.size, "kernel": layer.kernel,
+                "strides": (1, 1, 1), "channels": layer.channels, "milliseconds": times,
+            })  # fmt: skip
+    device = jax.devices()[0]
+    platform = "cuda" if device.platform == "gpu" else device.platform
+    blocked = conv_choices.packaged().blocked
+    content = {
+        "kind": conv_choices.KIND, "platform": platform, "device": device.device_kind,
+        "source": f"benchmarks.speed.conv3d, batch {batch}, jax {jax.__version__}",
+        "blocked": blocked and blocked._asdict(),
+    }  # fmt: skip
+    lines = ",\n  ".join(json.dumps(e) for e in entries if e["milliseconds"])
+    head = json.dumps(content, indent=1).removesuffix("\n}")
+    path.write_text(f'{head},\n "layers": [\n  {lines}\n ]\n}}\n')
+    conv_choices.read(path)
+
+
+def passes(layer: Layer, form: str, precision: str, batch: int, rounds: int) -> list[float]:
+    """Median milliseconds of the three passes, each its own program."""
+    os.environ["HEPJAX_CONV3D"] = form
+    draw = np.random.default_rng(0)
+    x = jnp.asarray(draw.normal(size=(batch, *layer.size, layer.channels[0])), precision)
+    w = jnp.asarray(draw.normal(size=(*layer.kernel, *layer.channels)), precision)
+
+    def convolve(x: jax.Array, w: jax.Array) -> jax.Array:
+        return conv3d(x, w, padding=layer.pads)
+
+    dy = jnp.ones(jax.eval_shape(convolve, x, w).shape, precision)
+    programs = (
+        (convolve, (x, w)),
+        (lambda w, dy: jax.linear_transpose(lambda x: convolve(x, w), x)(dy)[0], (w, dy)),
+        (lambda x, dy: jax.linear_transpose(lambda w: convolve(x, w), w)(dy)[0], (x, dy)),
+    )
+    return [round(_milliseconds(jax.jit(f), operands, rounds), 4) for f, operands in programs]
+
+
+CALLS = 10
+"""Of a program between two looks at the clock: a GPU works on while the next call is made."""
+
+
+def _milliseconds(function: Callable[..., Any], operands: Any, rounds: int) -> float:
+    jax.block_until_ready(function(*operands))
+    calls = 1 if jax.default_backend() == "cpu" else CALLS
+    taken = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        jax.block_until_ready([function(*operands) for _ in range(calls)])
+        taken.append(1e3 * (time.perf_counter() - start) / calls)
+    return statistics.median(taken)
 
 
 def matmul_rates(clock: Callable[[], float], size: int = 2048) -> dict[str, float]:

@@ -67,6 +67,7 @@ def _report(args: argparse.Namespace, absent: str | None) -> int:
             "cpu": ", ".join(processors.names) or processors.missing,
             "gpu": ", ".join(gpus.names) or gpus.missing,
         },
+        "convolutions": _convolutions(),
         "missing": _missing(),
     }
     if jax.process_index() > 0:
@@ -75,16 +76,46 @@ def _report(args: argparse.Namespace, absent: str | None) -> int:
         print(json.dumps(report))
         return 0
     for name, value in report.items():
-        if name == "missing" or value is None:
+        if name in ("missing", "convolutions") or value is None:
             continue
         if isinstance(value, dict):
             value = ", ".join(f"{k} {v}" for k, v in value.items())
         elif isinstance(value, list):
             value = f"{len(value)} x {value[0]}"
         print(f"{name:20} {value}")
+    for network, layers in report["convolutions"].items():
+        for layer, forms in layers.items():
+            print(f"{'convolution':20} {network}: {layer}: {forms}")
     for extra, what in report["missing"].items():
         print(f"{'missing':20} {what}: pip install 'hepjax[{extra}]'")
     return 0
+
+
+NETWORKS = ("gan3d/published", "tagger/top")
+"""Packaged configurations whose convolutions are shown; MLPF has none."""
+
+
+def _convolutions() -> dict[str, dict[str, str]]:
+    """The form of each layer of the packaged networks, of its output and both gradients."""
+    import jax
+
+    from hepjax.engine.step import init_state
+    from hepjax.ops.conv_platform import recorded
+    from hepjax.run import configured
+
+    shown: dict[str, dict[str, str]] = {}
+    for network in NETWORKS:
+        for precision in ("float32", "bfloat16"):
+            workload, cfg = configured(network, [f"train.precision={precision}"])
+            with recorded() as layers:
+                jax.eval_shape(lambda w=workload, c=cfg: init_state(w, c))
+            for layer, forms in layers:
+                sizes = ("x".join(map(str, part)) for part in (layer.kernel, layer.size))
+                text = "{} to {} channels, {} taps, {} cells".format(*layer.channels, *sizes)
+                text += "" if set(layer.strides) == {1} else f", strides {layer.strides}"
+                chosen = forms[0] if len(set(forms)) == 1 else " / ".join(forms)
+                shown.setdefault(f"{network} {precision}", {})[text] = chosen
+    return shown
 
 
 def _open(paths: list[Path]) -> "Source":

@@ -23,8 +23,11 @@ in space (spatial layout), where ``jax`` and ``xla`` exchange halos; on GPUs ``a
 there. Only ``native`` has no forward-mode derivatives; ``auto`` neither.
 """
 
+import contextlib
+import contextvars
 import functools
 import os
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -57,16 +60,19 @@ def active_conv3d() -> dict[str, str]:
     return {"path": "native", "why": kernels.note}
 
 
-def forms_of(layer: Layer) -> tuple[str, str, str]:
-    """The form of each pass of a layer on the devices here, as ``HEPJAX_CONV3D`` names it."""
-    choice = _choice()
-    if isinstance(choice, Form):
-        return (str(choice),) * 3
-    if jax.default_backend() == "cpu":
-        return (active_conv3d()["path"],) * 3
-    if jax.default_backend() != "gpu":
-        return (str(LIBRARY),) * 3
-    return tuple(map(str, conv_choices.choose(conv_choices.table(), layer)))  # type: ignore[return-value]
+@contextlib.contextmanager
+def recorded() -> Iterator[list[tuple[Layer, tuple[str, ...]]]]:
+    """A list that fills with the layers traced inside and the form of each of their passes."""
+    found: list[tuple[Layer, tuple[str, ...]]] = []
+    token = _RECORD.set(found)
+    try:
+        yield found
+    finally:
+        _RECORD.reset(token)
+
+
+_RECORD: contextvars.ContextVar[list[tuple[Layer, tuple[str, ...]]] | None]
+_RECORD = contextvars.ContextVar("_RECORD", default=None)
 
 
 def blocks_of_network(dtype: Any, channels: tuple[int, ...]) -> Triple | None:
@@ -89,7 +95,9 @@ def blocks_of_network(dtype: Any, channels: tuple[int, ...]) -> Triple | None:
 def convolve(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> jax.Array:
     """``conv3d`` with its arguments checked and its padding explicit."""
     choice = _choice()
+    layer = Layer(str(x.dtype), x.shape[1:4], w.shape[:3], strides, w.shape[3:])
     if isinstance(choice, Form):
+        _record(layer, (choice,) * 3)
         if choice.name == "bands" and x.shape[1] == w.shape[0] == 1:
             raise InputError(_cannot(choice, x, w, "more than one slice"))
         return _form(choice, strides, pads)(x, w)
@@ -106,9 +114,16 @@ def convolve(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> jax.Arr
             native.warn_once(kernels.note)
     on_gpu = (LIBRARY,) * 3
     if not _cut_in_two_ways():
-        layer = Layer(str(x.dtype), x.shape[1:4], w.shape[:3], strides, w.shape[3:])
         on_gpu = conv_choices.choose(conv_choices.table(), layer)
+    here = {"cpu": (Form("native" if use_native else "jax"),) * 3, "gpu": on_gpu}
+    _record(layer, here.get(backend, (LIBRARY,) * 3))
     return _output(x, w, _Conv(strides, pads, x.shape, w.shape, use_native, on_gpu))
+
+
+def _record(layer: Layer, forms: tuple[Form, ...]) -> None:
+    found = _RECORD.get()
+    if found is not None:
+        found.append((layer, tuple(map(str, forms))))
 
 
 def _cannot(choice: Form | str, x: jax.Array, w: jax.Array, needs: str) -> str:
