@@ -162,12 +162,13 @@ def lower_generation(workload: Any, cfg: Any, device: Any) -> Any:
     import jax
     import numpy as np
 
-    from hepjax.engine.inference import compiled as inference
+    from hepjax.engine.inference import _compiled
+    from hepjax.engine.workload import _infer
 
     mesh, n = _mesh(device), cfg.train.batch_size
     with jax.set_mesh(mesh):
         state = jax.eval_shape(lambda: workload.init(cfg, jax.random.key(0)))
-        step = inference(workload.inference(cfg), mesh)
+        step = _compiled(_infer(workload, cfg), mesh)
         batch = {"energy": jax.ShapeDtypeStruct((n,), np.float32)}
         index = jax.ShapeDtypeStruct((n,), np.int32)
         return step.lower(state, batch, index, jax.ShapeDtypeStruct((), np.int32))

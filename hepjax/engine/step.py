@@ -14,6 +14,7 @@ from jax.sharding import PartitionSpec as P
 
 from hepjax.engine import compilation, resident
 from hepjax.engine.mesh import DATA, OVERLAP, over_data, replicated
+from hepjax.engine.precision import exactly
 from hepjax.engine.workload import Batch, Clock, Metrics, Spec, Workload
 
 VALIDATION_KEY = 2**31  # a fold that no update number reaches
@@ -54,7 +55,7 @@ def guarded_step(
     clock = Clock(state.step / jnp.float32(steps_per_epoch), state.step)
     if state.before is not None:
         clock = Clock(clock.epoch + state.before[0], clock.updates + state.before[1])
-    step = _on_each_device if cfg.mesh.program == "explicit" else _on_all_events
+    step = exactly(cfg, _on_each_device if cfg.mesh.program == "explicit" else _on_all_events)
     model, metrics = step(workload, cfg, spec, state.model, raw, key, clock)
     members = workload.members(cfg)
     finite = _finite((model, metrics), members)
@@ -147,6 +148,7 @@ def validation_step(
     def sums_of(model: Any, raw: Batch, index: jax.Array) -> Metrics:
         key = jax.random.fold_in(jax.random.key(cfg.train.seed), VALIDATION_KEY)
         batch = workload.prepare(cfg, spec, raw)
-        return workload.eval_step(cfg, model, batch, jax.random.fold_in(key, index))
+        judge = exactly(cfg, workload.eval_step)
+        return judge(cfg, model, batch, jax.random.fold_in(key, index))
 
     return sums_of

@@ -18,6 +18,7 @@ import numpy as np
 from hepjax.engine.compilation import Options
 from hepjax.engine.config import RunConfig
 from hepjax.engine.inference import Batch, HostBatch, Placed
+from hepjax.engine.precision import exactly
 from hepjax.formats.source import Source
 
 Cfg = TypeVar("Cfg", bound=RunConfig)
@@ -192,14 +193,14 @@ def _answer(
 
     def answer(state: Any, raw: Batch, keys: jax.Array) -> Batch:
         batch = workload.prepare(cfg, spec, raw)
-        return workload.infer(cfg, state, {name: batch[name] for name in names}, keys)
+        return _infer(workload, cfg)(state, {name: batch[name] for name in names}, keys)
 
     return answer
 
 
 @functools.lru_cache(maxsize=32)
 def _infer(workload: Workload[Any, Any], cfg: Any) -> Callable[[Any, Batch, jax.Array], Batch]:
-    return functools.partial(workload.infer, cfg)
+    return exactly(cfg, functools.partial(workload.infer, cfg))
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,6 +57,14 @@ class Blocks:
         mask = np.einsum("ai,bj,ck->abcijk", *axes)
         return mask.reshape(1, *self.array.shape[1:4], -1, 1)
 
+    def moments(self, axis_name: str | None) -> tuple[jax.Array, jax.Array]:
+        """Mean and variance of each channel, float32, over events, cells and a mesh axis."""
+        cells = jnp.where(self.inside, self.by_cell.astype(jnp.float32), 0)
+        over, count = (0, 1, 2, 3, 4), len(self.array) * math.prod(self.size)
+        means = cells.sum(over) / count, jnp.square(cells).sum(over) / count
+        mean, squares = jax.lax.pmean(means, axis_name) if axis_name else means
+        return mean, jnp.maximum(0.0, squares - jnp.square(mean))
+
     def like(self, x: jax.Array) -> "Blocks":
         """(n, x, y, z, channels) in the same blocks."""
         number = self.array.shape[1:4]
@@ -125,9 +133,33 @@ def convolve_blocks(x: Blocks, kernel: jax.Array, pads: Sequence[Sequence[int]])
 
 
 class BatchNorm(nn.BatchNorm):
-    """``nn.BatchNorm`` of an image in either form: cells that only pad blocks do not count."""
+    """``nn.BatchNorm`` of an image in either form, with the same variables.
+
+    Cells that only pad blocks do not count. The mask of ``nn.BatchNorm`` would do the same, but
+    counts the cells anew in each program, which XLA takes seconds to find constant.
+    """
 
     def __call__(self, x: Any, use_running_average: bool | None = None, *, mask: Any = None) -> Any:
-        if not isinstance(x, Blocks):
-            return super().__call__(x, use_running_average, mask=mask)
-        return x.with_cells(super().__call__(x.by_cell, use_running_average, mask=x.inside))
+        if isinstance(x, Blocks):
+            return self.of_blocks(x)
+        return super().__call__(x, use_running_average, mask=mask)
+
+    @nn.compact
+    def of_blocks(self, x: Blocks) -> Blocks:
+        """The norm over events and cells, for each channel."""
+        shape = (x.channels,)
+        mean_so_far = self.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32)
+        var_so_far = self.variable("batch_stats", "var", jnp.ones, shape, jnp.float32)
+        scale = self.param("scale", self.scale_init, shape, self.param_dtype)
+        bias = self.param("bias", self.bias_init, shape, self.param_dtype)
+        if self.use_running_average:
+            mean, var = mean_so_far.value, var_so_far.value
+        else:
+            mean, var = x.moments(self.axis_name)
+            if not self.is_initializing():
+                keep = self.momentum
+                mean_so_far.value = keep * mean_so_far.value + (1 - keep) * mean
+                var_so_far.value = keep * var_so_far.value + (1 - keep) * var
+        factor = jax.lax.rsqrt(var + self.epsilon) * scale
+        y = (x.by_cell - mean) * factor + bias
+        return x.with_cells(y.astype(self.dtype))

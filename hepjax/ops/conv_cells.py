@@ -73,20 +73,30 @@ def kernel_on_blocks(w: jax.Array, block: Triple, strides: Triple = (1, 1, 1)) -
 
     The first tap of the first output of a block meets the first cell of an input block.
     """
-    places = [_places(*axis) for axis in zip(block, strides, w.shape[:3], strict=True)]
-    kernel = jnp.einsum("adgx,behy,cfiz,xyzmn->abcdefmghin", *places, w.astype(jnp.float32))
     c_in, c_out = w.shape[3:]
-    inputs, outputs = math.prod(block) * math.prod(strides) * c_in, math.prod(block) * c_out
-    return kernel.reshape(*kernel.shape[:3], inputs, outputs).astype(w.dtype)
+    for axis in range(3):
+        w = _spread(w, axis, block[axis], strides[axis])
+    cells = [b * s for b, s in zip(block, strides, strict=True)]
+    (a, i), (b, j), (c, k) = ((n // m, m) for n, m in zip(w.shape, cells, strict=False))
+    w = w.reshape(a, i, b, j, c, k, c_in, c_out, *block)
+    w = w.transpose(0, 2, 4, 1, 3, 5, 6, 8, 9, 10, 7)
+    return w.reshape(a, b, c, math.prod(cells) * c_in, math.prod(block) * c_out)
 
 
-def _places(block: int, stride: int, taps: int) -> jax.Array:
-    """(tap on blocks, cell in, cell out, tap): 1 where that tap joins those two cells."""
-    reached = jnp.arange(block)[:, None] * stride + jnp.arange(taps)
-    cells = block * stride
-    on_blocks = -(-((block - 1) * stride + taps) // cells)
-    cell = jnp.arange(on_blocks)[:, None] * cells + jnp.arange(cells)
-    return (cell[:, :, None, None] == reached).astype(jnp.float32)
+def _spread(w: jax.Array, axis: int, outputs: int, stride: int) -> jax.Array:
+    """The taps along an axis where each of ``outputs`` neighbours meets them; those come last.
+
+    The axis is as long as whole blocks of the cells that the outputs begin at.
+    """
+    taps, cells = w.shape[axis], outputs * stride
+    length = -(-((outputs - 1) * stride + taps) // cells) * cells
+    return jnp.stack([_moved(w, axis, n * stride, length) for n in range(outputs)], axis=-1)
+
+
+def _moved(w: jax.Array, axis: int, first: int, length: int) -> jax.Array:
+    edges = [(0, 0, 0)] * w.ndim
+    edges[axis] = (first, length - w.shape[axis] - first, 0)
+    return lax.pad(w, jnp.zeros((), w.dtype), edges)
 
 
 def conv_bands(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads, slices: int) -> jax.Array:
@@ -108,11 +118,8 @@ def conv_bands(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads, slices: 
     starts = [band * slices * step for band in range(bands)]
     planes = jnp.stack([x[:, start : start + seen] for start in starts], axis=1)
     planes = planes.transpose(0, 1, 3, 4, 2, 5).reshape(n * bands, 1, height, width, seen * c_in)
-    first = jnp.arange(slices) * step
-    place = (jnp.arange(seen)[:, None, None] == (first[:, None] + jnp.arange(kd))).astype(w.dtype)
-    kernel = jnp.einsum("sok,khwij->hwsioj", place, w).reshape(
-        1, kh, kw, seen * c_in, slices * c_out
-    )
+    kernel = jnp.stack([_moved(w, 0, n * step, seen) for n in range(slices)], axis=-2)
+    kernel = kernel.transpose(1, 2, 0, 3, 4, 5).reshape(1, kh, kw, seen * c_in, slices * c_out)
     y = conv_xla(planes, kernel, (1, *strides[1:]), ((0, 0), *pads[1:]))
     y = y.reshape(n, bands, *y.shape[2:4], slices, c_out).transpose(0, 1, 4, 2, 3, 5)
     return y.reshape(n, bands * slices, *y.shape[3:])[:, :n_out]

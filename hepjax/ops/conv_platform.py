@@ -84,7 +84,7 @@ def blocks_of_network(dtype: Any, channels: tuple[int, ...]) -> Triple | None:
     choice = _choice()
     if choice == "blocked":
         return BLOCKED
-    if choice != "auto" or jax.default_backend() != "gpu" or _cut_in_two_ways():
+    if choice != "auto" or jax.default_backend() != "gpu" or _library_only():
         return None
     blocked = conv_choices.table().blocked
     if blocked is None or str(jax.numpy.dtype(dtype)) not in blocked.dtypes:
@@ -113,7 +113,7 @@ def convolve(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> jax.Arr
         if not use_native:
             native.warn_once(kernels.note)
     on_gpu = (LIBRARY,) * 3
-    if not _cut_in_two_ways():
+    if not _library_only():
         on_gpu = conv_choices.choose(conv_choices.table(), layer)
     here = {"cpu": (Form("native" if use_native else "jax"),) * 3, "gpu": on_gpu}
     _record(layer, here.get(backend, (LIBRARY,) * 3))
@@ -146,11 +146,16 @@ def _choice() -> str | Form:
     raise InputError(f"{VARIABLE}: expected one of {names}, found '{choice}'")
 
 
-def _cut_in_two_ways() -> bool:
-    """Whether the devices share more than the events (spatial, channel and hybrid layouts).
+def _library_only() -> bool:
+    """Whether no measured form applies: what was measured are rounded products of whole events.
 
-    A cut through an event or its channels does not survive the rearranging of cells.
+    With products of full float32 more of them cost more. Where devices share more than the events
+    (spatial, channel and hybrid layouts), a cut through an event or its channels would not survive
+    the rearranging of cells.
     """
+    precision = jax.config.values["jax_default_matmul_precision"]
+    if precision in ("highest", "float32"):
+        return True
     mesh = jax.sharding.get_abstract_mesh()
     return not mesh.empty and sum(size > 1 for size in mesh.shape.values()) > 1
 

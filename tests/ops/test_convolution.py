@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jax import lax
 
 from hepjax import InputError
-from hepjax.ops import active_conv3d, conv3d, native, upsample_conv3d
+from hepjax.ops import active_conv3d, conv3d, convolution, native, upsample_conv3d
 
 PATHS = ["auto", "jax", "xla"]
 CELLS = ["blocks", "blocks:1x3x2", "bands:3", "products"]
@@ -317,3 +317,20 @@ def test_kernels_are_built_where_there_is_a_compiler(tmp_path):
     done = run_python(ONE, XDG_CACHE_HOME=str(tmp_path), HEPJAX_CONV3D="native")
     assert done.stdout.split() == ["64.0", "64.0", "native"], done.stderr
     assert [p.suffix for p in (tmp_path / "hepjax").iterdir()] == [".so"]
+
+
+@settings(max_examples=10, deadline=None, derandomize=True)
+@given(case=convolutions(longest=5), scale=st.tuples(*(st.integers(1, 4),) * 3))
+def test_the_coarse_kernel_is_the_same_by_sums_and_by_products(case, scale):
+    """A CPU takes the products and an accelerator the sums."""
+    _, size, kernel, _, _, padding = case
+    fine = tuple(s * r for s, r in zip(size, scale, strict=True))
+    if isinstance(padding, str):
+        padding = lax.padtype_to_pads(fine, kernel, (1, 1, 1), padding)
+    n_out = [s + sum(p) - k + 1 for s, p, k in zip(fine, padding, kernel, strict=True)]
+    taps, _ = convolution._coarse_grid(size, kernel, scale, padding, n_out)
+    given = {"taps": taps, "scale": scale, "low": tuple(p[0] for p in padding)}
+    w = normal(2, (*kernel, 2, 3))
+    sums = convolution._coarse_by_sums(w, **given)
+    products = convolution._coarse_by_products(w, **given)
+    np.testing.assert_allclose(sums, products, rtol=1e-5, atol=1e-5)

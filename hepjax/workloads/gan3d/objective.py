@@ -43,7 +43,7 @@ class State:
 
 def networks(cfg: Gan3DConfig) -> tuple[Generator, Discriminator]:
     """The modules of a configuration."""
-    dtype, axis = jnp.dtype(cfg.train.precision), norm_axis(cfg.mesh)
+    dtype, axis = jnp.dtype(cfg.train.dtype), norm_axis(cfg.mesh)
     return (
         Generator(cfg.model, dtype, norm_axis=axis),
         Discriminator(cfg.model, dtype, cfg.data.power, norm_axis=axis),

@@ -34,7 +34,7 @@ class State:
 
 def module(cfg: MLPFConfig) -> nn.Module:
     """The network of a configuration."""
-    return network(cfg.model, cfg.mesh, jnp.dtype(cfg.train.precision))
+    return network(cfg.model, cfg.mesh, jnp.dtype(cfg.train.dtype))
 
 
 def init(cfg: MLPFConfig, key: jax.Array) -> State:

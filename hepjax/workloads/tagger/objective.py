@@ -31,7 +31,7 @@ class State:
 
 def module(cfg: TaggerConfig) -> ResNet15 | Vgg:
     """The network of a configuration."""
-    return network(cfg.model, jnp.dtype(cfg.train.precision))
+    return network(cfg.model, jnp.dtype(cfg.train.dtype))
 
 
 def init(cfg: TaggerConfig, key: jax.Array) -> State:
