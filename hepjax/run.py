@@ -160,6 +160,17 @@ class Run:
             return self.workload.evaluate(self.cfg, model, source, out, about)
         return _validated(model, source, out, about)
 
+    def conditions_like(self, paths: list[Path], most: int = 1000) -> dict[str, np.ndarray]:
+        """Conditions of the first events that an evaluation would take, as ``generate`` has them.
+
+        Raises:
+          InputError: a workload that does not simulate events.
+        """
+        self.require_simulation()
+        source = self._judged(paths)[0]
+        events = source[np.arange(min(most, len(source)))]
+        return {name: events[name] for name in self.workload.inputs(self.cfg).names}
+
     def _judged(self, paths: list[Path]) -> tuple[Source, str]:
         """The events of an evaluation, and what they are."""
         if paths:

@@ -3,7 +3,10 @@
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hepjax.run import Run
 
 PLAIN = ("few", None)
 """Values of options that were not given."""
@@ -62,6 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN/report")
     parser.add_argument("--step", type=int, metavar="N", help="checkpoint; default: the best epoch")
     parser.add_argument("--seed", type=int, default=0, help="of the generated showers")
+    parser.add_argument(
+        "--timing", action="store_true",
+        help="time RUN at batches of 1, 100 and 10,000 showers too, beside Geant4 where --data has "
+        "its processor times; writes timing.json",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the scores as one JSON object")
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
@@ -103,9 +111,28 @@ def run(args: argparse.Namespace) -> int:
 
         out = args.out or args.run_dir / "report"
         opened = load(args.run_dir, args.step)
+        if args.timing:
+            opened.require_simulation()
         scores = opened.evaluate(args.data, out, seed=args.seed, quiet=args.quiet)
+        if args.timing:
+            scores["timing"] = _timing(opened, args.data, out, args.json)
     print(json.dumps(scores) if args.json else f"{out / 'index.html'}")
     return 0
+
+
+def _timing(run: "Run", data: list[Path], out: Path, quiet: bool) -> list[dict[str, Any]]:
+    """Write the times of the generator, and print them unless the scores are printed."""
+    from hepjax.bench.generation import text, timed
+    from hepjax.formats.atomic import write_json
+    from hepjax.formats.packed.manifest import is_packed
+    from hepjax.formats.showers.clock import clock_of
+
+    clock = clock_of(data) if data and not any(map(is_packed, data)) else None
+    rows = timed(run, run.conditions_like(data), clock)
+    write_json(out / "timing.json", rows)
+    if not quiet:
+        print("\n".join(text(rows, clock.engine if clock else "")))
+    return rows
 
 
 def _asked(args: argparse.Namespace) -> dict[str, Any]:
