@@ -168,7 +168,7 @@ def lower_generation(workload: Any, cfg: Any, device: Any) -> Any:
     mesh, n = _mesh(device), cfg.train.batch_size
     with jax.set_mesh(mesh):
         state = jax.eval_shape(lambda: workload.init(cfg, jax.random.key(0)))
-        step = _compiled(_infer(workload, cfg), mesh)
+        step = _compiled(_infer(workload, cfg), mesh, ())
         batch = {"energy": jax.ShapeDtypeStruct((n,), np.float32)}
         index = jax.ShapeDtypeStruct((n,), np.int32)
         return step.lower(state, batch, index, jax.ShapeDtypeStruct((), np.int32))

@@ -84,6 +84,8 @@ def _report(args: argparse.Namespace, absent: str | None) -> int:
             value = f"{len(value)} x {value[0]}"
         print(f"{name:20} {value}")
     for network, layers in report["convolutions"].items():
+        if len(set(layers.values())) == 1:
+            layers = {f"all {len(layers)} kinds of layers": next(iter(layers.values()))}
         for layer, forms in layers.items():
             print(f"{'convolution':20} {network}: {layer}: {forms}")
     for extra, what in report["missing"].items():
@@ -99,6 +101,7 @@ def _convolutions() -> dict[str, dict[str, str]]:
     """The form of each layer of the packaged networks, of its output and both gradients."""
     import jax
 
+    from hepjax import InputError
     from hepjax.engine.step import init_state
     from hepjax.ops.conv_platform import recorded
     from hepjax.run import configured
@@ -107,14 +110,19 @@ def _convolutions() -> dict[str, dict[str, str]]:
     for network in NETWORKS:
         for precision in ("float32", "bfloat16"):
             workload, cfg = configured(network, [f"train.precision={precision}"])
+            rows = shown.setdefault(f"{network} {precision}", {})
             with recorded() as layers:
-                jax.eval_shape(lambda w=workload, c=cfg: init_state(w, c))
+                try:
+                    jax.eval_shape(lambda w=workload, c=cfg: init_state(w, c))
+                except InputError as error:
+                    rows["a layer cannot"] = str(error)
+                    continue
             for layer, forms in layers:
                 sizes = ("x".join(map(str, part)) for part in (layer.kernel, layer.size))
                 text = "{} to {} channels, {} taps, {} cells".format(*layer.channels, *sizes)
                 text += "" if set(layer.strides) == {1} else f", strides {layer.strides}"
                 chosen = forms[0] if len(set(forms)) == 1 else " / ".join(forms)
-                shown.setdefault(f"{network} {precision}", {})[text] = chosen
+                rows[text] = chosen
     return shown
 
 

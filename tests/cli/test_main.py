@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from hepjax import InputError
-from hepjax.cli import VERBS, main
+from hepjax.cli import VERBS, doctor, main
 
 
 @pytest.mark.parametrize("argv", [["--help"], *([verb, "--help"] for verb in VERBS)])
@@ -102,3 +102,13 @@ def test_doctor(capsys):
     assert report["energy"]["cpu"]
     assert main(["doctor"]) == 0
     assert "conv3d" in capsys.readouterr().out
+
+
+def test_doctor_shows_the_form_of_each_layer_and_which_cannot(monkeypatch):
+    monkeypatch.setenv("HEPJAX_CONV3D", "bands")
+    found = doctor._convolutions()
+    layers = found["gan3d/published float32"]
+    assert layers["1 to 32 channels, 5x5x5 taps, 25x25x25 cells"] == "bands:5"
+    assert len(layers) == 7
+    (said,) = found["tagger/top bfloat16"].values()
+    assert "more than one slice for the form 'bands:5'" in said
