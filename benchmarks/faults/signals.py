@@ -1,9 +1,10 @@
 """SIGINT, SIGTERM and SIGHUP at random moments of trainings and of the other verbs: a table.
 
 python -m benchmarks.faults.signals [--rounds 200] [--seed 0] [--minutes M] [--json FILE]
-                                    [--folder DIR]
+                                    [--folder DIR] [--together FILE ...]
 
 With ``--json FILE`` the same command again plays the rounds that are not in the file yet.
+``--together`` plays none and prints the table of several such files, of different seeds.
 
 A round is right if the command ends with 128 + the number of the first signal (a process that is
 signalled before it ends is never a success), in time, with neither "bug" nor "Traceback" nor a
@@ -323,7 +324,12 @@ def main() -> int:
     parser.add_argument(
         "--folder", type=Path, metavar="DIR", help="keep data and runs here for the next call"
     )
+    parser.add_argument("--together", type=Path, nargs="+", metavar="FILE", help="a table of these")
     args = parser.parse_args()
+    if args.together:
+        played = [Round(**one) for file in args.together for one in json.loads(file.read_text())]
+        print("\n".join(table(played)))
+        return int(any(one.wrong for one in played))
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     known = json.loads(args.json.read_text()) if args.json and args.json.exists() else []
     played = [Round(**one) for one in known]
