@@ -331,6 +331,9 @@ def main() -> int:
         print("\n".join(table(played)))
         return int(any(one.wrong for one in played))
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    for number in NUMBERS:  # a shell that starts this in the background has some ignored
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     known = json.loads(args.json.read_text()) if args.json and args.json.exists() else []
     played = [Round(**one) for one in known]
     end = time.monotonic() + 60 * args.minutes
