@@ -74,14 +74,15 @@ def test_scripts_are_sound_shell(script):
     assert (LAUNCH / script).stat().st_mode & 0o100
 
 
-def slurm_job(folder, srun, restarts=0):
-    """The batch script with stand-ins for srun and scontrol, which notes that it was called."""
+def slurm_job(folder, srun, restarts=0, state="RUNNING"):
+    """The batch script with stand-ins for srun and for scontrol, which notes a requeue."""
     programs = {
         "hepjax": "exit 9",
         "srun": srun,
-        "scontrol": f'echo "$@" > {folder}/requeued',
+        "scontrol": f'case $1 in show) echo "JobId=7 JobState={state} Reason=None";; '
+                    f'*) echo "$@" > {folder}/requeued;; esac',
         "scancel": "exit 0",
-    }
+    }  # fmt: skip
     for name, line in programs.items():
         (folder / name).write_text(f"#!/bin/sh\n{line}\n")
         (folder / name).chmod(0o755)
@@ -101,6 +102,12 @@ def test_slurm_script_requeues_what_another_start_can_mend(tmp_path, code, resta
     job = slurm_job(tmp_path, f"exit {code}", restarts)
     assert job.wait(30) == (0 if requeued else code)
     assert (tmp_path / "requeued").exists() == requeued
+
+
+@pytest.mark.parametrize("state", ["COMPLETING", "CANCELLED", "PREEMPTED"])
+def test_slurm_script_leaves_a_cancelled_job_alone(tmp_path, state):
+    assert slurm_job(tmp_path, "exit 143", state=state).wait(30) == 143
+    assert not (tmp_path / "requeued").exists()
 
 
 def test_slurm_script_says_that_hepjax_is_not_there(tmp_path):

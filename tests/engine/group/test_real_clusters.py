@@ -22,8 +22,8 @@ from benchmarks.faults.ground import Ground, environment, final_state, saved, st
 
 ROOT = Path(__file__).parents[3]
 HERE = ROOT / "benchmarks" / "faults" / "slurm_here.sh"
-LONG, SHORT = 8000, 400
-"""Updates: of a training that the notice before the time limit meets, and of the others."""
+SHORT = 400
+"""Updates of a training that is killed."""
 pytestmark = pytest.mark.slow
 needs_slurm = pytest.mark.skipif(
     not (shutil.which("slurmctld") and shutil.which("munged") and os.geteuid() == 0),
@@ -139,17 +139,43 @@ def test_a_killed_task_is_requeued_by_slurm_and_ends_in_the_same_bits(
 
 
 @needs_slurm
-def test_the_notice_before_the_time_limit_saves_and_requeues(
+def test_the_notice_before_the_time_limit_saves_and_requeues_but_scancel_ends(
     ground, undisturbed, cluster, tmp_path
 ):
-    """SLURM looks at its limits every 30 s; this job is told at the first look of each session."""
+    """The limit is brought near once it trains; SLURM looks at it every 30 s. Then: cancelled."""
     run, log = tmp_path / "run", tmp_path / "log"
-    words = [*ground.words(run, 2, LONG), "checkpoint.every_steps=1000", "checkpoint.keep=2"]
-    job = submit(cluster, log, words, "--time=1", "--signal=B:TERM@60")
-    assert wait_for_the_end(cluster, job, log, 1500) >= 1
+    words = [*ground.words(run, 2, 10**6), "checkpoint.every_steps=100"]
+    job = submit(cluster, log, words, "--time=60", "--signal=B:TERM@60")
+
+    def alive():
+        return state_of(cluster, job)[0] in ("PENDING", "RUNNING", "COMPLETING", "REQUEUED")
+
+    def limit(minutes):
+        command = ["scontrol", "update", f"JobId={job}", f"TimeLimit={minutes}"]
+        subprocess.run(command, env=cluster, check=True)
+
+    began = time.monotonic()
+    reach(run, 30, alive)
+    limit(int(time.monotonic() - began) // 60 + 2)
+    while "ended with code 143: requeued" not in log.read_text():
+        assert alive(), log.read_text()
+        time.sleep(0.2)
+    limit(60)
     assert "hepjax: saved at step" in log.read_text()
-    assert "ended with code 143: requeued" in log.read_text()
-    assert same(final_state(run, LONG), undisturbed(LONG))
+    noticed = saved(run)[-1]
+    assert noticed == steps_done(run)
+    assert same(final_state(run, noticed), undisturbed(noticed))
+    reach(run, noticed + 20, alive)
+    assert state_of(cluster, job)[2] == 1
+    subprocess.run(["scancel", job], env=cluster, check=True)
+    deadline = time.monotonic() + 120
+    while state_of(cluster, job)[0] != "CANCELLED":  # and not queued again
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.2)
+    assert "cancelled, not requeued" in log.read_text()
+    later = saved(run)[-1]
+    assert later > noticed
+    assert same(final_state(run, later), undisturbed(later))
 
 
 @needs_slurm
