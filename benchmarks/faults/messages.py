@@ -24,12 +24,12 @@ ERRORS = ("InputError", "TrainingError", "MissingExtraError", "HepjaxError")
 HELPERS = {"require": 1, "require_seed": 0, "unwritable": 0, "damaged": 0, "_unlike": 0}
 """Functions that make an error, and their first argument that is part of its text."""
 SAYING = {
-    "_cause", "_damaged", "denied", "failure", "none_left", "refusal", "unnamed_channels",
+    "_cannot", "_cause", "_damaged", "denied", "failure", "none_left", "refusal", "unnamed_channels",
     "unusable",
 }  # fmt: skip
 """Functions that return a text, or the part of one that says what was expected and found."""
 PUT_IN = re.compile(
-    r"\{(?:expected|otherwise|failure|error|verdict|said|told|problem"
+    r"\{(?:expected|otherwise|failure|error|refused|verdict|said|told|problem"
     rf"|(?:\w+\.)*(?:{'|'.join(sorted(SAYING))})\(.*\))\}}"
 )
 """What is put into a text and is one of these itself, or what another library says."""

@@ -131,8 +131,8 @@ def checked(
         for name, values in columns.items():
             if name in IMAGE_COLUMNS:
                 raise InputError(
-                    f"{origin}: expected another name of the column {name!r}, which packed sets "
-                    "have for pixels; rename it"
+                    f"{origin}: expected another name of the column {name!r}, found the one that "
+                    "packed sets have for pixels; rename it"
                 )
             if values.shape != (len(images),) or values.dtype.kind not in "fiub":
                 raise InputError(
