@@ -24,8 +24,8 @@ ERRORS = ("InputError", "TrainingError", "MissingExtraError", "HepjaxError")
 HELPERS = {"require": 1, "require_seed": 0, "unwritable": 0, "damaged": 0, "_unlike": 0}
 """Functions that make an error, and their first argument that is part of its text."""
 SAYING = {
-    "_cannot", "_cause", "_damaged", "denied", "failure", "none_left", "refusal", "unnamed_channels",
-    "unusable",
+    "_cannot", "_cause", "_damaged", "denied", "failure", "none_left", "refusal",
+    "unnamed_channels", "unusable",
 }  # fmt: skip
 """Functions that return a text, or the part of one that says what was expected and found."""
 PUT_IN = re.compile(
