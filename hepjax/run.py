@@ -65,36 +65,60 @@ class Run:
         """What was trained."""
         return self.model.placed.state
 
-    def generate(self, seed: int = 0, batch_size: int = 64, **conditions: ArrayLike) -> np.ndarray:
-        """Events at given conditions, for example ``energy`` (n,) in GeV.
+    def generate(
+        self, seed: int = 0, batch_size: int = 64, *, extrapolate: bool = False,
+        **conditions: ArrayLike,
+    ) -> np.ndarray:  # fmt: skip
+        """Events at given conditions: ``energy`` (n,) in GeV, and polar angles ``theta`` (n,), or
+        one for all, in rad where the model has them.
 
         The same seed gives the same events, to rounding, whatever the batch size and the number of
         devices.
 
+        Args:
+          extrapolate: allow conditions that the model was not trained on.
         Returns:
-          (n, ...) as the workload's ``outputs`` say; for gan3d (n, 25, 25, 25) float32, cell
-          energies in GeV, axes x, y, z (depth).
+          (n, ...) as the workload's ``outputs`` say; for gan3d (n, *calorimeter.shape) float32,
+          cell energies in GeV; of a box the axes are x, y, z (depth).
         Raises:
           InputError: conditions that the workload does not have, or values out of range.
         """
         require_seed("seed", seed)
         asked = {name: np.atleast_1d(np.asarray(a)) for name, a in conditions.items()}
-        return np.concatenate(list(self.generated_batches(asked, seed, batch_size)))
+        batches = self.generated_batches(asked, seed, batch_size, extrapolate=extrapolate)
+        return np.concatenate(list(batches))
 
     def generated_batches(
-        self, conditions: dict[str, np.ndarray], seed: int, batch_size: int
-    ) -> Iterator[np.ndarray]:
+        self, conditions: dict[str, np.ndarray], seed: int, batch_size: int, *,
+        extrapolate: bool = False,
+    ) -> Iterator[np.ndarray]:  # fmt: skip
         """The events of ``generate``, ``batch_size`` at a time, for more than memory holds.
 
         Raises:
-          InputError: a workload that does not simulate events.
+          InputError: see ``generate``; or a workload that does not simulate events.
         """
         self.require_simulation()
         assert self.workload.conditions is not None
         inputs = self.workload.conditions(self.cfg, conditions)
+        if not extrapolate:
+            self._require_trained_on(inputs)
         (name,) = self.workload.outputs(self.cfg).spec.names
         answers = replace(self.model, seed=seed).given(inputs, batch_size)
         return (made[name] for made in answers)
+
+    def _require_trained_on(self, inputs: HostBatch) -> None:
+        """Refuse conditions outside of the ranges of the training."""
+        for name, (low, high, unit) in self.workload.ranges(self.cfg).items():
+            values = inputs[name]
+            # What single precision makes of a number is the number.
+            slack = 1e-6 * max(abs(low), abs(high))
+            outside = int(((values < low - slack) | (values > high + slack)).sum())
+            if outside:
+                raise InputError(
+                    f"{name}: expected {low:.4g} to {high:.4g} {unit} as {self.directory} was "
+                    f"trained on, found {values.min():.4g} to {values.max():.4g} ({outside} of "
+                    f"{len(values)} outside); extrapolate=True (--extrapolate) allows it"
+                )
 
     def require_simulation(self) -> None:
         """Refuse a run of a workload that does not simulate events.

@@ -19,8 +19,14 @@ TINY = {
     "gan3d": {
         "workload": "gan3d", "data": {"files": ["showers25"]},
         "model": {
-            "latent": 4, "seed_channels": 1, "generator_filters": [2, 2, 2],
-            "discriminator_filters": [2, 2, 2, 2], "discriminator_kernel": 3,
+            "latent": 4,
+            "generator": [
+                {"dense": [5, 5, 5, 1], "norm": True},
+                {"upsample": [5, 5, 5], "filters": 1, "kernel": [3, 3, 3], "activation": "relu"},
+            ],
+            "discriminator": [
+                {"filters": 2, "kernel": [3, 3, 3], "norm": True, "pool": [5, 5, 5]}
+            ],
         },
         "optimizer": {"reference_batch": 8}, "mesh": {"devices": 1},
         "train": {"batch_size": 8, "epochs": 1, "record_every": 1},

@@ -22,8 +22,10 @@ from hepjax.engine.checkpoint import complete_steps
 HEPJAX = [sys.executable, "-m", "hepjax"]
 TRAININGS = {
     "gan3d": ("gan3d/small", 32, [
-        "model.generator_filters=[4,2,2]", "model.discriminator_filters=[2,2,2,2]",
-        "model.discriminator_kernel=3", "model.discriminator_pool=2", "train.batch_size=8",
+        "model.generator=[{dense: [5, 5, 5, 2], norm: true}, {upsample: [5, 5, 5], filters: 1, "
+        "kernel: [3, 3, 3], activation: relu}]",
+        "model.discriminator=[{filters: 2, kernel: [3, 3, 3], norm: true, pool: [5, 5, 5]}]",
+        "train.batch_size=8",
     ]),
     "tagger": ("tagger/demo", 32, ["train.batch_size=8"]),
     "mlpf": ("mlpf/demo", 8, [

@@ -101,7 +101,7 @@ def make(form: str, cfg: Gan3DConfig) -> tuple[Generate, float]:
     """A function that makes one batch of showers, and the seconds until its first one was there."""
     state = jax.jit(partial(objective.init, cfg))(jax.random.key(0))
     network = state.generator
-    energy = np.linspace(*cfg.data.energy_range, cfg.train.batch_size, dtype=np.float32)
+    energy = np.linspace(*cfg.energies, cfg.train.batch_size, dtype=np.float32)
     with tempfile.TemporaryDirectory() as folder:
         exported = Path(folder) / "generator.onnx"
         if form == "onnxruntime":
@@ -144,7 +144,7 @@ def onnx_generate(cfg: Gan3DConfig, path: Path, energy: np.ndarray) -> Generate:
         inputs = energy[:, None] / np.float32(objective.ENERGY_UNIT) * noise
         cells = session.run(None, {"latent": inputs})[0]
         cells /= np.float32(cfg.data.scale)
-        cells[cells < cfg.data.threshold] = 0.0
+        cells[cells < cfg.threshold] = 0.0
         return cells
 
     return generate
@@ -155,7 +155,7 @@ def judge(
 ) -> dict[str, Any]:
     """One row of the table; ``start_up`` in seconds, ``ceiling`` in GFLOP/s."""
     batch = cfg.train.batch_size
-    gflop = sum(timing.forward_gflop(cfg.model)[0])
+    gflop = sum(timing.forward_gflop(cfg)[0])
     seconds = statistics.median(times[form]) / batch
     return {
         "precision": cfg.train.precision,

@@ -10,7 +10,8 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ import jax
 import jax.numpy as jnp
 
 from hepjax.ops import active_conv3d
-from hepjax.workloads.gan3d.config import ModelConfig
+from hepjax.workloads.gan3d.config import Gan3DConfig
+from hepjax.workloads.gan3d.geometry import image
+from hepjax.workloads.gan3d.layers import ONE, Layer, Shape, shapes
 
 try:
     import torch
@@ -126,35 +129,35 @@ def write_json(path: Path, content: Any) -> None:
     part.replace(path)
 
 
-def forward_gflop(cfg: ModelConfig) -> tuple[list[float], list[float]]:
+def forward_gflop(cfg: Gan3DConfig) -> tuple[list[float], list[float]]:
     """GFLOP an event of each layer of the generator and of the discriminator, forward.
 
     2 x multiply-adds of dense layers and of direct convolutions, after upsampling, taps on padding
     included. Nothing else is counted, and a faster algorithm counts as the direct one.
     """
-    a, b, c = cfg.generator_filters
-    generator = [
-        2 * cfg.latent * 392 * cfg.seed_channels,
-        _convolution(7 * 7 * 8, 6 * 6 * 8, cfg.seed_channels, a),
-        _convolution(13 * 14 * 9, 6 * 5 * 8, a, b),
-        _convolution(26**3, 3 * 3 * 8, b, c),
-        _convolution(25**3, 2**3, c, 1),
-    ]
-    discriminator, channels, size, k = [], 1, 25, cfg.discriminator_kernel
-    for layer, features in enumerate(cfg.discriminator_filters):
-        size += 2 * (k // 2 - (layer == 3)) - k + 1
-        discriminator.append(_convolution(size**3, k**3, channels, features))
-        size //= cfg.discriminator_pool if layer == 0 else 1
-        channels = features
-    discriminator.append(2 * 2 * channels * (size // 2) ** 3)
-    return [1e-9 * n for n in generator], [1e-9 * n for n in discriminator]
+    cells = image(cfg.calorimeter)
+    shower = (*cells, 1) if len(cells) == 3 else cells
+    generator, _ = _work(cfg.model.generator, (cfg.model.latent,))
+    discriminator, features = _work(cfg.model.discriminator, shower)
+    heads = 1 + ("energy" in cfg.model.heads)
+    discriminator.append(heads * 2e-9 * math.prod(features))
+    return generator, discriminator
 
 
-def _convolution(cells: int, taps: int, c_in: int, c_out: int) -> int:
-    return 2 * cells * taps * c_in * c_out
+def _work(layers: Sequence[Layer], shape: Shape) -> tuple[list[float], Shape]:
+    """GFLOP of each layer that has weights, and the shape after the last one."""
+    work = []
+    for layer in layers:
+        unpooled = shapes([replace(layer, pool=ONE)], shape, "layer")[0]
+        if layer.dense:
+            work.append(2e-9 * math.prod(shape) * math.prod(unpooled))
+        elif layer.filters:
+            work.append(2e-9 * math.prod(unpooled) * math.prod(layer.kernel) * shape[3])
+        shape = shapes([layer], shape, "layer")[0]
+    return work, shape
 
 
-def step_gflop(cfg: ModelConfig) -> float:
+def step_gflop(cfg: Gan3DConfig) -> float:
     """GFLOP an event of the published update, each gradient counted as one more forward pass.
 
     Left out, as nobody needs them: gradients to the latent, to the showers when the discriminator

@@ -1,4 +1,4 @@
-"""The fixed-angle 3DGAN and its published update in PyTorch, the other side of the benchmarks.
+"""The 3DGAN and its published update in PyTorch, the other side of the benchmarks.
 
 The same networks, losses, frozen discriminator and RMSprop as ``hepjax.workloads.gan3d``, whose
 weights it takes; tests/benchmarks compares the two. Not a second implementation for users.
@@ -15,8 +15,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from hepjax.nn.keras import BATCH_NORM, LEAKY_SLOPE
-from hepjax.workloads.gan3d.config import Gan3DConfig, ModelConfig
-from hepjax.workloads.gan3d.objective import ENERGY_UNIT, FAKE, REAL, Network, State, total_loss
+from hepjax.workloads.gan3d.config import Gan3DConfig
+from hepjax.workloads.gan3d.geometry import image
+from hepjax.workloads.gan3d.layers import ONE, Layer, shapes
+from hepjax.workloads.gan3d.objective import (
+    ENERGY_UNIT,
+    FAKE,
+    REAL,
+    Network,
+    State,
+    noise_size,
+    total_loss,
+)
 
 LAYOUT = torch.channels_last_3d
 """Of weights and activations, the faster one on a CPU."""
@@ -28,73 +38,128 @@ def leaky(x: Tensor) -> Tensor:
     return F.leaky_relu(x, LEAKY_SLOPE)
 
 
-def batch_norm(channels: int) -> nn.Module:
+def batch_norm(channels: int, epsilon: float) -> nn.Module:
     """Keras says which share of the old average stays, PyTorch which share of the new one enters.
 
     PyTorch also multiplies the variance that enters by n / (n - 1), n = batch x cells.
     """
-    return nn.BatchNorm3d(channels, BATCH_NORM["epsilon"], 1 - BATCH_NORM["momentum"])
+    return nn.BatchNorm3d(channels, epsilon, 1 - BATCH_NORM["momentum"])
 
 
-class Generator(nn.Module):
-    """Latent (n, cfg.latent) -> cells (n, 1, 25, 25, 25), type of the latent."""
+class Walk(nn.Module):
+    """A list of layers, with the names that Flax gives them: conv3d_0, batchnorm_0, dense_0."""
 
-    def __init__(self, cfg: ModelConfig) -> None:
+    def __init__(self, layers: tuple[Layer, ...], first: tuple[int, ...], cfg: Gan3DConfig) -> None:
         super().__init__()
-        self.seed_channels = cfg.seed_channels
-        a, b, c = cfg.generator_filters
-        self.dense_0 = nn.Linear(cfg.latent, 7 * 7 * 8 * cfg.seed_channels)
-        self.conv3d_0 = nn.Conv3d(cfg.seed_channels, a, (6, 6, 8))
-        self.conv3d_1 = nn.Conv3d(a, b, (6, 5, 8), padding=(2, 2, 0))
-        self.conv3d_2 = nn.Conv3d(b, c, (3, 3, 8), padding=(1, 0, 3))
-        self.conv3d_3 = nn.Conv3d(c, 1, (2, 2, 2), bias=False)
-        self.batchnorm_0, self.batchnorm_1 = batch_norm(a), batch_norm(b)
+        self.layers, self.dropout = layers, 0.0
+        numbers = {"dense": 0, "conv3d": 0, "batchnorm": 0}
+        self.names: list[dict[str, str]] = []
+        after = shapes(layers, first, "layers")
+        for layer, before, shape in zip(layers, (first, *after), after, strict=False):
+            made: dict[str, nn.Module] = {}
+            if layer.dense:
+                made["dense"] = nn.Linear(int(np.prod(before)), int(np.prod(layer.dense)))
+            if layer.filters:
+                made["conv3d"] = nn.Conv3d(
+                    before[3], layer.filters, layer.kernel, bias=layer.bias
+                )  # fmt: skip
+            if layer.norm:
+                made["batchnorm"] = batch_norm(shape[-1], cfg.model.norm_epsilon)
+            names = {}
+            for kind, module in made.items():
+                names[kind] = f"{kind}_{numbers[kind]}"
+                numbers[kind] += 1
+                self.add_module(names[kind], module)
+            self.names.append(names)
+        self.features = int(np.prod(after[-1]))
 
-    def forward(self, latent: Tensor) -> Tensor:
-        # As in Keras the block is filled with the channels innermost.
-        x = self.dense_0(latent).view(-1, 7, 7, 8, self.seed_channels).permute(0, 4, 1, 2, 3)
-        x = F.pad(x, (3, 4, 2, 3, 2, 3))  # last axis first
-        x = self.batchnorm_0(leaky(self.conv3d_0(x)))
-        x = F.interpolate(x, scale_factor=(2, 2, 2), mode="nearest")
-        x = self.batchnorm_1(leaky(self.conv3d_1(x)))
-        x = F.interpolate(x, scale_factor=(2, 2, 3), mode="nearest")
-        x = leaky(self.conv3d_2(x))
-        return F.relu(self.conv3d_3(x)).to(latent.dtype)
-
-
-class Discriminator(nn.Module):
-    """Cells (n, 1, 25, 25, 25) -> logit, energy / 100 GeV and visible energy, each (n,)."""
-
-    def __init__(self, cfg: ModelConfig) -> None:
-        super().__init__()
-        k = cfg.discriminator_kernel
-        self.pool, self.dropout = cfg.discriminator_pool, cfg.dropout
-        channels = (1, *cfg.discriminator_filters)
-        size = 25
-        for layer in range(4):
-            pad = k // 2 - (layer == 3)
-            conv = nn.Conv3d(channels[layer], channels[layer + 1], k, padding=pad)
-            self.add_module(f"conv3d_{layer}", conv)
-            size = (size + 2 * pad - k + 1) // (self.pool if layer == 0 else 1)
-            if layer > 0:
-                self.add_module(f"batchnorm_{layer - 1}", batch_norm(channels[layer + 1]))
-        features = channels[4] * (size // 2) ** 3
-        self.generation, self.auxiliary = nn.Linear(features, 1), nn.Linear(features, 1)
-
-    def forward(self, showers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x = showers
-        for layer in range(4):
-            x = leaky(self.get_submodule(f"conv3d_{layer}")(x))
-            if layer > 0:
-                x = self.get_submodule(f"batchnorm_{layer - 1}")(x)
+    def walk(self, x: Tensor) -> Tensor:
+        """Boxes only: no azimuth."""
+        for layer, names in zip(self.layers, self.names, strict=True):
+            if layer.dense:
+                # As in Keras the block is filled with the channels innermost.
+                x = self.get_submodule(names["dense"])(x).view(-1, *layer.dense)
+                x = x.permute(0, 4, 1, 2, 3)
+            if layer.upsample != ONE:
+                x = F.interpolate(x, scale_factor=layer.upsample, mode="nearest")
+            if layer.filters:
+                conv, pads = self.get_submodule(names["conv3d"]), layer.pads()
+                if all(a == b for a, b in pads):
+                    conv.padding = tuple(a for a, _ in pads)
+                else:  # last axis first
+                    x = F.pad(x, tuple(n for pair in reversed(pads) for n in pair))
+                x = conv(x)
+            x = {"leaky": leaky, "relu": F.relu, "linear": lambda x: x}[layer.activation](x)
+            if layer.norm:
+                x = self.get_submodule(names["batchnorm"])(x)
             if self.dropout:
                 x = F.dropout(x, self.dropout, self.training)
-            if layer == 0 and self.pool > 1:
-                x = F.avg_pool3d(x, self.pool)
-        x = F.avg_pool3d(x, 2).permute(0, 2, 3, 4, 1).flatten(1).to(showers.dtype)
+            if layer.pool != ONE:
+                x = F.avg_pool3d(x, layer.pool)
+        return x
+
+
+class Generator(Walk):
+    """Latent (n, cfg.model.latent) -> cells (n, 1, x, y, z), type of the latent."""
+
+    def __init__(self, cfg: Gan3DConfig) -> None:
+        super().__init__(cfg.model.generator, (cfg.model.latent,), cfg)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        return self.walk(latent).to(latent.dtype)
+
+
+class Discriminator(Walk):
+    """Cells (n, 1, x, y, z) -> the answers of its Flax twin but the counts, each (n,)."""
+
+    def __init__(self, cfg: Gan3DConfig) -> None:
+        super().__init__(cfg.model.discriminator, (*image(cfg.calorimeter), 1), cfg)
+        self.dropout, self.heads, self.power = cfg.model.dropout, cfg.model.heads, cfg.data.power
+        self.generation = nn.Linear(self.features, 1)
+        self.auxiliary = nn.Linear(self.features, 1)
+
+    def forward(self, showers: Tensor) -> Batch:
+        x = self.walk(showers).permute(0, 2, 3, 4, 1).flatten(1).to(showers.dtype)
         with torch.autocast(x.device.type, enabled=False):
-            logit, energy = (head(x)[:, 0] for head in (self.generation, self.auxiliary))
-        return logit, energy, showers.sum(dim=(1, 2, 3, 4))
+            found = {"real": self.generation(x)[:, 0], "energy": self.auxiliary(x)[:, 0]}
+            # The gradient of a power that is no whole number is not finite at 0 in PyTorch.
+            cells = showers if self.power == 1 else positive_power(showers, 1 / self.power)
+            if "angle" in self.heads:
+                found["angle"] = measured_angle(cells[:, 0])
+            if "sum" in self.heads:
+                found["sum"] = cells.sum(dim=(1, 2, 3, 4))
+        return found
+
+
+def positive_power(x: Tensor, power: float) -> Tensor:
+    """x to the power, 0 where x is 0 with gradient 0."""
+    some = x > 0
+    return torch.where(some, torch.where(some, x, 1.0) ** power, 0.0)
+
+
+def measured_angle(showers: Tensor) -> Tensor:
+    """As ``hepjax.physics.calorimeter.observables.measured_angle``, showers (n, x, y, z)."""
+    x, y, z = (
+        torch.arange(n, dtype=showers.dtype, device=showers.device) + 0.5 for n in showers.shape[1:]
+    )
+    xz, yz = showers.sum(2), showers.sum(1)
+    by_layer = xz.sum(1)
+    total = by_layer.sum(1)
+    layer_x = share(torch.einsum("nxz,x->nz", xz, x), by_layer)
+    layer_y = share(torch.einsum("nyz,y->nz", yz, y), by_layer)
+    x0, y0 = (share((m * by_layer).sum(1), total)[:, None] for m in (layer_x, layer_y))
+    z0 = share(by_layer @ z, total)[:, None]
+    squared = (layer_x - x0) ** 2 + (z - z0) ** 2
+    slope = (layer_y - y0) / squared.clamp(min=1e-14).sqrt()
+    angle = torch.pi / 2 - torch.arctan(torch.where(z < z0, -slope, slope))
+    weight = torch.where(by_layer > 0, z, 0.0)
+    return torch.where(total > 0, share((weight * angle).sum(1), weight.sum(1)), 100.0)
+
+
+def share(part: Tensor, whole: Tensor) -> Tensor:
+    """part / whole, 0 where there is no whole."""
+    some = whole > 0
+    return torch.where(some, part / torch.where(some, whole, 1.0), 0.0)
 
 
 def load(module: nn.Module, network: Network) -> nn.Module:
@@ -117,16 +182,14 @@ def mape(truth: Tensor, prediction: Tensor) -> Tensor:
     return 100.0 * (truth - prediction).abs() / truth.abs().clamp(min=1e-7)
 
 
-def loss_of(
-    cfg: Gan3DConfig, outputs: tuple[Tensor, ...], labels: Tensor, energy: Tensor, total: Tensor
-) -> tuple[Tensor, Batch]:
-    """The weighted loss and its three terms, means over events."""
-    logit, regressed, visible = outputs
-    terms = {
-        "bce": F.binary_cross_entropy_with_logits(logit, labels),
-        "energy": mape(energy, regressed).mean(),
-        "sum": mape(total, visible).mean(),
-    }
+def loss_of(cfg: Gan3DConfig, answers: Batch, labels: Tensor, truth: Batch) -> tuple[Tensor, Batch]:
+    """The weighted loss and its terms, means over events."""
+    terms = {"bce": F.binary_cross_entropy_with_logits(answers["real"], labels)}
+    for name in ("energy", "sum"):
+        if name in answers:
+            terms[name] = mape(truth[name], answers[name]).mean()
+    if "angle" in answers:
+        terms["angle"] = (truth["angle"] - answers["angle"]).abs().mean()
     return total_loss(cfg, terms), terms
 
 
@@ -146,14 +209,14 @@ class Gan:
 
 def make_gan(cfg: Gan3DConfig, state: State, *, compiled: bool = False) -> Gan:
     """The PyTorch twin of ``state``, before the first update, float32 or bfloat16 as in ``cfg``."""
-    generator = load(Generator(cfg.model), state.generator)
-    discriminator = load(Discriminator(cfg.model), state.discriminator)
+    generator = load(Generator(cfg), state.generator)
+    discriminator = load(Discriminator(cfg), state.discriminator)
 
-    def discriminator_loss(shower: Tensor, *conditions: Tensor) -> tuple[Tensor, Batch]:
-        return loss_of(cfg, discriminator(shower), *conditions)
+    def discriminator_loss(shower: Tensor, *given: Any) -> tuple[Tensor, Batch]:
+        return loss_of(cfg, discriminator(shower), *given)
 
-    def generator_loss(inputs: Tensor, *conditions: Tensor) -> tuple[Tensor, Batch]:
-        return loss_of(cfg, discriminator(generator(inputs)), *conditions)
+    def generator_loss(inputs: Tensor, *given: Any) -> tuple[Tensor, Batch]:
+        return loss_of(cfg, discriminator(generator(inputs)), *given)
 
     functions: list[Any] = [generator.forward, discriminator_loss, generator_loss]
     if compiled:
@@ -173,19 +236,29 @@ def mixed_precision(cfg: Gan3DConfig) -> torch.autocast:
     return torch.autocast(device, torch.bfloat16, enabled=half)
 
 
-def conditions(cfg: Gan3DConfig, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Incident energies (100 GeV) and visible energies (GeV x scale) at which fakes are made."""
+def truth_of(batch: Batch) -> Batch:
+    """What is known of each event beside its cells."""
+    return {name: values for name, values in batch.items() if name != "shower"}
+
+
+def conditions(cfg: Gan3DConfig, batch: Batch) -> Batch:
+    """The truth with which fakes are made."""
     if cfg.objective.conditions == "batch":
-        return batch["energy"], batch["sum"]
-    low, high = cfg.data.energy_range
+        return truth_of(batch)
+    low, high = cfg.energies
     e = (low + (high - low) * torch.rand_like(batch["energy"])) / ENERGY_UNIT
     visible = e * (2.21 + e * (-0.28 + e * (0.11 + e * (-0.023 + e * 0.0018))))  # published fit
-    return e, visible * cfg.data.scale
+    return {"energy": e, "sum": visible * cfg.data.scale}
 
 
-def latent(cfg: Gan3DConfig, energy: Tensor) -> Tensor:
+def latent(cfg: Gan3DConfig, truth: Batch) -> Tensor:
     """Generator input (n, latent)."""
-    return energy[:, None] * torch.randn(len(energy), cfg.model.latent)
+    energy = truth["energy"][:, None]
+    noise = torch.randn(len(energy), noise_size(cfg))
+    if cfg.model.inputs == "product":
+        return energy * noise
+    given = [energy, truth["theta"][:, None]] if cfg.with_angle else [energy]
+    return torch.cat([*given, noise], dim=1)
 
 
 def flip_labels(cfg: Gan3DConfig, label: float, n: int) -> Tensor:
@@ -193,25 +266,24 @@ def flip_labels(cfg: Gan3DConfig, label: float, n: int) -> Tensor:
     return (torch.full((n,), label) - (torch.rand(n) < cfg.objective.label_flip).float()).abs()
 
 
-def train_discriminator(
-    gan: Gan, shower: Tensor, labels: Tensor, energy: Tensor, total: Tensor
-) -> Batch:
+def train_discriminator(gan: Gan, shower: Tensor, labels: Tensor, truth: Batch) -> Batch:
     """One update of the discriminator on showers that are all real or all fake."""
     gan.discriminator_optimizer.zero_grad()
     with mixed_precision(gan.cfg):
-        loss, terms = gan.discriminator_loss(shower, labels, energy, total)
+        loss, terms = gan.discriminator_loss(shower, labels, truth)
     loss.backward()
     gan.discriminator_optimizer.step()
     return {name: term.detach() for name, term in terms.items()} | {"loss": loss.detach()}
 
 
-def train_generator(gan: Gan, inputs: Tensor, energy: Tensor, total: Tensor) -> Batch:
+def train_generator(gan: Gan, inputs: Tensor, truth: Batch) -> Batch:
     """One update of the generator through the discriminator, whose parameters stay."""
     gan.generator_optimizer.zero_grad()
     # Without this PyTorch would compute the gradients of the discriminator's weights too.
     gan.discriminator.requires_grad_(False)
     with mixed_precision(gan.cfg):
-        loss, terms = gan.generator_loss(inputs, torch.full_like(energy, REAL), energy, total)
+        labels = torch.full_like(truth["energy"], REAL)
+        loss, terms = gan.generator_loss(inputs, labels, truth)
     loss.backward()
     gan.discriminator.requires_grad_(True)
     gan.generator_optimizer.step()
@@ -219,29 +291,29 @@ def train_generator(gan: Gan, inputs: Tensor, energy: Tensor, total: Tensor) -> 
 
 
 def train_step(gan: Gan, batch: Batch) -> list[Batch]:
-    """The published update; ``batch`` as of ``prepare``, showers (n, 1, 25, 25, 25)."""
+    """The published update; ``batch`` as of ``prepare``, showers (n, 1, x, y, z)."""
     cfg, n = gan.cfg, len(batch["energy"])
-    energy, total = conditions(cfg, batch)
+    asked = conditions(cfg, batch)
     gan.generator.eval()
     with torch.no_grad(), mixed_precision(cfg):
-        fake = gan.make_showers(latent(cfg, energy))
+        fake = gan.make_showers(latent(cfg, asked))
     gan.generator.train()
     real_labels, fake_labels = flip_labels(cfg, REAL, n), flip_labels(cfg, FAKE, n)
     metrics = [
-        train_discriminator(gan, batch["shower"], real_labels, batch["energy"], batch["sum"]),
-        train_discriminator(gan, fake, fake_labels, energy, total),
+        train_discriminator(gan, batch["shower"], real_labels, truth_of(batch)),
+        train_discriminator(gan, fake, fake_labels, asked),
     ]
     for _ in range(2):
-        energy, total = conditions(cfg, batch)
-        metrics.append(train_generator(gan, latent(cfg, energy), energy, total))
+        asked = conditions(cfg, batch)
+        metrics.append(train_generator(gan, latent(cfg, asked), asked))
     return metrics
 
 
 def make_generate(
     cfg: Gan3DConfig, network: Network, *, compiled: bool = False
 ) -> Callable[[Tensor], Tensor]:
-    """A function from energies (n,) GeV to showers (n, 1, 25, 25, 25) in GeV, noise included."""
-    generator = load(Generator(cfg.model), network).eval().requires_grad_(False)
+    """From energies (n,) GeV to showers (n, 1, x, y, z) in GeV, noise included; fixed angle."""
+    generator = load(Generator(cfg), network).eval().requires_grad_(False)
     if cfg.train.precision == "bfloat16":
         # Once here; autocast would convert the weights in every call.
         for module in generator.modules():
@@ -249,8 +321,8 @@ def make_generate(
                 module.to(torch.bfloat16)
 
     def showers(energy: Tensor) -> Tensor:
-        cells = generator(latent(cfg, energy / ENERGY_UNIT)) / cfg.data.scale
-        return torch.where(cells < cfg.data.threshold, 0.0, cells)
+        cells = generator(latent(cfg, {"energy": energy / ENERGY_UNIT})) / cfg.data.scale
+        return torch.where(cells < cfg.threshold, 0.0, cells)
 
     run = torch.compile(showers, dynamic=False) if compiled else showers
 
@@ -262,8 +334,8 @@ def make_generate(
 
 
 def export_onnx(cfg: Gan3DConfig, network: Network, path: Path) -> None:
-    """Write the generator, float32, latent (n, cfg.latent) -> cells (n, 1, 25, 25, 25)."""
-    generator = load(Generator(cfg.model), network).eval()
+    """Write the generator, float32, latent (n, latent) -> cells (n, 1, x, y, z)."""
+    generator = load(Generator(cfg), network).eval()
     torch.onnx.export(
         generator, (torch.zeros(2, cfg.model.latent),), path, dynamo=True, verbose=False,
         input_names=["latent"], output_names=["cells"],

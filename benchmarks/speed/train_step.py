@@ -87,7 +87,7 @@ def make(form: str, cfg: Gan3DConfig) -> Callable[[], Any]:
     """A function that does one update and waits for its results; compiled now if ever."""
     print(f"preparing {form}, {cfg.train.precision}, {cfg.train.batch_size}", file=sys.stderr)
     state = jax.jit(partial(objective.init, cfg))(jax.random.key(0))
-    batch = jax.jit(partial(objective.prepare, cfg, Spec()))(showers(cfg.train.batch_size))
+    batch = jax.jit(partial(objective.prepare, cfg, Spec()))(showers(cfg))
     if form == "hepjax":
         return hepjax_update(cfg, state, batch)
     gan = torch_gan3d.make_gan(cfg, state, compiled=form == "torch compiled")
@@ -115,18 +115,21 @@ def hepjax_update(
     return update
 
 
-def showers(n: int) -> dict[str, jax.Array]:
-    """Cells and energies (GeV) with the sparsity of showers; the speed depends on nothing else."""
-    draw = np.random.default_rng(0)
+def showers(cfg: Gan3DConfig) -> dict[str, jax.Array]:
+    """Cells, energies (GeV) and angles with the sparsity of showers; the speed depends on nothing
+    else."""
+    draw, n = np.random.default_rng(0), cfg.train.batch_size
     energy = draw.uniform(10, 500, n).astype(np.float32)
-    cells = draw.exponential(size=(n, 25, 25, 25)) * (draw.random((n, 25, 25, 25)) < 0.1)
+    shape = (n, *cfg.calorimeter.shape)
+    cells = draw.exponential(size=shape) * (draw.random(shape) < 0.1)
     cells *= (0.02 * energy / cells.sum((1, 2, 3)))[:, None, None, None]
-    return {"ecal": jnp.asarray(cells, jnp.float32), "energy": jnp.asarray(energy)}
+    theta = draw.uniform(1.05, 2.09, n).astype(np.float32)
+    return {"ecal": jnp.asarray(cells, jnp.float32), "energy": energy, "theta": theta}
 
 
 def judge(cfg: Gan3DConfig, times: timing.Times, form: str, ceiling: float) -> dict[str, Any]:
     """One row of the table; ``ceiling`` in GFLOP/s."""
-    batch, gflop = cfg.train.batch_size, timing.step_gflop(cfg.model)
+    batch, gflop = cfg.train.batch_size, timing.step_gflop(cfg)
     seconds = statistics.median(times[form])
     return {
         "precision": cfg.train.precision,

@@ -64,6 +64,8 @@ def settings_page() -> str:
         for key, cls in _groups(config):
             if not _is_shared(cls):
                 lines += _group(key, cls, getattr(defaults, key))
+                for name, item in _items(cls):
+                    lines += _group(f"{key}.{name}[0]", item, item())
         if own := [f for f in dataclasses.fields(config) if f.name not in dict(_groups(config))]:
             lines += _table("", config, own, defaults)
     return "\n".join(lines).rstrip() + "\n"
@@ -73,6 +75,16 @@ def _groups(config: type) -> list[tuple[str, type]]:
     hints = typing.get_type_hints(config)  # without the extras of Annotated
     fields = [f.name for f in dataclasses.fields(config)]
     return [(key, hints[key]) for key in fields if dataclasses.is_dataclass(hints[key])]
+
+
+def _items(cls: type) -> list[tuple[str, type]]:
+    """Lists of groups among the fields of a group; the first name of each kind of item."""
+    hints, found = typing.get_type_hints(cls), dict[type, str]()
+    for name, hint in hints.items():
+        item = next(iter(typing.get_args(hint)), None)
+        if typing.get_origin(hint) is tuple and dataclasses.is_dataclass(item):
+            found.setdefault(typing.cast(type, item), name)
+    return [(name, item) for item, name in found.items()]
 
 
 def _is_shared(cls: type) -> bool:
@@ -127,6 +139,8 @@ def type_in_words(hint: Any) -> str:
         return f"list of {len(args)} {_plural(type_in_words(args[0]))}"
     if origin is tuple:
         return f"list [{', '.join(type_in_words(a) for a in args)}]"
+    if dataclasses.is_dataclass(hint):
+        return getattr(hint, "in_words", "group")
     return WORDS.get(hint, getattr(hint, "__name__", str(hint)))
 
 
@@ -148,6 +162,10 @@ def bounds(hint: Any) -> str:
 
 
 def _value(value: Any) -> str:
+    if hasattr(value, "to_setting"):
+        return str(value.to_setting())
+    if isinstance(value, tuple) and value and dataclasses.is_dataclass(value[0]):
+        return f"{len(value)} groups"
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(_value, value))}]"
     return {"": '""', "None": "null", "True": "true", "False": "false"}.get(str(value), str(value))

@@ -4,10 +4,13 @@ import argparse
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from hepjax.formats.showers.layout import Layout
+    from hepjax.run import Run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +25,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--energy", default=None, metavar="LOW:HIGH",
         help="incident energies, flat, GeV; default: the range of the training",
     )  # fmt: skip
-    conditions.add_argument("--like", type=Path, metavar="FILE", help="the energies of this file")
+    conditions.add_argument(
+        "--like", type=Path, metavar="FILE", help="energies and angles of this file"
+    )
+    parser.add_argument(
+        "--angle", metavar="LOW:HIGH",
+        help="polar angles, flat, degrees, 90 is normal, of a model that has them; default: the "
+        "range of the training",
+    )  # fmt: skip
+    parser.add_argument(
+        "--extrapolate", action="store_true", help="allow what the model was not trained on"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="showers at a time")
     parser.add_argument("--step", type=int, metavar="N", help="checkpoint; default: the best epoch")
@@ -44,40 +57,41 @@ def run(args: argparse.Namespace) -> int:
             raise InputError(f"--{name.replace('_', '-')}: expected at least 1, found {value}")
     if args.events is None and args.like is None:
         raise InputError("--events: expected a number of showers, or --like FILE, found neither")
-    window = None if args.energy is None else parse_range("--energy", args.energy)
+    if args.like is not None and args.angle is not None:
+        raise InputError("--angle: expected no --like with it, whose angles are taken, found both")
+    for name in ("energy", "angle"):
+        text = getattr(args, name)
+        setattr(args, name, None if text is None else parse_range(f"--{name}", text))
     request_devices(args.devices)
 
-    import numpy as np
-
+    from hepjax.cli.simulate_showers import FILE_PREFIX
     from hepjax.engine.progress import progress
-    from hepjax.formats.showers.reader import open_showers
     from hepjax.formats.showers.writer import ShowerWriter
     from hepjax.run import load
 
     opened = load(args.run_dir, args.step)
     opened.require_simulation()
-    if args.like is not None:
-        known = open_showers(args.like).energy
-        if known is None:
-            raise InputError(f"{args.like}: expected incident energies, found a file without them")
-        energy = known[: args.events]
-    else:
-        low, high = window or opened.cfg.data.energy_range
-        # A stream of its own: the noise of the showers comes from jax keys of the same seed.
-        energy = np.random.default_rng(args.seed).uniform(low, high, args.events)
-    energy = energy.astype(np.float32)
-    _remark(args.out, energy, opened.cfg)
+    asked = _asked(args, opened)
+    _remark(args.out)
 
-    batches = opened.generated_batches({"energy": energy}, args.seed, args.batch_size)
-    done, first = 0, 0.0
+    batches = opened.generated_batches(
+        asked, args.seed, args.batch_size, extrapolate=args.extrapolate
+    )
+    done, first, total = 0, 0.0, len(asked["energy"])
+    calorimeter = opened.cfg.calorimeter
+    layout: Layout = (
+        "angle" if "theta" in asked else "fixed" if calorimeter.box else "calochallenge"
+    )
+    particle = FILE_PREFIX[calorimeter.particle]
     with (
-        ShowerWriter(args.out, "fixed", len(energy)) as writer,
-        progress("generate", len(energy), "showers", quiet=args.quiet) as advance,
+        ShowerWriter(args.out, layout, total, particle, calorimeter) as writer,
+        progress("generate", total, "showers", quiet=args.quiet) as advance,
     ):
         for showers in batches:
             if done == 0:
                 started, first = time.monotonic(), len(showers)
-            writer.write({"ecal": showers, "energy": energy[done : done + len(showers)]})
+            rows = slice(done, done + len(showers))
+            writer.write({"ecal": showers} | {name: a[rows] for name, a in asked.items()})
             done += len(showers)
             advance(len(showers))
     ended = time.monotonic()
@@ -98,17 +112,52 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _remark(out: Path, energy: "np.ndarray", cfg: Any) -> None:
-    """Say what a user may not have meant: an older file is replaced, energies never trained on."""
+def _asked(args: argparse.Namespace, opened: "Run") -> "dict[str, np.ndarray]":
+    """Energies (n,) GeV, and polar angles (n,) rad if the model has them: drawn, or of a file.
+
+    Raises:
+      InputError: an angle that the model does not have, or a file that lacks what it needs.
+    """
+    import numpy as np
+
+    from hepjax import InputError
+    from hepjax.formats.showers.angle import measured_angle
+    from hepjax.formats.showers.reader import open_showers
+
+    known = opened.workload.ranges(opened.cfg)
+    if args.angle is not None and "theta" not in known:
+        raise InputError(f"--angle: expected a run with angles, found {args.run_dir} without")
+    if args.like is not None:
+        source = open_showers(args.like)
+        asked = {"energy": source.energy, "theta": source.theta}
+        if opened.cfg.data.angle == "mtheta" and "theta" in known:
+            parts = [measured_angle(batch["ecal"]) for batch in source.stream()]
+            asked["theta"] = np.concatenate(parts)
+        found = {name: asked[name] for name in known}
+        for name, values in found.items():
+            if values is None:
+                what = {"energy": "incident energies", "theta": "polar angles (theta)"}[name]
+                raise InputError(f"{args.like}: expected {what}, found a file without them")
+        return {
+            name: values[: args.events].astype(np.float32)
+            for name, values in found.items() if values is not None
+        }  # fmt: skip
+    # A stream of its own: the noise of the showers comes from jax keys of the same seed.
+    rng = np.random.default_rng(args.seed)
+    windows = {name: (low, high) for name, (low, high, _) in known.items()}
+    if args.energy is not None:
+        windows["energy"] = args.energy
+    if args.angle is not None:
+        windows["theta"] = (np.radians(args.angle[0]), np.radians(args.angle[1]))
+    return {
+        name: rng.uniform(low, high, args.events).astype(np.float32)
+        for name, (low, high) in windows.items()
+    }
+
+
+def _remark(out: Path) -> None:
+    """Say what a user may not have meant: an older file is replaced."""
     from hepjax.engine.progress import say
 
     if out.exists():
         say(f"hepjax: warning: {out}: the file of this name will be replaced")
-    low, high = cfg.data.energy_range
-    outside = int(((energy < low) | (energy > high)).sum())
-    if outside:
-        say(
-            f"hepjax: warning: energies: expected {low:g} to {high:g} GeV as trained on, found "
-            f"{energy.min():g} to {energy.max():g} ({outside} of {len(energy)} outside); the model "
-            "extrapolates there"
-        )

@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ import orbax.checkpoint as ocp
 
 from hepjax import InputError
 from hepjax.engine.group.processes import lost_another, meet, together
+from hepjax.engine.parts import named
 from hepjax.engine.records import plain, write_json
 
 MANIFEST = "manifest.json"
@@ -253,6 +255,30 @@ def restore(folder: Path, step: int, abstract: Any) -> Any:
         ) from error
 
 
+def restore_arrays(folder: Path, step: int, sharding: Any) -> dict[str, jax.Array]:
+    """All arrays of a verified checkpoint by name, whatever state they make.
+
+    Raises:
+      InputError: it does not verify, or cannot be read.
+    """
+    with together():
+        if jax.process_index() == 0:
+            verify(folder, step)
+    path = (folder / f"step_{step}").resolve()
+    try:
+        with ocp.StandardCheckpointer() as orbax:
+            stored = orbax.metadata(path).item_metadata
+            tree = jax.tree.map(
+                lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), dict(stored)
+            )
+            return named(orbax.restore(path, tree))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{folder / f'step_{step}'}: expected a checkpoint, found: "
+            f"{' '.join(str(error).split())[:200]}"
+        ) from error
+
+
 def _present(abstract: Any) -> dict[str, Any] | None:
     """The fields of a dataclass that are not None, if it has others."""
     if not dataclasses.is_dataclass(abstract):
@@ -269,9 +295,17 @@ def _lacks(orbax: ocp.StandardCheckpointer, path: Path, abstract: Any) -> bool:
     return stored is not None and not names <= set(stored.keys())
 
 
-def restore_first(folder: Path, steps: list[int], abstract: Any) -> tuple[int, Any] | None:
+def restore_first(
+    folder: Path,
+    steps: list[int],
+    abstract: Any,
+    read: Callable[[Path, int, Any], Any] = restore,
+) -> tuple[int, Any] | None:
     """The first of ``steps`` that verifies, and its state; standard error names damaged ones.
 
+    Args:
+      abstract: what ``read`` needs to know of the state.
+      read: how a checkpoint is read.
     Returns:
       None when there are no steps.
     Raises:
@@ -285,7 +319,7 @@ def restore_first(folder: Path, steps: list[int], abstract: Any) -> tuple[int, A
         )  # fmt: skip
     for step in steps:
         try:
-            return step, restore(folder, step, abstract)
+            return step, read(folder, step, abstract)
         except InputError as error:
             last_error = error
             if jax.process_index() == 0:

@@ -2,7 +2,10 @@
 
 A field may carry a bound in its annotation, ``Annotated[float, Bound(above=0)]``, and a group may
 have ``rules`` about several of its fields. Both are checked when the whole configuration is made,
-and the key in the error comes from the names of the fields. The groups that every workload shares
+and the key in the error comes from the names of the fields. A list may hold groups, of which a run
+directory keeps what differs from their defaults. A class with ``from_setting(value, key)`` and
+``to_setting()`` reads and writes its own settings. A method ``resolved`` of a configuration gives
+the one that is stored, in which no setting is left to others. The groups that every workload shares
 are here, joined in ``RunConfig``; a workload adds its own.
 """
 
@@ -132,10 +135,14 @@ class TrainConfig:
     max_skipped: Count = 20
     """Skipped updates in a row after which training stops."""
     warm_start: FilePath = ""
-    """Run directory whose best epoch gives the initial state of a new run."""
+    """Run directory whose best epoch gives the initial state of a new run: all arrays of the same
+    name and shape, where its networks differ."""
     warm_schedule: Literal["reset", "keep"] = "reset"
     """Whether a warm start begins the learning-rate schedule and the optimizer's state anew, or
-    takes them from the earlier run."""
+    takes them from the earlier run, which then has the same networks and optimizer."""
+    freeze: tuple[str, ...] = ()
+    """Parts of the model that training leaves as they are, by the path of their arrays:
+    ``discriminator/params/Conv3D_0``, or with ``*``, ``generator/params/*/bias``."""
 
     @property
     def dtype(self) -> str:
@@ -225,7 +232,7 @@ def check(group: Any, prefix: str = "") -> None:
     hints = typing.get_type_hints(type(group), include_extras=True)
     for f in dataclasses.fields(group):
         value = getattr(group, f.name)
-        if dataclasses.is_dataclass(value):
+        if _is_group(hints[f.name]):
             check(value, f"{prefix}{f.name}.")
         else:
             _check_bounds(hints[f.name], value, value, prefix + f.name)
@@ -242,8 +249,16 @@ def _check_bounds(hint: Any, value: Any, whole: Any, key: str) -> None:
                 require(bound.holds(value), key, bound.text, whole)
     elif origin is tuple and isinstance(value, tuple):
         hints = [args[0]] * len(value) if args[-1] is Ellipsis else args
-        for inner, item in zip(hints, value, strict=True):
-            _check_bounds(inner, item, whole, key)
+        for number, (inner, item) in enumerate(zip(hints, value, strict=True)):
+            if _is_group(inner):
+                check(item, f"{key}[{number}].")
+            else:
+                _check_bounds(inner, item, whole, key)
+
+
+def _is_group(hint: Any) -> bool:
+    """Whether settings of this type are a group, checked field by field."""
+    return dataclasses.is_dataclass(hint) and not hasattr(hint, "from_setting")
 
 
 def _named(group: Any, path: str) -> Any:
@@ -348,6 +363,8 @@ def build(cls: type[C], settings: Any, *, stored: bool = False) -> C:
         that cannot be expanded.
     """
     made: C = _changed(cls(), settings, "")
+    if hasattr(made, "resolved"):
+        made = made.resolved()
     return made if stored else with_paths(made, paths.expand)
 
 
@@ -361,7 +378,7 @@ def with_paths(group: C, change: Callable[[str, str], list[str]], prefix: str = 
     changes: dict[str, Any] = {}
     for f in dataclasses.fields(group):  # type: ignore[arg-type]
         value, key = getattr(group, f.name), prefix + f.name
-        if dataclasses.is_dataclass(value):
+        if _is_group(hints[f.name]):
             changes[f.name] = with_paths(value, change, f"{key}.")
         elif hints[f.name] == FilePath and value:
             found = change(value, key)
@@ -404,7 +421,7 @@ def _changed(group: Any, settings: Any, prefix: str) -> Any:
             hint = f"did you mean {prefix}{near[0]}?" if near else f"there are {', '.join(hints)}"
             hint = older.RENAMED.get(f"{prefix}{key}", hint)
             raise InputError(f"{prefix}{key}: expected a known setting, found another; {hint}")
-        if dataclasses.is_dataclass(hints[key]):
+        if _is_group(hints[key]):
             changes[key] = _changed(getattr(group, key), value, f"{prefix}{key}.")
         else:
             changes[key] = _convert(hints[key], value, prefix + key)
@@ -413,6 +430,8 @@ def _changed(group: Any, settings: Any, prefix: str) -> Any:
 
 def _convert(hint: Any, value: Any, key: str) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if hasattr(hint, "from_setting"):
+        return hint.from_setting(value, key)
     if origin is Literal:
         require(value in args, key, f"one of {', '.join(map(str, args))}", value)
         return value
@@ -426,7 +445,10 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         require(isinstance(value, list | tuple), key, "a list", value)
         kinds = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
         require(len(kinds) == len(value), key, f"a list of {len(kinds)}", value)
-        return tuple(_convert(kind, v, key) for kind, v in zip(kinds, value, strict=True))
+        return tuple(
+            _changed(kind(), v, f"{key}[{number}].") if _is_group(kind) else _convert(kind, v, key)
+            for number, (kind, v) in enumerate(zip(kinds, value, strict=True))
+        )
     if hint is float and not isinstance(value, bool):
         misread = isinstance(value, str) and strict_yaml.MISREAD.match(value)
         require(not misread, key, "a number without leading zeros", value)
@@ -440,9 +462,21 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
 
 def to_settings(cfg: Any) -> Any:
     """The nested plain settings of a configuration, ready for YAML."""
+    if hasattr(cfg, "to_setting"):
+        return cfg.to_setting()
     if dataclasses.is_dataclass(cfg):
         return {f.name: to_settings(getattr(cfg, f.name)) for f in dataclasses.fields(cfg)}
-    return [to_settings(v) for v in cfg] if isinstance(cfg, tuple) else cfg
+    return [_item(v) for v in cfg] if isinstance(cfg, tuple) else cfg
+
+
+def _item(value: Any) -> Any:
+    """Settings of an item of a list: of a group what differs from its defaults."""
+    settings = to_settings(value)
+    kind: Any = type(value)
+    if not _is_group(kind):
+        return settings
+    defaults = to_settings(kind())
+    return {name: v for name, v in settings.items() if v != defaults[name]}
 
 
 def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:

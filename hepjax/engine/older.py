@@ -1,7 +1,8 @@
 """Run directories of earlier versions: settings that have other names now.
 
-On 27 November 2026 the optimizers of all workloads became one group. Its defaults for what did not
-exist before are what was done before, so a setting that is missing in an older run is its default.
+On 27 November 2026 the optimizers of all workloads became one group; later the networks of the
+3DGAN became lists of layers. Defaults of what did not exist before are what was done before, so a
+setting that is missing in an older run is its default.
 """
 
 from typing import Any
@@ -12,12 +13,19 @@ RENAMED = {
     "optimizer.decay_rate": "it is optimizer.decay now",
     "optimizer.decay_steps": "it is optimizer.decay_every now, with optimizer.decay_unit=updates",
     "optimizer.per_event": "it is optimizer.reference_batch=1 now",
+    "model.seed_channels": "it is the last number of model.generator[0].dense now",
+    "model.generator_filters": "they are filters of the layers in model.generator now",
+    "model.discriminator_filters": "they are filters of the layers in model.discriminator now",
+    "model.discriminator_kernel": "it is kernel of the layers in model.discriminator now",
+    "model.discriminator_pool": "it is pool of the layers in model.discriminator now",
 }
 """What became of a setting, for users who still give it."""
 
 
 def translated(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings of a run directory of any version under their present names."""
+    if settings.get("workload") == "gan3d" and isinstance(settings.get("model"), dict):
+        settings = settings | {"model": _gan3d_networks(dict(settings["model"]))}
     optimizer = settings.get("optimizer")
     translate = OPTIMIZERS.get(str(settings.get("workload")))
     if translate is None or not isinstance(optimizer, dict):
@@ -28,6 +36,31 @@ def translated(settings: dict[str, Any]) -> dict[str, Any]:
 def _gan3d(old: dict[str, Any]) -> dict[str, Any]:
     if "beta2" not in old and "decay" in old:
         old["beta2"] = old.pop("decay")  # of the squared gradients of RMSprop
+    return old
+
+
+def _gan3d_networks(old: dict[str, Any]) -> dict[str, Any]:
+    """The networks of the fixed angle, of which numbers were settings, as lists of layers."""
+    if "generator_filters" not in old:
+        return old
+    a, b, c = old.pop("generator_filters")
+    he = {"init": "he_uniform", "activation": "leaky"}
+    old["generator"] = [
+        {"dense": [7, 7, 8, old.pop("seed_channels")]},
+        {"filters": a, "kernel": [6, 6, 8], "norm": True} | he,
+        {"filters": b, "kernel": [6, 5, 8], "padding": [2, 2, 0], "upsample": [2, 2, 2],
+         "norm": True} | he,
+        {"filters": c, "kernel": [3, 3, 8], "padding": [1, 0, 3], "upsample": [2, 2, 3]} | he,
+        {"filters": 1, "kernel": [2, 2, 2], "padding": [0, 0, 0], "bias": False,
+         "init": "glorot_normal", "activation": "relu"},
+    ]  # fmt: skip
+    k, pool = old.pop("discriminator_kernel", 5), old.pop("discriminator_pool", 1)
+    old["discriminator"] = discriminator = [
+        {"filters": n, "kernel": [k] * 3, "activation": "leaky", "norm": number > 0}
+        for number, n in enumerate(old.pop("discriminator_filters"))
+    ]
+    discriminator[0]["pool"] = [pool] * 3
+    discriminator[-1] |= {"pool": [2] * 3, "padding": [k // 2 - 1] * 3}
     return old
 
 

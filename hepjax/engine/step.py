@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
 
-from hepjax.engine import compilation, resident
+from hepjax.engine import compilation, parts, resident
 from hepjax.engine.mesh import DATA, OVERLAP, over_data, replicated
 from hepjax.engine.precision import exactly
 from hepjax.engine.workload import Batch, Clock, Metrics, Spec, Workload
@@ -63,6 +63,7 @@ def guarded_step(
     def chosen(new: jax.Array, old: jax.Array) -> jax.Array:
         return jnp.where(finite.reshape(finite.shape + (1,) * (new.ndim - finite.ndim)), new, old)
 
+    model = parts.kept(cfg.train.freeze, model, state.model)
     model = jax.tree.map(chosen, model, state.model)
     skipped = jnp.where(finite, 0, state.skipped + 1)
     return replace(state, step=state.step + 1, skipped=skipped, model=model), (

@@ -87,7 +87,8 @@ def train(
     saving = Checkpoints(run / "checkpoints", cfg.checkpoint.keep)
     counting = metering.of_training(mesh.local_devices) if first else metering.Meter(())
     with room, jax.set_mesh(mesh), counting as meter, saving as checkpoints:
-        start, state, shardings = begin_or_restore(workload, cfg, mesh, checkpoints.folder)
+        tell = say if first and not quiet else lambda text: None
+        start, state, shardings = begin_or_restore(workload, cfg, mesh, checkpoints.folder, tell)
         if start or (first and (run / "metrics.jsonl").exists()):
             record({"event": "resume", "step": start})  # supersedes what was not saved
         if start >= total:

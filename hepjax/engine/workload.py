@@ -77,6 +77,17 @@ class Answer:
     """Events in a batch at most, so that the memory of the devices is enough."""
 
 
+class Range(NamedTuple):
+    """Values of a condition that a model was trained on."""
+
+    low: float
+    high: float
+    unit: str
+
+
+Ranges = dict[str, Range]
+
+
 @dataclass(frozen=True)
 class Sources:
     """The events that a run trains on, and the events that judge it after each epoch."""
@@ -170,6 +181,8 @@ class Workload(Generic[Cfg, S]):
     default each answer (n,) is one, beside ``index``."""
     conditions: "Callable[[Cfg, dict[str, np.ndarray]], HostBatch] | None" = None
     """What users ask generated events for (``energy=...``), checked, as ``inputs`` wants it."""
+    ranges: Callable[[Cfg], Ranges] = lambda cfg: {}
+    """Conditions outside of which events are generated only if a user insists."""
     evaluate: "Callable[[Cfg, Model[Cfg, S], Source, Path, About], Scores] | None" = None
     """Write the report page on the events of a source; by default the validation metrics."""
     benchmark: Benchmark | None = None

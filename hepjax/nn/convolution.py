@@ -68,23 +68,24 @@ class Conv(nn.Module):
         return conv2d(x.astype(self.dtype), kernel, (self.stride,) * 2, padding) + bias
 
 
-def average_pool(x: Any, size: int) -> Any:
-    """Mean over blocks of ``size`` cells along each axis of (n, x, y, z, channels); a rest is cut.
+def average_pool(x: Any, size: tuple[int, int, int]) -> Any:
+    """Mean over blocks of ``size`` cells along x, y, z of (n, x, y, z, channels); a rest is cut.
 
     As sums of a reshaped array, which on a CPU takes half the time of ``nn.avg_pool``. ``Blocks``
     of that size come out as cells.
     """
-    if size == 1:
+    if size == (1, 1, 1):
         return x
+    a, b, c = size
     if isinstance(x, Blocks):
-        if x.block == (size,) * 3 and not any(x.origin):
-            i, j, k = (s // size for s in x.size)
+        if x.block == size and not any(x.origin):
+            i, j, k = (cells // s for cells, s in zip(x.size, size, strict=True))
             return x.by_cell[:, :i, :j, :k].mean(axis=4)
         x = to_cells(x)
     n, *cells, channels = x.shape
-    i, j, k = (c // size for c in cells)
-    x = x[:, : i * size, : j * size, : k * size]
-    return x.reshape(n, i, size, j, size, k, size, channels).mean(axis=(2, 4, 6))
+    i, j, k = (cell // s for cell, s in zip(cells, size, strict=True))
+    x = x[:, : i * a, : j * b, : k * c]
+    return x.reshape(n, i, a, j, b, k, c, channels).mean(axis=(2, 4, 6))
 
 
 def max_pool(x: jax.Array) -> jax.Array:

@@ -19,8 +19,10 @@ TINY = {
         "optimizer.learning_rate=3e-3",
     ),
     "gan3d": (
-        "model={latent: 4, seed_channels: 1, generator_filters: [2, 2, 2], "
-        "discriminator_filters: [2, 2, 2, 2], discriminator_kernel: 3, discriminator_pool: 2}",
+        "model={latent: 4, generator: [{dense: [5, 5, 5, 1], norm: true}, "
+        "{upsample: [5, 5, 5], filters: 1, kernel: [3, 3, 3], activation: relu}], "
+        "discriminator: [{filters: 2, kernel: [3, 3, 3], activation: leaky, norm: true, "
+        "pool: [5, 5, 5]}]}",
     ),
     "tagger": ("data.shape=[20, 25]", "data.channels=[pT, HCAL]"),
 }

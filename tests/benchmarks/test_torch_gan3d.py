@@ -14,7 +14,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from helpers.gan3d import TINY, raw_showers  # noqa: E402
+from helpers.gan3d import TINY, TINY_ANGLE, narrow, raw_showers  # noqa: E402
 
 from benchmarks.speed import torch_gan3d as twin  # noqa: E402
 from hepjax.engine.workload import Spec  # noqa: E402
@@ -58,8 +58,12 @@ def double(array):
 def batches():
     """The same four events for both."""
     batch = objective.prepare(CFG, Spec(), {k: jnp.asarray(v) for k, v in raw_showers(4).items()})
-    torch_batch = batch | {"shower": batch["shower"].transpose(0, 4, 1, 2, 3)}
-    return batch, {k: double(v) for k, v in torch_batch.items()}
+    return batch, as_torch(batch)
+
+
+def as_torch(batch):
+    channels_first = batch | {"shower": batch["shower"].transpose(0, 4, 1, 2, 3)}
+    return {k: double(v) for k, v in channels_first.items()}
 
 
 def assert_same_update(network, module, optimizer):
@@ -95,10 +99,21 @@ def assert_same_metrics(ours, theirs):
 
 @pytest.mark.parametrize(("kernel", "pool"), [(3, 1), (5, 1), (3, 2)])
 def test_networks_give_the_same_outputs(kernel, pool):
-    model = replace(CFG.model, discriminator_kernel=kernel, discriminator_pool=pool)
-    cfg = replace(CFG, model=model)
-    state, (batch, torch_batch) = state_of(cfg), batches()
-    inputs = objective.latent(cfg, batch["energy"], jax.random.key(3))
+    cfg = replace(CFG, model=replace(narrow(2, kernel, pool), dropout=0.0))
+    compare(cfg, *batches())
+
+
+def test_networks_with_an_angle_give_the_same_outputs():
+    heads = ("energy", "angle", "sum")
+    cfg = replace(TINY_ANGLE, model=replace(TINY_ANGLE.model, dropout=0.0, heads=heads))
+    raw = {k: jnp.asarray(v) for k, v in raw_showers(4, shape=(11, 11, 6)).items()}
+    batch = objective.prepare(cfg, Spec(), raw)
+    compare(cfg, batch, as_torch(batch))
+
+
+def compare(cfg, batch, torch_batch):
+    state = state_of(cfg)
+    inputs = objective.latent(cfg, objective.truth_of(batch), jax.random.key(3))
     gan = double_gan(cfg, state)
     gan.generator.eval(), gan.discriminator.eval()
 
@@ -114,8 +129,9 @@ def test_networks_give_the_same_outputs(kernel, pool):
     apply = jax.jit(partial(objective.networks(cfg)[1].apply, train=False))
     expected = apply(variables, batch["shower"])
     found = gan.discriminator(torch_batch["shower"])
-    for a, b in zip(found, expected, strict=True):
-        np.testing.assert_allclose(a.detach(), b, rtol=1e-4, atol=1e-4)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name].detach(), value, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("label", [objective.REAL, objective.FAKE])
@@ -124,13 +140,13 @@ def test_discriminator_update_is_the_same(label):
     rate = jnp.float32(CFG.optimizer.learning_rate)
     update = jax.jit(partial(objective.train_discriminator, CFG, label=label))
     network, ours = update(
-        state.discriminator, batch["shower"], energy=batch["energy"], total=batch["sum"],
+        state.discriminator, batch["shower"], truth=objective.truth_of(batch),
         rate=rate, key=jax.random.key(4),
     )  # fmt: skip
     gan = double_gan(CFG, state)
     labels = double(twin.flip_labels(CFG, label, 4))
     theirs = twin.train_discriminator(
-        gan, torch_batch["shower"], labels, torch_batch["energy"], torch_batch["sum"]
+        gan, torch_batch["shower"], labels, twin.truth_of(torch_batch)
     )
     assert_same_metrics(ours, theirs)
     assert_same_update(network, gan.discriminator, gan.discriminator_optimizer)
@@ -140,11 +156,12 @@ def test_generator_update_is_the_same_and_leaves_the_discriminator():
     state, (batch, torch_batch) = state_of(CFG), batches()
     rate, key = jnp.float32(CFG.optimizer.learning_rate), jax.random.key(5)
     update = jax.jit(partial(objective.train_generator, CFG))
-    after, ours = update(state, batch["energy"], batch["sum"], rate, key)
+    truth = objective.truth_of(batch)
+    after, ours = update(state, truth, rate, key)
     gan = double_gan(CFG, state)
     before = [p.detach().clone() for p in gan.discriminator.parameters()]
-    inputs = objective.latent(CFG, batch["energy"], jax.random.split(key)[0])
-    theirs = twin.train_generator(gan, double(inputs), torch_batch["energy"], torch_batch["sum"])
+    inputs = objective.latent(CFG, truth, jax.random.split(key)[0])
+    theirs = twin.train_generator(gan, double(inputs), twin.truth_of(torch_batch))
     assert_same_metrics(ours, theirs)
     assert_same_update(after.generator, gan.generator, gan.generator_optimizer)
     assert_same_statistics(after.discriminator, gan.discriminator)
@@ -169,7 +186,7 @@ def test_exported_generator_gives_the_same_showers(tmp_path):
     state = state_of(CFG)
     twin.export_onnx(CFG, state.generator, tmp_path / "generator.onnx")
     session = runtime.InferenceSession(tmp_path / "generator.onnx")
-    inputs = np.array(objective.latent(CFG, jnp.ones(3), jax.random.key(6)))
+    inputs = np.array(objective.latent(CFG, {"energy": jnp.ones(3)}, jax.random.key(6)))
     expected = jax.jit(partial(objective.generate, CFG))(
         objective.frozen(CFG, state.generator), inputs
     )[..., 0]

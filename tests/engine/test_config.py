@@ -81,7 +81,7 @@ def test_bad_settings_name_the_key(settings, message):
         (["data.energy_range=[500, 10]"], "data.energy_range"),
         (["mesh.model_devices=2"], "mesh.model_devices"),
         (["optimizer.learning_rate=-1"], "optimizer.learning_rate"),
-        (["model.discriminator_kernel=4"], "model.discriminator_kernel"),
+        (["model.heads=[colour]"], "model.heads"),
         (["train.precision=float16"], "train.precision"),
         (["workload=gan2d"], "workload"),
         (["train"], "train"),

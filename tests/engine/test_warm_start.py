@@ -127,8 +127,16 @@ def test_the_moving_average_is_taken_over_with_the_parameters(tmp_path):
     assert not any(np.any(a) for a in jax.tree.leaves(state.model["optimizer"]["moments"]))
 
 
-def test_a_state_of_another_shape_is_refused_in_one_line(earlier, tmp_path):
+def test_another_optimizer_begins_with_moments_of_its_own(earlier, tmp_path):
+    _, before = best(earlier)
     other = replace(config(earlier), optimizer=OptimizerConfig("rmsprop", beta2=0.9))
+    state = beginning(other, tmp_path)
+    np.testing.assert_array_equal(state.model["w"], before.model["w"])
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(state.model["optimizer"]))
+
+
+def test_who_keeps_the_schedule_keeps_the_optimizer(earlier, tmp_path):
+    other = replace(config(earlier, "keep"), optimizer=OptimizerConfig("rmsprop", beta2=0.9))
     with pytest.raises(InputError, match="expected a usable checkpoint, found none") as error:
         beginning(other, tmp_path)
     assert "\n" not in str(error.value)

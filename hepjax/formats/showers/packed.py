@@ -114,16 +114,15 @@ class PackedShowers:
     @property
     def energy(self) -> np.ndarray | None:
         """(n,) float32 incident energies, GeV; None if they are not stored."""
-        if "energy" not in self.packed.columns:
-            return None
-        return self.packed.column("energy")[self._rows]
+        return self._column("energy")
 
     @property
     def theta(self) -> np.ndarray | None:
         """(n,) float32 true polar angles, rad; None at normal incidence or if not stored."""
-        if "theta" not in self.packed.columns:
-            return None
-        return self.packed.column("theta")[self._rows]
+        return self._column("theta")
+
+    def _column(self, name: str) -> np.ndarray | None:
+        return self.packed.column(name)[self._rows] if name in self.packed.columns else None
 
     def stream(self, check: bool = True) -> Iterator[Batch]:
         """All events in order, a block at a time; the cells were checked when they were packed."""

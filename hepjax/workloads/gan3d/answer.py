@@ -1,6 +1,6 @@
-"""What a trained 3DGAN gives: showers at incident energies; and the report on them.
+"""What a trained 3DGAN gives: showers at incident energies and angles; and the report on them.
 
-Shower ``i`` depends on the seed, on ``i`` and on its energy alone.
+Shower ``i`` depends on the seed, on ``i`` and on its own energy and angle alone.
 """
 
 import functools
@@ -15,17 +15,30 @@ from hepjax import InputError
 from hepjax.engine.inference import HostBatch
 from hepjax.engine.mesh import split_events
 from hepjax.engine.progress import progress
-from hepjax.engine.workload import About, Answer, Batch, Field, Model, Scores, Spec
+from hepjax.engine.workload import (
+    About,
+    Answer,
+    Batch,
+    Field,
+    Model,
+    Range,
+    Ranges,
+    Scores,
+    Spec,
+)
+from hepjax.formats.showers.angle import measured_angle
 from hepjax.formats.showers.reader import with_cells
 from hepjax.formats.source import Source
 from hepjax.workloads.gan3d.config import Gan3DConfig
-from hepjax.workloads.gan3d.model import GRID
+from hepjax.workloads.gan3d.geometry import to_image
 from hepjax.workloads.gan3d.objective import (
     ENERGY_UNIT,
     State,
-    cells_in_gev,
     frozen,
+    generated_cells,
     networks,
+    noise_size,
+    with_noise,
 )
 
 MOST_EVENTS = 10_000  # of the published validation; keeps the samples within 2 GB of memory
@@ -33,48 +46,75 @@ BATCH = 256
 
 
 def inputs(cfg: Gan3DConfig) -> Spec:
-    """Incident energy."""
-    return Spec((Field("energy", (), "float32", "GeV"),))
+    """Incident energy, and the polar angle where it is an input."""
+    theta = (Field("theta", (), "float32", "rad"),) if cfg.with_angle else ()
+    return Spec((Field("energy", (), "float32", "GeV"), *theta))
 
 
 def outputs(cfg: Gan3DConfig) -> Answer:
-    """Cell energies, axes x, y, z (depth)."""
-    return Answer("showers", Spec((Field("ecal", GRID, "float32", "GeV"),)))
+    """Cell energies as the calorimeter has them; of a box the axes are x, y, z (depth)."""
+    return Answer("showers", Spec((Field("ecal", cfg.calorimeter.shape, "float32", "GeV"),)))
 
 
 def infer(cfg: Gan3DConfig, state: State, inputs: Batch, keys: jax.Array) -> Batch:
-    """Showers ``ecal`` (n, 25, 25, 25) in GeV for incident energies ``energy`` (n,) in GeV."""
-    noise = jax.vmap(lambda key: jax.random.normal(key, (cfg.model.latent,)))(keys)
-    latent = (inputs["energy"] / ENERGY_UNIT)[:, None] * noise
+    """Showers ``ecal`` (n, *calorimeter.shape) in GeV for energies ``energy`` (n,) in GeV, and
+    polar angles ``theta`` (n,) in rad where they are an input."""
+    noise = jax.vmap(lambda key: jax.random.normal(key, (noise_size(cfg),)))(keys)
+    latent = with_noise(cfg, inputs | {"energy": inputs["energy"] / ENERGY_UNIT}, noise)
     shower = networks(cfg)[0].apply(frozen(cfg, state.generator), latent, train=False)
-    cells = cells_in_gev(cfg, split_events(cfg.mesh, shower))
-    # The same threshold that the training showers passed.
-    return {"ecal": jnp.where(cells < cfg.data.threshold, 0.0, cells)}
+    return {"ecal": generated_cells(cfg, split_events(cfg.mesh, shower))}
+
+
+def ranges(cfg: Gan3DConfig) -> Ranges:
+    """Incident energies and polar angles that the model was trained on."""
+    known = {"energy": Range(*cfg.energies, "GeV")}
+    return known | ({"theta": Range(*cfg.angles, "rad")} if cfg.with_angle else {})
 
 
 def conditions(cfg: Gan3DConfig, asked: dict[str, np.ndarray]) -> HostBatch:
-    """Incident energies (n,) GeV as the model takes them.
+    """Incident energies (n,) GeV, and polar angles (n,) rad, as the model takes them.
 
     Raises:
-      InputError: other conditions, or energies that are not positive finite numbers.
+      InputError: other conditions, energies that are not positive, angles that are not in rad.
     """
-    if set(asked) != {"energy"}:
-        raise InputError(f"conditions: expected energy, found {', '.join(asked) or 'none'}")
-    energy = np.asarray(asked["energy"], np.float32)
+    names = inputs(cfg).names
+    if set(asked) != set(names):
+        angle = " (polar angle in rad; pi/2 is normal)" if cfg.with_angle else ""
+        raise InputError(
+            f"conditions: expected {' and '.join(names)}{angle}, found {', '.join(asked) or 'none'}"
+        )
+    given = {name: np.asarray(asked[name], np.float32) for name in names}
+    energy = given["energy"]
     if energy.ndim != 1 or len(energy) == 0 or not np.all(np.isfinite(energy) & (energy > 0)):
         raise InputError("energy: expected a list of positive numbers in GeV, found others")
-    return {"energy": energy}
+    if not cfg.with_angle:
+        return given
+    theta = given["theta"]
+    if theta.shape not in (energy.shape, (1,)):
+        raise InputError(
+            f"theta: expected one polar angle, or {len(energy)} as of energy, found {theta.shape}"
+        )
+    if not np.all((theta > 0) & (theta < np.pi)):
+        wrong = theta[~((theta > 0) & (theta < np.pi))][0]
+        raise InputError(
+            f"theta: expected polar angles in rad, between 0 and pi, found {wrong:g}; "
+            "np.radians converts degrees"
+        )
+    return given | {"theta": np.broadcast_to(theta, energy.shape)}
 
 
 @functools.lru_cache(maxsize=4)
-def real_probability(cfg: Gan3DConfig) -> Any:
-    """A function of state and showers ``ecal``: how real the discriminator holds each, 0 to 1."""
+def judgement(cfg: Gan3DConfig) -> Any:
+    """A function of state and showers ``ecal``: how ``real`` the discriminator holds each, 0 to 1,
+    and the incident ``energy`` in GeV that it sees, if it has that head."""
 
     def judge(state: State, batch: Batch, keys: jax.Array) -> Batch:
-        shower = ((batch["ecal"] * cfg.data.scale) ** cfg.data.power)[..., None]
+        cells = to_image(cfg.calorimeter, batch["ecal"])
+        shower = ((cells * cfg.data.scale) ** cfg.data.power)[..., None]
         variables = frozen(cfg, state.discriminator)
         outputs = networks(cfg)[1].apply(variables, split_events(cfg.mesh, shower), train=False)
-        return {"real": jax.nn.sigmoid(outputs[0])}
+        energy = {"energy": ENERGY_UNIT * outputs["energy"]} if "energy" in outputs else {}
+        return {"real": jax.nn.sigmoid(outputs["real"])} | energy
 
     return judge
 
@@ -82,34 +122,56 @@ def real_probability(cfg: Gan3DConfig) -> Any:
 def evaluate(
     cfg: Gan3DConfig, model: Model[Gan3DConfig, State], source: Source, out: Path, about: About
 ) -> Scores:
-    """Report on showers generated at the energies of ``source``; return the scores."""
+    """Report on showers generated at energies and angles of ``source``; return the scores."""
     from hepjax.physics.calorimeter.report import report
     from hepjax.report.document import check_folder, write_report
 
     check_folder(out)
-    reference = read_showers(source, "read", model.quiet)
-    reference["ecal"] = np.where(reference["ecal"] < cfg.data.threshold, 0.0, reference["ecal"])
-    energy, made = reference["energy"], []
-    with progress("generate", len(energy), "showers", quiet=model.quiet) as advance:
-        for answer in model.given({"energy": energy}, BATCH):
+    reference = read_showers(source, cfg.calorimeter.shape, "read", model.quiet)
+    reference["ecal"] = np.where(reference["ecal"] < cfg.threshold, 0.0, reference["ecal"])
+    asked, made = asked_of(cfg, reference), []
+    with progress("generate", len(asked["energy"]), "showers", quiet=model.quiet) as advance:
+        for answer in model.given(asked, BATCH):
             made.append(answer["ecal"])
             advance(len(made[-1]))
-    generated = {"ecal": np.concatenate(made), "energy": energy}
-    real = {}
+    reference, generated = reference | asked, {"ecal": np.concatenate(made)} | asked
+    judged = {}
     for name, sample in (("reference", reference), ("generated", generated)):
         cells = {"ecal": sample["ecal"].astype(np.float32)}
-        parts = model.placed.given(real_probability(cfg), cells, BATCH)
-        real[name] = np.concatenate([part["real"] for part in parts])
-    return write_report(report(reference, generated, discriminator=real), out, **about._asdict())
+        parts = list(model.placed.given(judgement(cfg), cells, BATCH))
+        for answer, suffix in (("real", ""), ("energy", "_energy")):
+            if answer in parts[0]:
+                judged[name + suffix] = np.concatenate([part[answer] for part in parts])
+    found = report(
+        reference, generated, discriminator=judged, calorimeter=cfg.calorimeter
+    )  # fmt: skip
+    return write_report(found, out, **about._asdict())
 
 
-def read_showers(source: Source, label: str, quiet: bool) -> dict[str, np.ndarray]:
-    """The first ``MOST_EVENTS`` showers: ``ecal`` (n, x, y, z) GeV and ``energy`` (n,) GeV."""
+def asked_of(cfg: Gan3DConfig, showers: dict[str, np.ndarray]) -> HostBatch:
+    """The inputs of the model that make showers like these: ``energy`` GeV, ``theta`` rad.
+
+    Args:
+      showers: as of ``read_showers``.
+    """
+    asked = {"energy": showers["energy"]}
+    if cfg.with_angle:
+        true = cfg.data.angle == "theta"
+        asked["theta"] = showers["theta"] if true else measured_angle(showers["ecal"])
+    return asked
+
+
+def read_showers(
+    source: Source, shape: tuple[int, ...], label: str, quiet: bool
+) -> dict[str, np.ndarray]:
+    """The first ``MOST_EVENTS`` showers: ``ecal`` (n, ...) GeV, ``energy`` (n,) GeV and, if the
+    source has true polar angles, ``theta`` (n,) rad."""
     total = min(len(source), MOST_EVENTS)
     parts = []
     with progress(label, total, "showers", quiet=quiet) as advance:
         for start in range(0, total, BATCH):
             batch = source[np.arange(start, min(start + BATCH, total))]
-            parts.append(with_cells(batch, GRID))
+            parts.append(with_cells(batch, shape))
             advance(len(parts[-1]["energy"]))
-    return {field: np.concatenate([p[field] for p in parts]) for field in ("ecal", "energy")}
+    fields = [field for field in ("ecal", "energy", "theta") if field in parts[0]]
+    return {field: np.concatenate([p[field] for p in parts]) for field in fields}

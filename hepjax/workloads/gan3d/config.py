@@ -1,33 +1,47 @@
-"""Settings of the fixed-angle 3DGAN; the defaults are the published ones (3DGAN, "EnergyGAN")."""
+"""Settings of the 3DGAN; the defaults are the published ones of the fixed angle ("EnergyGAN")."""
 
+import dataclasses
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from hepjax.engine.config import Bound, Count, FilePath, NotNegative, Positive, Rule, RunConfig
 from hepjax.engine.optimizers import Fraction, OptimizerConfig
+from hepjax.formats.showers import calorimeters
+from hepjax.formats.showers.calorimeter import Calorimeter
 from hepjax.formats.showers.layout import Unit
+from hepjax.workloads.gan3d import layers
+from hepjax.workloads.gan3d.geometry import Described, image
+from hepjax.workloads.gan3d.layers import Layer
+
+Head = Literal["energy", "angle", "sum", "counts"]
+CLIC_25 = Described(calorimeters.calorimeter("clic-25"))
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Sizes of the two networks. The kernels of the generator are always the published ones."""
+    """The two networks, as lists of layers, and what goes in and comes out."""
 
     latent: Count = 200
-    """Length of the noise vector."""
-    seed_channels: Count = 8
-    """Channels of the 7 x 7 x 8 block that the dense layer makes."""
-    generator_filters: tuple[Count, Count, Count] = (64, 6, 6)
-    """Features of its first three convolutions."""
-    discriminator_filters: tuple[Count, Count, Count, Count] = (32, 8, 8, 8)
-    """Features of its four convolutions."""
-    discriminator_kernel: Literal[3, 5] = 5
-    """Cells along each side of its kernels."""
-    discriminator_pool: Literal[1, 2] = 1
-    """Average pooling after the first convolution. 1, none, is published; with 2 the other
-    convolutions see an eighth of the cells, which saves a CPU most of the work."""
+    """Length of the vector that goes into the generator."""
+    inputs: Literal["product", "energy", "energy-angle"] = "product"
+    """What that vector is: noise times the incident energy / 100 GeV (published for the fixed
+    angle); or noise behind the energy; or noise behind the energy and the polar angle in rad
+    (published for the variable angle)."""
+    generator: tuple[Layer, ...] = layers.PUBLISHED_GENERATOR
+    """From the latent vector to the cells; the keys of a layer are below. ``[]``: a small network
+    that fits data.calorimeter."""
+    discriminator: tuple[Layer, ...] = layers.PUBLISHED_DISCRIMINATOR
+    """From the cells to the features of its dense heads. ``[]``: as above."""
+    heads: tuple[Head, ...] = ("energy", "sum")
+    """What the discriminator says beside real or fake: the incident energy, learnt; and from the
+    cells, without weights, the measured polar angle, the visible energy, numbers of cells by their
+    energy."""
+    norm_epsilon: Positive = 1e-3
+    """Added to the variance in batch norm; 1e-6 is published for the variable angle."""
     dropout: Fraction = 0.2
-    """Share of activations of the discriminator set to 0."""
+    """Share of activations set to 0 after each layer of the discriminator."""
 
 
 @dataclass(frozen=True)
@@ -40,29 +54,44 @@ class ObjectiveConfig:
     """Weight of the MAPE of the regressed incident energy."""
     weight_sum: NotNegative = 0.1
     """Weight of the MAPE of the visible energy."""
+    weight_angle: NotNegative = 25.0
+    """Weight of the mean absolute error of the measured angle, rad; only with its head."""
+    weight_counts: NotNegative = 0.1
+    """Weight of the MAPE of the numbers of cells by their energy; only with their head."""
     label_flip: Annotated[float, Bound(least=0, below=0.5)] = 0.05
     """Probability that the discriminator is told the wrong label."""
     conditions: Literal["uniform", "batch"] = "uniform"
     """Energies of the fakes: flat in data.energy_range, with the visible energy of the published
-    fit; or the energies and visible energies of the real batch, as the variable-angle model has."""
+    fit to the CLIC calorimeter; or energies, angles and visible energies of the real batch, as the
+    variable-angle model has."""
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which showers, and the published event and cell cuts."""
+    """Which calorimeter and showers, and the published event and cell cuts."""
 
+    calorimeter: Described = CLIC_25
+    """Cells of the showers after the crop: a name or a file, see
+    [calorimeters.md](calorimeters.md)."""
     files: tuple[FilePath, ...] = ("data/showers",)
     """HDF5 files, folders of them, or packed sets. Sorted; the last events are for validation."""
     validation_files: tuple[FilePath, ...] = ()
     """Validation showers, if not the last part of ``files``."""
     validation_fraction: Annotated[float, Bound(above=0, below=1)] = 0.1
     """Share of the events for validation."""
-    energy_range: tuple[float, float] = (10.0, 500.0)
-    """Incident energies kept, GeV, inclusive."""
+    energy_range: tuple[float, float] | None = None
+    """Incident energies kept, GeV, inclusive; showers are generated inside it. null: those of the
+    calorimeter, 10 to 500 for clic-25."""
+    angle_range: tuple[float, float] | None = None
+    """Polar angles kept where the angle is an input, degrees, inclusive, 90 is normal; showers are
+    generated inside it. null: those of the calorimeter."""
+    angle: Literal["theta", "mtheta"] = "theta"
+    """The angle that is an input: the true polar angle, or the one measured from the cells, which
+    is published."""
     min_sum: NotNegative = 0.0
     """Smallest visible energy kept, GeV."""
-    threshold: NotNegative = 1e-6
-    """Cells below are set to 0, GeV."""
+    threshold: NotNegative | None = None
+    """Cells below are set to 0, GeV. null: that of the calorimeter, 1e-6 for clic-25."""
     scale: Positive = 100.0
     """The networks see cell energies in units of GeV / scale ..."""
     power: Annotated[float, Bound(above=0, most=1)] = 1.0
@@ -75,8 +104,12 @@ class DataConfig:
 
     def rules(self) -> Iterator[Rule]:
         """What must hold between the fields."""
-        low, high = self.energy_range
-        yield 0 < low < high, "energy_range", "0 < low < high"
+        if self.energy_range is not None:
+            low, high = self.energy_range
+            yield 0 < low < high, "energy_range", "0 < low < high"
+        if self.angle_range is not None:
+            low, high = self.angle_range
+            yield 0 < low <= high < 180, "angle_range", "0 < low < high < 180 degrees"
         yield len(self.files) > 0, "files", "at least one file"
 
 
@@ -95,3 +128,86 @@ class Gan3DConfig(RunConfig):
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     optimizer: OptimizerConfig = field(default_factory=published_optimizer)
     data: DataConfig = field(default_factory=DataConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.model.generator:
+            layers.require_shower(self.model.generator, self.model.latent, self.calorimeter)
+        cells = image(self.calorimeter)
+        first = (*cells, 1) if len(cells) == 3 else cells
+        layers.shapes(self.model.discriminator, first, "model.discriminator")
+
+    def resolved(self) -> "Gan3DConfig":
+        """The same with what the calorimeter decides, which a later choice then leaves alone."""
+        return dataclasses.replace(
+            self,
+            model=dataclasses.replace(self.model, **self._chosen_networks()),
+            data=dataclasses.replace(self.data, **self._chosen_cuts()),
+        )
+
+    def _chosen_networks(self) -> dict[str, Any]:
+        chosen: dict[str, Any] = {}
+        if not self.model.generator:
+            chosen["generator"] = layers.small_generator(self.calorimeter)
+        if not self.model.discriminator:
+            chosen["discriminator"] = layers.small_discriminator(self.calorimeter)
+        return chosen
+
+    def _chosen_cuts(self) -> dict[str, Any]:
+        own = {
+            "energy_range": self.calorimeter.energy, "angle_range": self.calorimeter.angle,
+            "threshold": self.calorimeter.threshold,
+        }  # fmt: skip
+        return {name: value for name, value in own.items() if getattr(self.data, name) is None}
+
+    @property
+    def energies(self) -> tuple[float, float]:
+        """Incident energies of the training, GeV."""
+        return self.data.energy_range or self.calorimeter.energy
+
+    @property
+    def threshold(self) -> float:
+        """Cells below count as empty, GeV."""
+        own = self.calorimeter.threshold
+        return own if self.data.threshold is None else self.data.threshold
+
+    @property
+    def angles(self) -> tuple[float, float]:
+        """Polar angles of the training, rad."""
+        low, high = self.data.angle_range or self.calorimeter.angle
+        return math.radians(low), math.radians(high)
+
+    @property
+    def calorimeter(self) -> Calorimeter:
+        """What the showers are measured with."""
+        return self.data.calorimeter.calorimeter
+
+    @property
+    def with_angle(self) -> bool:
+        """Whether the polar angle is an input."""
+        return self.model.inputs == "energy-angle"
+
+    def rules(self) -> Iterator[Rule]:
+        """What must hold between the groups."""
+        uniform = self.objective.conditions == "uniform"
+        yield (
+            not uniform or (self.calorimeter.name == "clic-25" and not self.with_angle),
+            "objective.conditions",
+            f"batch with {'an angle' if self.with_angle else self.calorimeter.name}, as the "
+            "published fit knows normal incidence on clic-25 only",
+        )  # fmt: skip
+        yield (
+            not self.with_angle or self.calorimeter.box,
+            "model.inputs", f"no angle, as {self.calorimeter.name} is no box of cells",
+        )  # fmt: skip
+        yield (
+            "angle" not in self.model.heads or self.calorimeter.box,
+            "model.heads", f"no angle, as {self.calorimeter.name} is no box of cells",
+        )  # fmt: skip
+        low, high = self.angles
+        yield (
+            not self.with_angle or low < high, "data.angle_range",
+            f"low < high, as {self.calorimeter.name} knows one angle only",
+        )  # fmt: skip
+        needed = 3 if self.with_angle else 2
+        yield self.model.latent >= needed, "model.latent", f"at least {needed}"

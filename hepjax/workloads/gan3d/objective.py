@@ -14,12 +14,16 @@ from hepjax.engine.mesh import norm_axis, split_events, spread_events, whole
 from hepjax.engine.optimizers import OptimizerConfig
 from hepjax.engine.workload import Batch, Clock, Metrics, Spec
 from hepjax.ops.densify import densify
-from hepjax.physics.calorimeter.observables import published_sampling_fraction
+from hepjax.physics.calorimeter.observables import measured_angle, published_sampling_fraction
 from hepjax.workloads.gan3d.config import Gan3DConfig
-from hepjax.workloads.gan3d.model import GRID, Discriminator, Generator
+from hepjax.workloads.gan3d.geometry import closed, image, to_cells, to_image
+from hepjax.workloads.gan3d.heads import Answers, bin_counts
+from hepjax.workloads.gan3d.model import Discriminator, Generator
 
 REAL, FAKE = 1.0, 0.0
 ENERGY_UNIT = 100.0  # GeV; the networks see incident energies in this unit
+FROM_CELLS = ("sum", "angle", "counts")
+"""Terms of the loss that real showers meet without error, whatever the discriminator is."""
 
 
 @jax.tree_util.register_dataclass
@@ -44,21 +48,24 @@ class State:
 def networks(cfg: Gan3DConfig) -> tuple[Generator, Discriminator]:
     """The modules of a configuration."""
     dtype, axis = jnp.dtype(cfg.train.dtype), norm_axis(cfg.mesh)
+    meets = closed(cfg.calorimeter)
     return (
-        Generator(cfg.model, dtype, norm_axis=axis),
-        Discriminator(cfg.model, dtype, cfg.data.power, norm_axis=axis),
-    )
+        Generator(cfg.model, dtype, meets, axis),
+        Discriminator(cfg.model, dtype, meets, cfg.data.scale, cfg.data.power, axis),
+    )  # fmt: skip
 
 
 def init(cfg: Gan3DConfig, key: jax.Array) -> State:
     """The state before the first update."""
     generator, discriminator = networks(cfg)
     k_gen, k_disc = jax.random.split(key)
-    latent, shower = jnp.zeros((1, cfg.model.latent)), jnp.zeros((1, *GRID, 1))
+    latent = jnp.zeros((1, cfg.model.latent))
+    shower = jnp.zeros((1, *image(cfg.calorimeter), 1))
 
     def network(variables: Any) -> Network:
         params = variables["params"]
-        return Network(params, variables["batch_stats"], optimizers.init(cfg.optimizer, params))
+        stats = variables.get("batch_stats", {})
+        return Network(params, stats, optimizers.init(cfg.optimizer, params))
 
     return State(
         network(generator.init(k_gen, latent, train=False)),
@@ -81,75 +88,127 @@ def frozen(cfg: Gan3DConfig, network: Network) -> dict[str, Any]:
 
 
 def prepare(cfg: Gan3DConfig, spec: Spec, raw: Batch) -> Batch:
-    """Showers and energies in GeV as the networks want them.
+    """Showers and what they were made with, as the networks want them.
 
     Args:
-      raw: ``energy`` (n,), and dense cells ``ecal`` (n, 25, 25, 25) or sparse ones, ``cell`` and
-        ``value``, see ``open_showers``.
+      raw: ``energy`` (n,) GeV, and dense cells ``ecal`` (n, *calorimeter.shape) or sparse ones,
+        ``cell`` and ``value``, see ``open_showers``; ``theta`` (n,) rad if the angle is an input.
     Returns:
-      ``shower`` (n, 25, 25, 25, 1) in (GeV x scale)^power, ``sum`` (n,) in GeV x scale, ``energy``
-      (n,) in 100 GeV.
+      ``shower`` (n, *image, 1) in (GeV x scale)^power, and of each event what ``truth_of`` names.
     """
-    cells = raw["ecal"] if "ecal" in raw else densify(raw["cell"], raw["value"], GRID, (1,))[..., 0]
-    ecal = jnp.where(cells < cfg.data.threshold, 0.0, cells) * cfg.data.scale
+    shape = cfg.calorimeter.shape
+    cells = (
+        raw["ecal"] if "ecal" in raw else densify(raw["cell"], raw["value"], shape, (1,))[..., 0]
+    )
+    cells = to_image(cfg.calorimeter, cells)
+    ecal = jnp.where(cells < cfg.threshold, 0.0, cells) * cfg.data.scale
     shower = split_events(cfg.mesh, (ecal**cfg.data.power)[..., None])
     batch = {
         "shower": shower,
-        "sum": ecal.sum(axis=(1, 2, 3)),
+        "sum": ecal.sum(axis=tuple(range(1, ecal.ndim))),
         "energy": raw["energy"] / ENERGY_UNIT,
     }
+    # Of the cells that the networks see: a file's own angle is that of all its cells.
+    if "angle" in cfg.model.heads:
+        batch["angle"] = measured_angle(ecal)
+    if "counts" in cfg.model.heads:
+        batch["counts"] = bin_counts(ecal / cfg.data.scale)
+    if cfg.with_angle:
+        batch["theta"] = raw["theta"] if cfg.data.angle == "theta" else measured_angle(ecal)
     return batch | {k: raw[k] for k in ("mask",) if k in raw}
 
 
+def truth_of(batch: Batch) -> Batch:
+    """What is known of each event beside its cells: ``energy`` (n,) in 100 GeV, ``sum`` (n,) in
+    GeV x scale, and where the model has them ``theta`` (n,) rad, an input, ``angle`` (n,) rad,
+    measured from the cells, and ``counts`` (n, 8)."""
+    names = ("energy", "sum", "theta", "angle", "counts")
+    return {name: batch[name] for name in names if name in batch}
+
+
 def cells_in_gev(cfg: Gan3DConfig, shower: jax.Array) -> jax.Array:
-    """Cell energies (n, 25, 25, 25) in GeV of showers as the networks see them."""
+    """Images (n, *image) of cell energies in GeV of showers as the networks see them."""
     return shower[..., 0] ** (1.0 / cfg.data.power) / cfg.data.scale
 
 
+def generated_cells(cfg: Gan3DConfig, shower: jax.Array) -> jax.Array:
+    """Cells (n, *calorimeter.shape) in GeV, above the threshold that training showers passed."""
+    cells = cells_in_gev(cfg, shower)
+    return to_cells(cfg.calorimeter, jnp.where(cells < cfg.threshold, 0.0, cells))
+
+
 def mape(truth: jax.Array, prediction: jax.Array) -> jax.Array:
-    """Absolute percentage error of each event, the Keras formula with its floor of 1e-7."""
+    """Absolute percentage error, the Keras formula with its floor of 1e-7."""
     return 100.0 * jnp.abs(truth - prediction) / jnp.maximum(jnp.abs(truth), 1e-7)
 
 
-def losses(
-    outputs: tuple[jax.Array, jax.Array, jax.Array], label: Any, energy: Any, total: Any
-) -> Metrics:
-    """The three published terms for each event, (n,): ``bce``, ``energy`` and ``sum``."""
-    logit, regressed, visible = outputs
-    return {
-        "bce": optax.sigmoid_binary_cross_entropy(logit, jnp.broadcast_to(label, logit.shape)),
-        "energy": mape(energy, regressed),
-        "sum": mape(total, visible),
-    }
+def losses(answers: Answers, label: Any, truth: Batch) -> Metrics:
+    """The published terms for each event, (n,), those of the heads that there are."""
+    logit = answers["real"]
+    terms = {"bce": optax.sigmoid_binary_cross_entropy(logit, jnp.broadcast_to(label, logit.shape))}
+    for name in ("energy", "sum"):
+        if name in answers:
+            terms[name] = mape(truth[name], answers[name])
+    if "angle" in answers:
+        terms["angle"] = jnp.abs(truth["angle"] - answers["angle"])
+    if "counts" in answers:
+        # Published: no cell counts as one, which keeps the percentage finite.
+        counts = jnp.maximum(truth["counts"], 1.0)
+        terms["counts"] = mape(counts, answers["counts"]).mean(1)
+    return terms
 
 
 def total_loss(cfg: Gan3DConfig, terms: Metrics) -> jax.Array:
     """The weighted sum of the terms."""
-    weights = cfg.objective
-    return (
-        weights.weight_generation * terms["bce"]
-        + weights.weight_energy * terms["energy"]
-        + weights.weight_sum * terms["sum"]
-    )
+    o = cfg.objective
+    weights = {
+        "energy": o.weight_energy, "sum": o.weight_sum, "angle": o.weight_angle,
+        "counts": o.weight_counts,
+    }  # fmt: skip
+    total = o.weight_generation * terms["bce"]
+    for name, weight in weights.items():
+        if name in terms:
+            total = total + weight * terms[name]
+    return total
 
 
-def conditions(cfg: Gan3DConfig, batch: Batch, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Incident energies (100 GeV) and visible energies (GeV x scale) at which fakes are made."""
+def conditions(cfg: Gan3DConfig, batch: Batch, key: jax.Array) -> Batch:
+    """The truth, see ``truth_of``, with which fakes are made."""
     if cfg.objective.conditions == "batch":
-        return batch["energy"], batch["sum"]
-    low, high = cfg.data.energy_range
+        return truth_of(batch)
+    low, high = cfg.energies
     energy = jax.random.uniform(key, batch["energy"].shape, minval=low, maxval=high)
-    return energy / ENERGY_UNIT, published_sampling_fraction(energy) * energy * cfg.data.scale
+    visible = published_sampling_fraction(energy) * energy * cfg.data.scale
+    return {"energy": energy / ENERGY_UNIT, "sum": visible}
 
 
-def latent(cfg: Gan3DConfig, energy: jax.Array, key: jax.Array) -> jax.Array:
-    """Generator input (n, latent): standard normal noise times the energy in 100 GeV."""
-    noise = jax.random.normal(key, (energy.shape[0], cfg.model.latent))
-    return spread_events(cfg.mesh, energy[:, None] * noise)
+def noise_size(cfg: Gan3DConfig) -> int:
+    """Normal numbers in the input of the generator."""
+    return cfg.model.latent - {"product": 0, "energy": 1, "energy-angle": 2}[cfg.model.inputs]
+
+
+def with_noise(cfg: Gan3DConfig, truth: Batch, noise: jax.Array) -> jax.Array:
+    """Generator input (n, latent): the conditions of each event and its ``noise``.
+
+    Args:
+      truth: ``energy`` (n,) in 100 GeV, and ``theta`` (n,) rad if the angle is an input.
+      noise: (n, noise_size) standard normal.
+    """
+    energy = truth["energy"][:, None]
+    if cfg.model.inputs == "product":
+        return energy * noise
+    given = [energy, truth["theta"][:, None]] if cfg.with_angle else [energy]
+    return jnp.concatenate([*given, noise], axis=1)
+
+
+def latent(cfg: Gan3DConfig, truth: Batch, key: jax.Array) -> jax.Array:
+    """Generator input (n, latent) with noise of its own, see ``with_noise``."""
+    noise = jax.random.normal(key, (truth["energy"].shape[0], noise_size(cfg)))
+    return spread_events(cfg.mesh, with_noise(cfg, truth, noise))
 
 
 def generate(cfg: Gan3DConfig, variables: dict[str, Any], inputs: jax.Array) -> jax.Array:
-    """Showers (n, 25, 25, 25, 1) as the networks see them, with the moving batch statistics."""
+    """Showers (n, *image, 1) as the networks see them, with the moving batch statistics."""
     shower = networks(cfg)[0].apply(variables, inputs, train=False)
     return split_events(cfg.mesh, shower)
 
@@ -161,41 +220,39 @@ def flip_labels(cfg: Gan3DConfig, label: float, n: int, key: jax.Array) -> jax.A
 
 
 def train_discriminator(
-    cfg: Gan3DConfig, network: Network, shower: jax.Array, label: float,
-    energy: jax.Array, total: jax.Array, rate: jax.Array, key: jax.Array,
+    cfg: Gan3DConfig, network: Network, shower: jax.Array, label: float, truth: Batch,
+    rate: jax.Array, key: jax.Array,
 ) -> tuple[Network, Metrics]:  # fmt: skip
     """One update of the discriminator on showers that are all real or all fake."""
     k_flip, k_drop = jax.random.split(key)
-    labels = flip_labels(cfg, label, energy.shape[0], k_flip)
+    labels = flip_labels(cfg, label, shower.shape[0], k_flip)
 
     def loss(params: Any, events: Any, key: jax.Array) -> tuple[jax.Array, tuple[Any, Metrics]]:
-        shower, labels, energy, total = events
-        outputs, changed = networks(cfg)[1].apply(
+        shower, labels, truth = events
+        answers, changed = networks(cfg)[1].apply(
             {"params": params, "batch_stats": network.stats}, shower,
             train=True, rngs={"dropout": key}, mutable=["batch_stats"],
         )  # fmt: skip
-        terms = losses(outputs, labels, energy, total)
-        means = {name: term.mean() for name, term in terms.items()}
+        means = {name: term.mean() for name, term in losses(answers, labels, truth).items()}
         value = total_loss(cfg, means)
-        return value, (changed["batch_stats"], means | {"loss": value})
+        return value, (changed.get("batch_stats", {}), means | {"loss": value})
 
     (_, (stats, metrics)), gradients = mean_gradient(
-        cfg, loss, network.params, (shower, labels, energy, total), k_drop
+        cfg, loss, network.params, (shower, labels, truth), k_drop
     )
     return update(cfg.optimizer, network, gradients, stats, rate), metrics
 
 
 def train_generator(
-    cfg: Gan3DConfig, state: State, energy: jax.Array, total: jax.Array,
-    rate: jax.Array, key: jax.Array,
-) -> tuple[State, Metrics]:  # fmt: skip
+    cfg: Gan3DConfig, state: State, truth: Batch, rate: jax.Array, key: jax.Array
+) -> tuple[State, Metrics]:
     """One update of the generator through the discriminator, whose parameters stay.
 
     The discriminator runs in training mode, so its batch statistics move with the fakes, as in the
     published code.
     """
     k_latent, k_drop = jax.random.split(key)
-    inputs = latent(cfg, energy, k_latent)
+    inputs = latent(cfg, truth, k_latent)
     generator, discriminator = networks(cfg)
     judge = {
         "params": whole(cfg.mesh, state.discriminator.params),
@@ -205,23 +262,22 @@ def train_generator(
     def loss(
         params: Any, events: Any, key: jax.Array
     ) -> tuple[jax.Array, tuple[Any, Any, Metrics]]:
-        inputs, energy, total = events
+        inputs, truth = events
         shower, changed = generator.apply(
             {"params": params, "batch_stats": state.generator.stats}, inputs,
             train=True, mutable=["batch_stats"],
         )  # fmt: skip
-        outputs, judged = discriminator.apply(
+        answers, judged = discriminator.apply(
             judge, split_events(cfg.mesh, shower),
             train=True, rngs={"dropout": key}, mutable=["batch_stats"],
         )  # fmt: skip
-        terms = losses(outputs, REAL, energy, total)
-        means = {name: term.mean() for name, term in terms.items()}
+        means = {name: term.mean() for name, term in losses(answers, REAL, truth).items()}
         value = total_loss(cfg, means)
-        stats = (changed["batch_stats"], judged["batch_stats"])
+        stats = (changed.get("batch_stats", {}), judged.get("batch_stats", {}))
         return value, (*stats, means | {"loss": value})
 
     (_, (stats, judged, metrics)), gradients = mean_gradient(
-        cfg, loss, state.generator.params, (inputs, energy, total), k_drop
+        cfg, loss, state.generator.params, (inputs, truth), k_drop
     )
     return State(
         update(cfg.optimizer, state.generator, gradients, stats, rate),
@@ -234,31 +290,32 @@ def train_step(
 ) -> tuple[State, Metrics]:
     """One published update: discriminator on real, on fake, then the generator twice.
 
-    Source: svalleco/3Dgan, branch Energy-gan. Real and fake are separate updates, so each has its
-    own batch statistics; the fakes of the discriminator come from the generator in inference mode.
+    Source: svalleco/3Dgan, branches Energy-gan and Anglegan. Real and fake are separate updates, so
+    each has its own batch statistics; the fakes of the discriminator come from the generator in
+    inference mode.
     """
     rate = optimizers.learning_rate(cfg.optimizer, cfg.train, *clock)
     k_energy, k_latent, k_real, k_fake, *k_rounds = jax.random.split(key, 6)
-    energy, total = conditions(cfg, batch, k_energy)
+    asked = conditions(cfg, batch, k_energy)
     generator = {
         "params": whole(cfg.mesh, state.generator.params), "batch_stats": state.generator.stats
     }  # fmt: skip
-    fake = over_parts(cfg, partial(generate, cfg, generator), latent(cfg, energy, k_latent))
+    fake = over_parts(cfg, partial(generate, cfg, generator), latent(cfg, asked, k_latent))
 
     discriminator, on_real = train_discriminator(
-        cfg, state.discriminator, batch["shower"], REAL, batch["energy"], batch["sum"], rate, k_real
+        cfg, state.discriminator, batch["shower"], REAL, truth_of(batch), rate, k_real
     )
     discriminator, on_fake = train_discriminator(
-        cfg, discriminator, fake, FAKE, energy, total, rate, k_fake
+        cfg, discriminator, fake, FAKE, asked, rate, k_fake
     )
     state = replace(state, discriminator=discriminator)
     rounds = []
     for k_round in k_rounds:
         k_energy, k_train = jax.random.split(k_round)
-        energy, total = conditions(cfg, batch, k_energy)
-        state, metrics = train_generator(cfg, state, energy, total, rate, k_train)
+        asked = conditions(cfg, batch, k_energy)
+        state, metrics = train_generator(cfg, state, asked, rate, k_train)
         rounds.append(metrics)
     metrics = {f"gen_{name}": (rounds[0][name] + rounds[1][name]) / 2 for name in rounds[0]}
-    metrics |= {f"real_{name}": v for name, v in on_real.items() if name != "sum"}
+    metrics |= {f"real_{name}": v for name, v in on_real.items() if name not in FROM_CELLS}
     metrics |= {f"fake_{name}": v for name, v in on_fake.items()}
     return state, metrics | {"learning_rate": rate}

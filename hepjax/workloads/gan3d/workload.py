@@ -10,7 +10,7 @@ EMPTY_SHOWERS = 100.0
 
 def failure(cfg: Gan3DConfig, step: int, metrics: dict[str, float]) -> str | None:
     """The published abort: after ten updates all generated showers are empty."""
-    if step > 10 and abs(metrics["gen_sum"] - EMPTY_SHOWERS) < 1e-4:
+    if step > 10 and abs(metrics.get("gen_sum", 0.0) - EMPTY_SHOWERS) < 1e-4:
         return (
             "expected generated showers with energy, found a dead generator (all are empty); take "
             "another train.seed or a lower optimizer.learning_rate in another --run"
@@ -34,6 +34,7 @@ WORKLOAD: Workload[Gan3DConfig, objective.State] = Workload(
     infer=answer.infer,
     outputs=answer.outputs,
     conditions=answer.conditions,
+    ranges=answer.ranges,
     evaluate=answer.evaluate,
     # 16,000 showers of 25 x 25 x 25 cells in float32 are 1 GB.
     benchmark=Benchmark("gan3d/published", "showers", events=256, complete=16_000),

@@ -1,14 +1,17 @@
 """The networks have the published sizes and the semantics of Keras."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers.gan3d import TINY
+from helpers.gan3d import TINY, packaged
 
 from hepjax.nn.convolution import Conv3D, Dropout
 from hepjax.workloads.gan3d import objective
-from hepjax.workloads.gan3d.config import Gan3DConfig, ModelConfig
+from hepjax.workloads.gan3d.config import ModelConfig
+from hepjax.workloads.gan3d.layers import Layer
 from hepjax.workloads.gan3d.model import Discriminator, Generator
 
 
@@ -17,15 +20,16 @@ def count(tree):
 
 
 @pytest.mark.parametrize(
-    ("filters", "generator", "discriminator"),
+    ("name", "generator", "discriminator"),
     [
-        (((64, 6, 6), (32, 8, 8, 8)), (872_948, 872_808), (73_450, 73_402)),
-        (((64, 16, 16), (32, 16, 16, 16)), (1_042_528, None), (174_866, None)),
+        ("published", (872_948, 872_808), (73_450, 73_402)),
+        ("filters16", (1_042_528, None), (174_866, None)),
+        ("angle", (1_365_047, None), (87_402, None)),
     ],
 )
-def test_published_number_of_parameters(filters, generator, discriminator):
-    model = ModelConfig(generator_filters=filters[0], discriminator_filters=filters[1])
-    state = jax.eval_shape(lambda: objective.init(Gan3DConfig(model=model), jax.random.key(0)))
+def test_published_number_of_parameters(name, generator, discriminator):
+    cfg = packaged(name)
+    state = jax.eval_shape(lambda: objective.init(cfg, jax.random.key(0)))
     for network, (total, trainable) in (
         (state.generator, generator), (state.discriminator, discriminator),
     ):  # fmt: skip
@@ -33,24 +37,64 @@ def test_published_number_of_parameters(filters, generator, discriminator):
         assert trainable in (None, count(network.params))
 
 
-@pytest.mark.parametrize("kernel", [3, 5])
-def test_shapes_through_the_networks(kernel):
-    cfg = ModelConfig(discriminator_kernel=kernel)
-    shower = jax.eval_shape(
-        lambda: Generator(cfg).init_with_output(jax.random.key(0), jnp.zeros((2, 200)), False)[0]
+@pytest.mark.parametrize(
+    ("name", "shower", "features"),
+    [("published", (25, 25, 25), 10_648), ("angle", (51, 51, 25), 19_152)],
+)
+def test_shapes_through_the_networks(name, shower, features):
+    cfg = packaged(name)
+    state = jax.eval_shape(lambda: objective.init(cfg, jax.random.key(0)))
+    generator, discriminator = objective.networks(cfg)
+    latent = jnp.zeros((2, cfg.model.latent))
+    made = jax.eval_shape(
+        lambda s: generator.apply(objective.frozen(cfg, s), latent, False), state.generator
     )
-    assert shower.shape == (2, 25, 25, 25, 1)
-    outputs = jax.eval_shape(
-        lambda: Discriminator(cfg).init_with_output(
-            jax.random.key(0), jnp.zeros((2, 25, 25, 25, 1)), False
-        )[0]
+    assert made.shape == (2, *shower, 1)
+    answers = jax.eval_shape(
+        lambda s, x: discriminator.apply(objective.frozen(cfg, s), x, False),
+        state.discriminator, made,
+    )  # fmt: skip
+    assert {name: a.shape for name, a in answers.items()} == dict.fromkeys(
+        ("real", *cfg.model.heads), (2,)
     )
-    assert [o.shape for o in outputs] == [(2,)] * 3
-    # 25 -> 23 cells before pooling to 11: the last convolution pads one cell less than 'same'.
-    variables = jax.eval_shape(
-        lambda: Discriminator(cfg).init(jax.random.key(0), jnp.zeros((2, 25, 25, 25, 1)), False)
-    )
-    assert variables["params"]["generation"]["kernel"].shape == (10_648, 1)
+    assert state.discriminator.params["generation"]["kernel"].shape == (features, 1)
+
+
+def test_a_closed_azimuth_has_no_seam():
+    """A shower that is turned about the axis is judged alike, and so are its features."""
+    layer = Layer(filters=2, kernel=(3, 3, 3), activation="leaky")
+    model = ModelConfig(discriminator=(layer, layer), heads=("sum",))
+    shower = jax.random.uniform(jax.random.key(1), (1, 8, 4, 5, 1))
+
+    def features(closed):
+        network = Discriminator(model, closed=closed)
+        variables = network.init(jax.random.key(0), shower, False)
+        apply = partial(
+            network.apply, variables, train=False, capture_intermediates=True,
+            mutable=["intermediates"],
+        )  # fmt: skip
+        return [
+            apply(x)[1]["intermediates"]["Conv3D_1"]["__call__"][0]
+            for x in (shower, jnp.roll(shower, 3, axis=1))
+        ]
+
+    plain, turned = features(closed=True)
+    np.testing.assert_allclose(jnp.roll(plain, 3, axis=1), turned, rtol=1e-4, atol=1e-5)
+    plain, turned = features(closed=False)
+    assert np.abs(jnp.roll(plain, 3, axis=1) - turned).max() > 0.01
+
+
+def test_upsampling_along_an_azimuth_closes_too():
+    layer = Layer(upsample=(2, 1, 1), filters=1, kernel=(3, 1, 1), padding=(1, 0, 0))
+    model = ModelConfig(latent=4, generator=(Layer(dense=(4, 1, 1, 1)), layer))
+    network = Generator(model, closed=True)
+    variables = network.init(jax.random.key(0), jnp.zeros((1, 4)), False)
+    params = jax.tree.map(jnp.ones_like, variables["params"])
+    params["Dense_0"] = {"kernel": jnp.eye(4), "bias": jnp.zeros(4)}
+    params["Conv3D_0"]["bias"] = jnp.zeros(1)
+    made = network.apply({"params": params}, jnp.array([[1.0, 2.0, 3.0, 4.0]]), False)
+    # 1 1 2 2 3 3 4 4 and on from the beginning, sums of three neighbours.
+    np.testing.assert_allclose(made.ravel(), [6, 4, 5, 7, 8, 10, 11, 9])
 
 
 def test_even_kernel_with_same_padding_pads_more_at_the_end():
