@@ -163,7 +163,7 @@ def test_the_two_reductions_are_not_mixed(tmp_path):
         WORKLOAD.sources(config(whole, cropped))
     cfg = config(whole, crop=(2, 13))
     assert len(WORKLOAD.sources(cfg).train) == 43
-    with pytest.raises(InputError, match=r"b\.h5: expected showers of 11 x 11 x 6|crop inside"):
+    with pytest.raises(InputError, match=r"b\.h5: expected a crop .*inside the 11 x 11 cells"):
         WORKLOAD.sources(replace(cfg, data=replace(cfg.data, validation_files=(str(cropped),))))
 
 

@@ -98,7 +98,7 @@ LAST = "{filters: 1, kernel: [2, 2, 2], padding: [0, 0, 0]}"
         ),
         (
             ["model.discriminator=[{filter: 2}]"],
-            r"^model\.discriminator\[0\]\.filter: expected a known setting.*did you mean .*filters\?",
+            r"^model\.discriminator\[0\]\.filter: expected a known .*did you mean .*filters\?",
         ),
         (
             ["model.discriminator=[{filters: -2}]"],
@@ -124,7 +124,7 @@ LAST = "{filters: 1, kernel: [2, 2, 2], padding: [0, 0, 0]}"
         (["data.calorimeter=3"], r"^data\.calorimeter: expected the name or file"),
         (
             ["model.generator_filters=[1, 2, 3]"],
-            r"^model\.generator_filters: expected a known setting.*filters of the layers in model\.generator",
+            r"^model\.generator_filters: expected a known .*layers in model\.generator",
         ),
     ],
 )
