@@ -133,7 +133,8 @@ def test_a_packaged_configuration_is_valid_and_saved_as_it_is_read(path):
 def test_packaged_configurations_are_found_by_name():
     for name in ("gan3d/published", "gan3d/demo"):
         assert find_config(name).is_file()
-    assert configure(read_settings(find_config("gan3d/published"), []))[1] == Gan3DConfig().resolved()
+    _, published = configure(read_settings(find_config("gan3d/published"), []))
+    assert published == Gan3DConfig().resolved()
     with pytest.raises(InputError, match="gan3d/demo"):
         find_config("gan3d/demmo")
 
