@@ -72,11 +72,10 @@ def run(args: argparse.Namespace) -> int:
     opened = load(args.run_dir, args.step)
     opened.require_simulation()
     asked = _asked(args, opened)
-    _remark(args.out)
-
     batches = opened.generated_batches(
         asked, args.seed, args.batch_size, extrapolate=args.extrapolate
     )
+    _remark(args.out)
     done, first, total = 0, 0.0, len(asked["energy"])
     calorimeter = opened.cfg.calorimeter
     layout: Layout = (

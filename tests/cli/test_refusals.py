@@ -186,9 +186,12 @@ def test_generate_says_what_was_perhaps_not_meant(tiny_run, tmp_path, capsys):
     argv = ["generate", str(tiny_run), "--events=2", f"--out={tmp_path / 'g.h5'}", "--quiet"]
     assert main(argv) == 0
     assert capsys.readouterr().err == ""
-    assert main([*argv, "--energy=900:950"]) == 0
-    replaced, beyond = capsys.readouterr().err.splitlines()
+    assert main([*argv, "--energy=900:950"]) == 2
+    (beyond,) = capsys.readouterr().err.splitlines()
+    assert beyond.startswith("hepjax: error: energy: expected 10 to 500 GeV as ")
+    assert "(2 of 2 outside)" in beyond
+    assert main([*argv, "--energy=900:950", "--extrapolate"]) == 0
+    (replaced,) = capsys.readouterr().err.splitlines()
     assert (
         replaced == f"hepjax: warning: {tmp_path / 'g.h5'}: the file of this name will be replaced"
     )
-    assert "2 of 2 outside" in beyond
