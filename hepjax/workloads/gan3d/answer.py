@@ -138,9 +138,9 @@ def evaluate(
     for name, sample in (("reference", reference), ("generated", generated)):
         cells = {"ecal": sample["ecal"].astype(np.float32)}
         parts = list(model.placed.given(judgement(cfg), cells, BATCH))
-        for answer, suffix in (("real", ""), ("energy", "_energy")):
-            if answer in parts[0]:
-                judged[name + suffix] = np.concatenate([part[answer] for part in parts])
+        for said, suffix in (("real", ""), ("energy", "_energy")):
+            if said in parts[0]:
+                judged[name + suffix] = np.concatenate([part[said] for part in parts])
     found = report(
         reference, generated, discriminator=judged, calorimeter=cfg.calorimeter
     )  # fmt: skip
