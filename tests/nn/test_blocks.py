@@ -5,12 +5,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.gan3d import narrow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hepjax.nn.blocks import BatchNorm, to_blocks, to_cells
 from hepjax.nn.convolution import Conv3D, Dropout, average_pool
-from hepjax.workloads.gan3d.config import ModelConfig
 from hepjax.workloads.gan3d.model import Discriminator
 
 
@@ -46,7 +46,7 @@ def test_layers_on_blocks_are_those_on_cells(block):
                 x = Conv3D(4, (3, 2, 4), pad)(x)
                 x = BatchNorm(use_running_average=not train)(x)
                 x = Dropout(0.3)(x, train)
-            return average_pool(x, 2)
+            return average_pool(x, (2, 2, 2))
 
     x, net = uniform(1, 3, 7, 6, 5, 2), Net()
     low = [[p[0] for p in pad] for pad in pads]
@@ -79,9 +79,7 @@ def test_dropout_of_a_cell_is_the_same_in_its_block():
 @pytest.mark.parametrize(("kernel", "pool"), [(5, 1), (3, 1), (5, 2)])
 def test_the_discriminator_in_blocks_is_the_discriminator(kernel, pool, monkeypatch):
     """Outputs, batch statistics and both gradients, in training."""
-    cfg = ModelConfig(
-        discriminator_filters=(3, 2, 4, 2), discriminator_kernel=kernel, discriminator_pool=pool
-    )
+    cfg = narrow(3, kernel, pool)
     model, showers = Discriminator(cfg), uniform(2, 2, 25, 25, 25, 1) ** 2
     variables = jax.eval_shape(lambda: model.init(jax.random.key(0), showers, False))
     draw = np.random.default_rng(3)
@@ -94,7 +92,7 @@ def test_the_discriminator_in_blocks_is_the_discriminator(kernel, pool, monkeypa
             {**variables, "params": params}, showers, True, mutable=["batch_stats"],
             rngs={"dropout": jax.random.key(4)},
         )  # fmt: skip
-        return jnp.tanh(outputs[0] + outputs[1]).sum(), (outputs, moved)
+        return jnp.tanh(outputs["real"] + outputs["energy"]).sum(), (outputs, moved)
 
     def found(form):
         monkeypatch.setenv("HEPJAX_CONV3D", form)

@@ -84,7 +84,7 @@ class Discriminator(nn.Module):
         layers = self.cfg.discriminator
         if self.closed or not all(layer.filters and layer.upsample == ONE for layer in layers):
             return showers
-        block = blocks_of_network(self.dtype, [layer.filters for layer in layers])
+        block = blocks_of_network(self.dtype, tuple(layer.filters for layer in layers))
         before = [[low for low, _ in layer.pads()] for layer in layers]
         return to_blocks(showers, block, before) if block else showers
 
