@@ -5,8 +5,9 @@ python -m benchmarks.faults.fuzz files|configs|environments [--count N] [--seed 
 python -m benchmarks.faults.fuzz table FILE...
 
 A case is made by its seed and its number alone: ``--start N --count 1`` plays it again. It is right
-if it ends with 0 and right values, or with 2 and one line on standard error, in 20 s and 1 GiB, and
-leaves nothing half-written. The exit code is 1 if a case is wrong.
+if it ends with 0 and right values, or with 2 and one line on standard error, and leaves nothing
+half-written. It has 1 GiB and 20 s of processor time (files; 60 s for the others, which compile and
+draw); waiting for 20 s counts as a hang. The exit code is 1 if a case is wrong.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """One case of the fuzzer in a process of its own, bounded in time and memory.
 
 The parent has imported everything and has started nothing, so a fork is ready in milliseconds. The
-child is killed after ``SECONDS`` of processor time, or as many without any, so that a busy machine
-makes no difference. Its memory is what the system counted at its end.
+child is killed after ``SECONDS`` of processor time, or ``WAITING`` without any, so that a busy
+machine makes no difference. Its memory is what the system counted at its end.
 """
 
 import contextlib
@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SECONDS = 20.0
+WAITING = 20.0
+"""Without any processor time."""
 MEMORY = 2**30
 """Most that a case may have at one time, the interpreter included."""
 ADDRESSES = 2**36
@@ -173,8 +175,8 @@ def _wait(pid: int, seconds: float) -> str:
                 used, since = now, time.monotonic()
             if used > seconds:
                 return f"still running after {seconds:g} s of processor time"
-            if time.monotonic() - since > seconds:
-                return f"waits for {seconds:g} s"
+            if time.monotonic() - since > WAITING:
+                return f"waits for {WAITING:g} s"
         return ""
     finally:
         os.close(file)

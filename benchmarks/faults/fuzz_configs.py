@@ -134,7 +134,8 @@ class Configs:
             "settings": self._settings, "text": self._text, "line": self._line, "run": self._run
         }  # fmt: skip
         files, argv = makers[kind](draw)
-        ended = in_child(lambda: self._case(files, argv), self.work / f"case-{number}")
+        case = self.work / f"case-{number}"
+        ended = in_child(lambda: self._case(files, argv), case, SECONDS)
         subject = {"settings": "settings", "text": "YAML", "run": "run directory"}.get(kind, LINE)
         subject = subject.format(next(iter(argv), ""))
         return subject, " ".join(argv)[:200] + "".join(f"; {n}" for n in files), ended
@@ -220,6 +221,8 @@ class Configs:
 
 
 LINE = "hepjax {}"
+SECONDS = 60.0
+"""Of processor time; compilations and pages of figures need it."""
 RUN_FILES = {"config.yaml", "hepjax.json", "lock"}
 """What a run directory may have before the run has begun."""
 

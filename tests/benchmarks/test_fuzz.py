@@ -35,16 +35,16 @@ def played(folder, kind, count, start=0):
 
 
 def test_mutated_files(tmp_path):
-    cases = played(tmp_path, "files", 60)
+    cases = played(tmp_path, "files", 40)
     assert {case["read"] for case in cases} == {"read", "refused"}
-    assert len({case["subject"] for case in cases}) > len(SAMPLES) - 3
-    again = played(tmp_path, "files", 2, start=58)
+    assert len({case["subject"] for case in cases}) > len(SAMPLES) - 4
+    again = played(tmp_path, "files", 1, start=39)
     words = ("subject", "done", "read", "said")
-    assert [[c[w] for w in words] for c in again] == [[c[w] for w in words] for c in cases[58:]]
+    assert [[c[w] for w in words] for c in again] == [[c[w] for w in words] for c in cases[39:]]
 
 
 def test_mutated_configurations_and_command_lines(tmp_path):
-    cases = played(tmp_path, "configs", 25)
+    cases = played(tmp_path, "configs", 20)
     assert len({case["subject"] for case in cases}) > 4
 
 
@@ -66,7 +66,7 @@ from pathlib import Path
 from benchmarks.faults import fuzz_child
 from benchmarks.faults.fuzz_child import in_child
 
-fuzz_child.MEMORY = 2**28
+fuzz_child.MEMORY, fuzz_child.WAITING = 2**28, 0.6
 
 right = "read", "", ""
 plays = {
