@@ -6,7 +6,8 @@
 Each start is a process of its own, ``hepjax train`` for two updates on a few simulated events.
 Cold: its folder of compiled programs is empty. Warm: the one that the cold start left. The first
 update is done when its record is there; the end has validation and a checkpoint too. "Compiling" is
-what the command says of the update. Page caches are warm.
+what the command says of the update. "CPU" is the processor time until the first update, which holds
+on a busy machine too. Page caches are warm.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from typing import Any
 
 from benchmarks.setting import environment
 from benchmarks.speed import timing
+from benchmarks.speed.tagger_epoch import cpu_seconds
 from hepjax.bench import data, definition
 from hepjax.engine.compilation import VARIABLE
 from hepjax.run import configured
@@ -41,8 +43,10 @@ def main() -> None:
     about = timing.machine()
     print(about)
     print(
-        "\n| configuration | cold: first update, s | compiling | end | warm: first update, s "
-        "| compiling | end | kept programs, MB |\n" + "|---" * 8 + "|"
+        "\n| configuration | cold: first update, s | CPU | compiling | end "
+        "| warm: first update, s | CPU | compiling | end | kept programs, MB |\n"
+        + "|---" * 10
+        + "|"
     )
     with tempfile.TemporaryDirectory() as folder:
         for config in args.config:
@@ -74,7 +78,7 @@ def measured(config: str, batch: int, rounds: int, folder: Path) -> dict[str, An
 
 
 def start(config: str, words: list[str], programs: Path, run: Path) -> dict[str, float]:
-    """One start: seconds to the first update (``_s``), compiling, and to the end."""
+    """One start: seconds and processor time to the first update, compiling, and to the end."""
     words = [*words, f"train.steps={UPDATES}", "train.record_every=1"]
     command = [sys.executable, "-m", "hepjax", "train", config, *words, "mesh.devices=1"]
     around = {k: v for k, v in environment().items() if k != "JAX_COMPILATION_CACHE_DIR"}
@@ -88,7 +92,7 @@ def start(config: str, words: list[str], programs: Path, run: Path) -> dict[str,
     try:
         while process.poll() is None and not (records.exists() and records.stat().st_size):
             time.sleep(0.005)
-        first = time.monotonic() - began
+        first, used = time.monotonic() - began, cpu_seconds([process.pid])
         said = process.communicate()[1]
     finally:
         process.kill()
@@ -96,12 +100,13 @@ def start(config: str, words: list[str], programs: Path, run: Path) -> dict[str,
         sys.exit(f"{config}: {said.strip().splitlines()[-1]}")
     compiling = COMPILED.search(said)
     assert compiling, said
-    return {"_s": first, "_compiling_s": float(compiling[1]), "_end_s": time.monotonic() - began}
+    found = {"_s": first, "_cpu_s": used, "_compiling_s": float(compiling[1])}
+    return found | {"_end_s": time.monotonic() - began}
 
 
 def print_row(row: dict[str, Any]) -> None:
     cells = [f"{row[kind + name]:.1f}" for kind in ("cold", "warm")
-             for name in ("_s", "_compiling_s", "_end_s")]  # fmt: skip
+             for name in ("_s", "_cpu_s", "_compiling_s", "_end_s")]  # fmt: skip
     print(f"| {row['config']} | {' | '.join(cells)} | {1e-6 * row['kept_bytes']:.1f} |", flush=True)
 
 
