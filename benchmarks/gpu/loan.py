@@ -5,9 +5,10 @@
     bash benchmarks/gpu.sh OUT --plan                     what would run, and what is missing
 
 Parts run one after another in the order of their value, each as a process with a limit of its own;
-one that has no time any more is skipped by name. OUT gets ``results.json``, written anew after each
-part, ``table.md`` and ``log.txt``. A part that fails or takes too long is named, and what it had
-measured until then stays. ``--only`` takes some parts, for a second call.
+one that has no time any more is skipped by name. OUT gets ``results.json`` and ``table.md``, both
+written anew after each part, ``log.txt``, and what a part keeps. A part that fails or takes too
+long is named, and what it had measured until then stays. ``--only`` takes some parts, for a second
+call.
 
 Packages that the machine lacks can be brought along as wheels (``--wheels FOLDER``); they are
 installed beside, not into, its Python.
@@ -17,6 +18,7 @@ import argparse
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -158,6 +160,8 @@ def run(
                 limit = min(float(part.limit), left)
                 found = one(part, around | part.environment, path, limit, log)
                 results["parts"][part.name] = found
+                if part.keeps and found["status"] == "done":
+                    shutil.copy(path, args.out / part.keeps)
                 print(f"  {found['status']} after {found['seconds']} s", flush=True)
             written(args.out, results)
     return results

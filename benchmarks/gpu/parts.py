@@ -1,7 +1,7 @@
 """The parts of a short loan of a GPU, in the order of their value."""
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,14 @@ class Part:
     environment: dict[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     """Modules without which it is skipped."""
+    option: str = "--json"
+    """Of the module: the file to write."""
+    keeps: str = ""
+    """Name of a copy of that file in OUT, for a file that is of use alone."""
 
     def command(self, path: str) -> list[str]:
         """What is run; ``path`` takes the figures."""
-        return [sys.executable, "-m", self.module, *self.words, "--json", path]
+        return [sys.executable, "-m", self.module, *self.words, self.option, path]
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,16 @@ class Sizes:
     """Updates in an epoch of the engine."""
     ceilings: tuple[str, ...] = ()
     torch: tuple[str, ...] = ()
-    layers: tuple[str, ...] = ("--batch", "128", "--rounds", "3")
+    layers: tuple[str, ...] = (
+        "--batch",
+        "128",
+        "--rounds",
+        "3",
+        "--precision",
+        "bfloat16",
+        "float32",
+    )
+    """Forms are many: the part is for a call of its own (--only layers)."""
     rounds: str = "5"
     patience: int = 1
     """Times the limits."""
@@ -60,10 +73,11 @@ FULL = Sizes()
 REHEARSAL = Sizes(
     showers="gan3d/small", events="mlpf/demo", started=("tagger/demo",), batches=(2, 1, 4),
     more_jets=(2,), x3_jets=2, compared=(2, 1, 2), compared_elements=256, generated=("1",),
-    forms=("xla",), half="float32", updates=("--updates", "2", "--rounds", "1"),
+    forms=("blocked", "xla"), half="float32", updates=("--updates", "2", "--rounds", "1"),
     elements=("--elements", "256"), engine=("--engine", "2"), epoch=4,
     ceilings=("--size", "256", "--megabytes", "8", "--rounds", "1"), torch=("--forms", "eager"),
-    layers=("--batch", "1", "--rounds", "1", "--forms", "xla,jax"), rounds="1", patience=20,
+    layers=("--model", "gan3d-16", "--batch", "1", "--rounds", "1", "--precision", "float32"),
+    rounds="1", patience=20,
 )  # fmt: skip
 """For a CPU that others use too: it takes minutes for what a GPU and its host do in seconds."""
 UPDATES, TORCH, AGREEMENT = (
@@ -105,11 +119,12 @@ def parts(sizes: Sizes) -> list[Part]:
         _update(s, "mlpf compiler defaults", s.events, events, s.half, *DEFAULTS),
         Part("starts", "command to first update, without and with kept programs",
              "benchmarks.speed.starts", ("--config", *s.started), 240, 120),
-        Part("layers", "single convolutions by form", "benchmarks.speed.conv3d", s.layers,
-             120, 40),
+        Part("layers", "single convolutions: the table of forms that HEPJAX_CONV3D_CHOICES names",
+             "benchmarks.speed.conv3d", s.layers, 520, 120,
+             option="--choices", keeps="conv_choices.json"),
         _update(s, "gan3d f32", s.showers, showers // 2, "float32"),
     )  # fmt: skip
-    return [_patient(part, s.patience) for part in (*first, *forms, *then)]
+    return [replace(part, limit=s.patience * part.limit) for part in (*first, *forms, *then)]
 
 
 def _update(
@@ -137,9 +152,3 @@ def _agreement(s: Sizes, name: str, config: str, batch: int) -> Part:
     words = ("--config", config, "--batch", str(batch), "--elements", str(s.compared_elements))
     question = f"one update of {config} against the CPU, float32 highest, batch {batch}"
     return Part(name, question, AGREEMENT, words, 100, 50)
-
-
-def _patient(part: Part, times: int) -> Part:
-    """A part that may take so many times as long."""
-    return Part(part.name, part.question, part.module, part.words, times * part.limit, part.least,
-                part.environment, part.needs)  # fmt: skip

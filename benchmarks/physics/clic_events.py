@@ -18,9 +18,9 @@ from scipy.optimize import brentq
 
 import hepjax
 from benchmarks import setting
+from hepjax.formats.showers.calorimeters import calorimeter
 from hepjax.formats.showers.reader import open_showers
 from hepjax.physics.calorimeter import observables
-from hepjax.simulate.showers.geometry import CLIC_FIXED
 from hepjax.simulate.showers.showers import simulate_showers
 
 COPIES = 100
@@ -38,7 +38,8 @@ def main() -> None:
     energy = np.array([incident(visible) for visible in clic.sum(axis=(1, 2, 3))])
     energies = np.repeat(energy, COPIES)
     generated = hepjax.load(args.run).generate(energy=energies, seed=0)
-    simulated = simulate_showers(CLIC_FIXED, energies, np.pi / 2, "electron", jax.random.key(0))
+    clic_25 = calorimeter("clic-25")
+    simulated = simulate_showers(clic_25, energies, np.pi / 2, "electron", jax.random.key(0))
 
     print(f"{len(clic)} Geant4 showers, estimated {energy.min():.0f} to {energy.max():.0f} GeV")
     print(f"{'quantity':30}{'Geant4':>18}{'simulated, ratio':>20}{'generated, ratio':>20}")
