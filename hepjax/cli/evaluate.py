@@ -47,7 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="cells below are empty in both samples; default: that of the calorimeter",
     )  # fmt: skip
     parser.add_argument(
-        "--events", type=int, metavar="N", help="showers of each sample; default: 10000"
+        "--events",
+        type=int,
+        metavar="N",
+        help="showers of each sample; default: 10000, with --metrics published 100000",
     )
     parser.add_argument(
         "--metrics", choices=("few", "small", "published"), default="few",
@@ -106,7 +109,10 @@ def run(args: argparse.Namespace) -> int:
     else:
         if others := [name for name in OF_FILES if getattr(args, name) not in PLAIN]:
             option = others[0].replace("_", "-")
-            raise InputError(f"--{option}: expected --reference and --generated, found RUN")
+            raise InputError(
+                f"--{option}: expected --reference and --generated, found RUN; "
+                "hepjax generate RUN --like FILE makes showers to compare with FILE"
+            )
         from hepjax.run import load
 
         out = args.out or args.run_dir / "report"
@@ -164,8 +170,10 @@ def _asked(args: argparse.Namespace) -> dict[str, Any]:
         asked["gallery_workers"] = args.workers or cores()
     if args.metrics != "few":
         from hepjax.physics.calorimeter import field
+        from hepjax.physics.calorimeter.evaluate import EVENTS
 
         asked["more"] = field.SMALL if args.metrics == "small" else field.PUBLISHED
+        asked.setdefault("events", max(EVENTS, asked["more"].events))
     return asked
 
 

@@ -43,6 +43,8 @@ class Settings:
     """How much work the metrics are."""
 
     network: classifier.Settings = classifier.SMALL
+    tests: tuple[str, ...] = TESTS
+    """Which classifiers are trained."""
     seeds: int = 3
     events: int = 4_000
     """Showers whose cells the classifiers see."""
@@ -50,13 +52,14 @@ class Settings:
     """Showers of precision, recall, density and coverage."""
     fpd_events: tuple[int, int] | None = None
     """Published draws of FPD; None: a quarter to a half of the sample."""
+    fpd_draws: int = 5
     kpd_events: int = 2_000
     name: str = "small"
 
     @property
     def steps(self) -> int:
         """Of work, for the progress."""
-        return 2 * (len(TESTS) + 3)
+        return 2 * (len(self.tests) + 3)
 
     def most_cells(self, voxels: int) -> int:
         """Showers whose cells are kept; bounded by memory."""
@@ -65,13 +68,14 @@ class Settings:
 
 SMALL = Settings()
 PUBLISHED = Settings(
-    classifier.PUBLISHED,
-    5,
-    100_000,
-    10_000,
-    distances.FPD_EVENTS,
-    distances.KPD_EVENTS,
-    "published",
+    network=classifier.PUBLISHED,
+    seeds=5,
+    events=100_000,
+    manifold_events=10_000,
+    fpd_events=distances.FPD_EVENTS,
+    fpd_draws=distances.FPD_DRAWS,
+    kpd_events=distances.KPD_EVENTS,
+    name="published",
 )
 
 
@@ -100,7 +104,7 @@ def _against(
     advance: Callable[[int], object],
 ) -> dict[str, dict[str, float]]:  # fmt: skip
     found: dict[str, dict[str, float]] = {}
-    for name in TESTS:
+    for name in settings.tests:
         classify: classifier.Classify = partial(classifier.network, settings=settings.network)
         if name.startswith("low"):
             normalised = name.endswith("normalised")
@@ -119,7 +123,7 @@ def _against(
         advance(1)
     scaled = distances.scaled(reference.features.astype(float), generated.features.astype(float))
     events = settings.fpd_events or distances.few_events(*scaled)
-    found["fpd"] = distances.fpd(*scaled, events=events)._asdict()
+    found["fpd"] = distances.fpd(*scaled, events=events, draws=settings.fpd_draws)._asdict()
     advance(1)
     count = (
         settings.kpd_events if settings.fpd_events else min(settings.kpd_events, *map(len, scaled))
