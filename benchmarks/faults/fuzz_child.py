@@ -28,6 +28,8 @@ MEMORY = 2**30
 """Most that a case may have at one time, the interpreter included."""
 ADDRESSES = 2**36
 """Nothing may fill the memory of the machine while the limit above is only looked at."""
+SLOW = "Very slow compile?"
+"""What XLA says on a machine that does too much at a time."""
 LONGEST_LINE = 1500
 REMARK = re.compile(r"hepjax: (note|warning): .*")
 
@@ -170,9 +172,9 @@ def _wait(pid: int, seconds: float) -> str:
     try:
         used, since = 0.0, time.monotonic()
         while not select.select([file], [], [], 0.5)[0]:
-            now = _processor_time(pid)
-            if now > used + 0.05:
-                used, since = now, time.monotonic()
+            now, ready = _activity(pid)
+            if now > used + 0.05 or ready:
+                used, since = max(now, used), time.monotonic()
             if used > seconds:
                 return f"still running after {seconds:g} s of processor time"
             if time.monotonic() - since > WAITING:
@@ -182,17 +184,24 @@ def _wait(pid: int, seconds: float) -> str:
         os.close(file)
 
 
-def _processor_time(session: int) -> float:
-    """Seconds that the processes of a session have used, such as a compiler that one started."""
-    ticks = 0
+def _activity(session: int) -> tuple[float, bool]:
+    """What the processes of a session do, such as a compiler that one started.
+
+    Returns:
+      seconds of processor time so far, and whether one of them only waits for a processor or disk.
+    """
+    ticks, ready = 0, False
     for file in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             fields = file.read_text().rpartition(")")[2].split()
             if int(fields[3]) == session:
                 ticks += sum(map(int, fields[11:15]))
-    return ticks / os.sysconf("SC_CLK_TCK")
+                ready |= fields[0] in "RD"
+    return ticks / os.sysconf("SC_CLK_TCK"), ready
 
 
 def _tail(path: Path) -> str:
     text = path.read_text(errors="replace").strip() if path.exists() else ""
+    if SLOW in text:
+        return ""
     return " | ".join(text.splitlines()[-3:])[-500:]
