@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from benchmarks.faults.fuzz_child import Ended, Said, command, in_child
@@ -84,26 +85,25 @@ class AcceptedError(BaseException):
 def stop_before_training() -> None:
     """Let trainings of this process go on up to the trace of their first update, and no further."""
     import jax
-    import jax.numpy as jnp
 
-    from hepjax.engine import begin, train
+    from hepjax.engine import begin, parts, train
     from hepjax.engine.mesh import state_shardings
     from hepjax.engine.mesh_checks import require_fit
     from hepjax.engine.step import compiled_step, init_state
 
-    def reached(workload: Any, cfg: Any, mesh: Any, folder: Path) -> Any:
-        if any(folder.glob("step_*")):
-            return begin.begin_or_restore(workload, cfg, mesh, folder)
+    def reached(workload: Any, cfg: Any, mesh: Any, folder: Path, *told: Any) -> Any:
+        if cfg.train.warm_start or any(folder.glob("step_*")):
+            return begin.begin_or_restore(workload, cfg, mesh, folder, *told)
         abstract = jax.eval_shape(lambda: init_state(workload, cfg))
+        parts.require_known(cfg.train.freeze, abstract.model, "train.freeze")
         shardings = state_shardings(cfg.mesh, mesh, abstract)
         require_fit(cfg.mesh, mesh, abstract, shardings)
         source = workload.sources(cfg).train
         spec = workload.spec(cfg, source)
-        raw = source[jnp.arange(cfg.train.batch_size) % len(source)]
+        raw = source[np.arange(cfg.train.batch_size) % len(source)]
         shapes = {k: jax.ShapeDtypeStruct(v.shape, v.dtype) for k, v in raw.items()}
         update = compiled_step(workload, cfg, spec, 1, shardings, mesh, None)
-        if hasattr(update, "eval_shape"):
-            update.eval_shape(abstract, shapes, None)
+        update.eval_shape(abstract, shapes, None)
         raise AcceptedError
 
     train.begin_or_restore = reached
