@@ -31,7 +31,7 @@ OTHERS = ("lead-scintillator", "par04", "atlas-photons")
 OTHER_GEV = (2.0, 10.0)
 NAMES = {
     "visible": "visible/E", "spread": "its rms", "layer": "mean layer", "layer_rms": "its rms",
-    "radius": "mean r (mm)", "hits": "cells > 0.3 MeV", "hottest_share": "hottest cell / sum",
+    "radius": "mean r (mm)", "hits": "hits", "hottest_share": "hottest cell / sum",
 }  # fmt: skip
 DIGITS = dict(zip(NAMES, (5, 4, 2, 2, 2, 1, 4), strict=True))
 Measured = tuple[float, float]

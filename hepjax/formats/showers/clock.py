@@ -41,20 +41,23 @@ class Clock:
         """
         return self.seconds_per_gev * float(np.sum(energy)) / cpu_seconds
 
-    def sentence(self, energy: np.ndarray, cpu_seconds: float, processor: str) -> str:
+    def sentence(
+        self, energy: np.ndarray, seconds: float, processor: str, kind: str = "processor time"
+    ) -> str:
         """``speed_up`` in words, with what it was measured on.
 
         Args:
           processor: model of the one that the other showers were made on.
+          kind: what the seconds are.
         """
-        ratio = self.speed_up(energy, cpu_seconds)
+        ratio = self.speed_up(energy, seconds)
         where = (
             self.processor
             if self.processor == processor
             else (f"{self.processor}, another processor than {processor}")
         )
         return (
-            f"{ratio:,.3g} times less processor time than {self.engine.partition(',')[0]} "
+            f"{ratio:,.3g} times less {kind} than {self.engine.partition(',')[0]} "
             f"({1e3 * self.seconds_per_gev:.3g} ms per GeV on {where})"
         )
 

@@ -186,3 +186,17 @@ def test_energies_that_single_precision_does_not_have(tmp_path, energy):
     path = raw(tmp_path / "a.h5", PHOTONS, incident_energies=values)
     with pytest.raises(InputError, match=r"positive energies .* MeV in event 3"):
         open_showers(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("cells: [2", "expected YAML"), (TINY, "expected showers of 5 voxels as tiny has")],
+)
+def test_a_description_in_a_file_that_is_none_is_one_line(tmp_path, text, said):
+    path = raw(tmp_path / "a.h5", PHOTONS)
+    with h5py.File(path, "a") as file:
+        file.attrs["geometry"] = text
+    with pytest.raises(InputError, match=said) as caught:
+        open_showers(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
