@@ -119,10 +119,10 @@ def task(job, number):
     raise AssertionError(f"job {job} has no task {number}")
 
 
-def reach(run, step, alive):
+def reach(run, step, log, alive):
     while steps_done(run) < step:
-        assert alive()
-        time.sleep(0.02)
+        assert alive(), log.read_text()
+        time.sleep(0.05)
 
 
 @needs_slurm
@@ -131,7 +131,7 @@ def test_a_killed_task_is_requeued_by_slurm_and_ends_in_the_same_bits(
 ):
     run, log = tmp_path / "run", tmp_path / "log"
     job = submit(cluster, log, ground.words(run, 2, SHORT))
-    reach(run, 30, lambda: state_of(cluster, job)[0] in ("PENDING", "RUNNING"))
+    reach(run, 30, log, lambda: state_of(cluster, job)[0] in ("PENDING", "RUNNING"))
     os.kill(task(job, 1), signal.SIGKILL)
     assert wait_for_the_end(cluster, job, log) == 1
     assert "ended with code 137: requeued" in log.read_text()
@@ -155,7 +155,7 @@ def test_the_notice_before_the_time_limit_saves_and_requeues_but_scancel_ends(
         subprocess.run(command, env=cluster, check=True)
 
     began = time.monotonic()
-    reach(run, 30, alive)
+    reach(run, 30, log, alive)
     limit(int(time.monotonic() - began) // 60 + 2)
     while "ended with code 143: requeued" not in log.read_text():
         assert alive(), log.read_text()
@@ -165,7 +165,7 @@ def test_the_notice_before_the_time_limit_saves_and_requeues_but_scancel_ends(
     noticed = saved(run)[-1]
     assert noticed == steps_done(run)
     assert same(final_state(run, noticed), undisturbed(noticed))
-    reach(run, noticed + 20, alive)
+    reach(run, noticed + 20, log, alive)
     assert state_of(cluster, job)[2] == 1
     subprocess.run(["scancel", job], env=cluster, check=True)
     deadline = time.monotonic() + 120
@@ -205,7 +205,7 @@ def test_a_signal_to_a_process_of_mpirun(ground, undisturbed, tmp_path, number, 
     ]  # fmt: skip
     with (tmp_path / "log").open("w") as log:
         first = subprocess.Popen(command, env=environment(), stdout=log, stderr=log)
-    reach(run, 30, lambda: first.poll() is None)
+    reach(run, 30, tmp_path / "log", lambda: first.poll() is None)
     children = Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().split()
     os.kill(int(children[-1]), number)
     assert first.wait(60) == code, (tmp_path / "log").read_text()
@@ -227,7 +227,7 @@ def test_a_signal_to_mpirun_itself_saves_when_it_waits_long_enough(ground, tmp_p
     ]  # fmt: skip
     with (tmp_path / "log").open("w") as log:
         job = subprocess.Popen(command, env=environment(), stdout=log, stderr=log)
-        reach(run, 30, lambda: job.poll() is None)
+        reach(run, 30, tmp_path / "log", lambda: job.poll() is None)
         job.send_signal(signal.SIGTERM)
         assert job.wait(180) != 0
     assert saved(run)[-1] == steps_done(run)
