@@ -37,6 +37,8 @@ WHOLE = re.compile(r"expected\b.*\bfound\b|: ended with an error; see its messag
 TEXTS = (ast.Constant, ast.JoinedStr, ast.BinOp)
 Group = argparse._SubParsersAction
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+COMMAND = re.compile(rf"((?:hepjax ([a-z]+)[^;,]*?)?)({OPTION.pattern})")
+"""An option, and the verb of a whole command before it."""
 SETTING = re.compile(
     r"(?<![\w{.])(?:train|data|mesh|input|checkpoint|model|optimizer|loss|objective)\.[a-z_]+\b"
 )
@@ -127,17 +129,17 @@ def wrong() -> Iterator[str]:
         if formed and not (WHOLE.search(text) or PUT_IN.search(text)):
             yield f"{where}: not of the form '...: expected ..., found ...'"
         verb = Path(path).stem if path.startswith("hepjax/cli/") else None
-        for option in OPTION.findall(text):
-            having = known.get(option, set())
-            if not having or (verb in verbs and verb not in having):
-                yield f"{where}: {verb or 'no verb'} has no option {option}"
+        for _, named, option in COMMAND.findall(text):
+            own, having = named or (verb if verb in verbs else None), known.get(option, set())
+            if not having or (own in verbs and own not in having):
+                yield f"{where}: {own or 'no verb'} has no option {option}"
         for setting in SETTING.findall(text):
             if setting not in names:
                 yield f"{where}: no setting {setting}"
         for variable in re.findall(r"HEPJAX_[A-Z0-9_]+", text):
             if variable not in variables:
                 yield f"{where}: {variable} is not documented"
-        for other in re.findall(r"hepjax (?!wrote|writes)([a-z]+)\b", text):
+        for other in re.findall(r"hepjax (?!wrote|writes|choose)([a-z]+)\b", text):
             if other not in verbs:
                 yield f"{where}: no verb {other}"
         for extra in re.findall(r"hepjax\[([\w-]+)\]", text):

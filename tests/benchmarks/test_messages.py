@@ -37,6 +37,14 @@ def test_an_option_of_another_verb_is_found(monkeypatch):
     assert next(messages.wrong()).endswith("train has no option --channels")
 
 
+def test_an_option_in_a_whole_command_is_that_of_its_verb(monkeypatch):
+    text = "a: expected b, found c; hepjax generate RUN --{} FILE makes it, or leave --data out"
+    for option, wrong in (("like", []), ("channels", ["generate has no option --channels"])):
+        call = ("hepjax/cli/evaluate.py", 7, "InputError", text.format(option))
+        monkeypatch.setattr(messages, "_calls", lambda call=call: iter([call]))
+        assert [line.rpartition(": ")[2] for line in messages.wrong()] == wrong
+
+
 def test_texts_are_read_from_the_source_with_places_for_values():
     texts = [text for _, _, text in messages.messages()]
     assert len(texts) > 300
