@@ -1,6 +1,7 @@
 """Fixtures that every test may use, and eight virtual devices for the tests of sharding."""
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -13,6 +14,9 @@ jax.config.update("jax_num_cpu_devices", 8)
 
 # Commands that tests run in this process must not change how it keeps its memory.
 host_memory.keep_memory = lambda: False
+
+# Under nohup the commands that tests start would be deaf to SIGHUP.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Tests compile the same small programs again and again, also in the commands they start.
 _CACHE = tempfile.TemporaryDirectory(prefix="hepjax-tests-")

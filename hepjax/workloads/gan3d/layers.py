@@ -133,8 +133,8 @@ def require_shower(layers: Sequence[Layer], latent: int, calorimeter: Calorimete
         size = found[:3] if len(found) == 4 else found
         raise InputError(
             f"{last}: expected an output of {in_words(cells)}, the cells of {calorimeter.name}, "
-            f"found {in_words(size)}; change the layers, or data.calorimeter, or let hepjax choose "
-            "with model.generator=[] and model.discriminator=[]"
+            f"found {in_words(size)}; change the layers, or data.calorimeter, or take networks "
+            "that fit with model.generator=[] and model.discriminator=[]"
         )
     if found != wanted:
         raise InputError(f"{last}: expected 1 filter, the energy of a cell, found {found[3]}")
