@@ -142,7 +142,12 @@ def test_calibration_of_true_probabilities_is_the_diagonal():
         ([0.1, np.nan], [0, 1], None, "score: expected finite numbers, found 1 of 2"),
         ([0.1, 0.2], [0, 2], None, "label: expected 0 (background) and 1 (signal)"),
         ([0.1, 0.2, 0.3], [0, 1], None, "score: expected one for each of (2,) labels"),
-        ([0.1, 0.2], [0, 1], [1.0, 0.0], "weight: expected none negative, and a positive sum in both classes"),
+        (
+            [0.1, 0.2],
+            [0, 1],
+            [1.0, 0.0],
+            "weight: expected none negative, and a positive sum in both classes",
+        ),
         ([0.1, 0.2], [0, 1], [1.0, np.inf], "weight: expected finite numbers"),
     ],
 )
