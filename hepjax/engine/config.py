@@ -315,7 +315,7 @@ def read_settings(path: Path, overrides: list[str]) -> dict[str, Any]:
     settings = strict_yaml.read(text, str(path))
     require(isinstance(settings, dict), str(path), "a mapping of settings", settings)
     override(settings, overrides)
-    return settings
+    return older.networks(settings)
 
 
 def override(settings: dict[str, Any], overrides: list[str]) -> None:

@@ -22,15 +22,47 @@ RENAMED = {
 """What became of a setting, for users who still give it."""
 
 
+FORMER_3DGAN: dict[str, Any] = {
+    "seed_channels": 8,
+    "generator_filters": [64, 6, 6],
+    "discriminator_filters": [32, 8, 8, 8],
+    "discriminator_kernel": 5,
+    "discriminator_pool": 1,
+}
+"""Settings of the networks of the 3DGAN before they were lists of layers, with their defaults."""
+
+
 def translated(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings of a run directory of any version under their present names."""
-    if settings.get("workload") == "gan3d" and isinstance(settings.get("model"), dict):
-        settings = settings | {"model": _gan3d_networks(dict(settings["model"]))}
+    settings = networks(settings)
     optimizer = settings.get("optimizer")
     translate = OPTIMIZERS.get(str(settings.get("workload")))
     if translate is None or not isinstance(optimizer, dict):
         return settings
     return settings | {"optimizer": translate(dict(optimizer))}
+
+
+def networks(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a run directory or a configuration with the networks of gan3d as lists.
+
+    The numbers that were settings before are still understood, each with its former default. What
+    cannot be one of them stays, and is refused as any unknown setting.
+    """
+    model = settings.get("model")
+    if settings.get("workload") != "gan3d" or not isinstance(model, dict):
+        return settings
+    numbers = FORMER_3DGAN | {key: model[key] for key in FORMER_3DGAN if key in model}
+    lengths = {"generator_filters": 3, "discriminator_filters": 4}
+    sound = all(
+        isinstance(value, int) if key not in lengths
+        else isinstance(value, list) and len(value) == lengths[key]
+        for key, value in numbers.items()
+    )  # fmt: skip
+    lists = {"generator", "discriminator"} & set(model)
+    if lists or not sound or not FORMER_3DGAN.keys() & model.keys():
+        return settings
+    rest = {key: value for key, value in model.items() if key not in FORMER_3DGAN}
+    return settings | {"model": rest | _gan3d_networks(dict(numbers))}
 
 
 def _gan3d(old: dict[str, Any]) -> dict[str, Any]:
@@ -41,8 +73,6 @@ def _gan3d(old: dict[str, Any]) -> dict[str, Any]:
 
 def _gan3d_networks(old: dict[str, Any]) -> dict[str, Any]:
     """The networks of the fixed angle, of which numbers were settings, as lists of layers."""
-    if "generator_filters" not in old:
-        return old
     a, b, c = old.pop("generator_filters")
     he = {"init": "he_uniform", "activation": "leaky"}
     old["generator"] = [
@@ -54,7 +84,7 @@ def _gan3d_networks(old: dict[str, Any]) -> dict[str, Any]:
         {"filters": 1, "kernel": [2, 2, 2], "padding": [0, 0, 0], "bias": False,
          "init": "glorot_normal", "activation": "relu"},
     ]  # fmt: skip
-    k, pool = old.pop("discriminator_kernel", 5), old.pop("discriminator_pool", 1)
+    k, pool = old.pop("discriminator_kernel"), old.pop("discriminator_pool")
     old["discriminator"] = discriminator = [
         {"filters": n, "kernel": [k] * 3, "activation": "leaky", "norm": number > 0}
         for number, n in enumerate(old.pop("discriminator_filters"))

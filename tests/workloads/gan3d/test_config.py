@@ -123,7 +123,7 @@ LAST = "{filters: 1, kernel: [2, 2, 2], padding: [0, 0, 0]}"
         (["data.calorimeter=clic"], r"^clic: expected a YAML file.*did you mean clic-"),
         (["data.calorimeter=3"], r"^data\.calorimeter: expected the name or file"),
         (
-            ["model.generator_filters=[1, 2, 3]"],
+            ["model.generator_filters=[1, 2]"],
             r"^model\.generator_filters: expected a known .*layers in model\.generator",
         ),
     ],
@@ -158,6 +158,20 @@ def test_numbers_of_older_runs_are_the_lists_of_now(change, name):
     settings = older.translated({"workload": "gan3d", "model": OLD | change})
     _, cfg = table.configure(settings | {"objective": {"conditions": "batch"}})
     assert cfg.model == packaged(name).model
+
+
+def test_numbers_of_older_configurations_are_understood(tmp_path):
+    """Each alone too, beside the former defaults of the others."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"workload: gan3d\nmodel: {SMALL}\n".replace("'", ""))
+    cfg = table.configure(read_settings(path, []))[1]
+    assert cfg.model == packaged("small").model
+    assert (
+        packaged("published", "model.discriminator_kernel=5").model == packaged("published").model
+    )
+    assert (
+        packaged("published", "model.generator_filters=[1, 2, 3]").model.generator[3].filters == 3
+    )
 
 
 def test_parameters_have_the_names_that_older_checkpoints_have():
