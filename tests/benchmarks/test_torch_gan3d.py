@@ -144,7 +144,7 @@ def test_discriminator_update_is_the_same(label):
         rate=rate, key=jax.random.key(4),
     )  # fmt: skip
     gan = double_gan(CFG, state)
-    labels = double(twin.flip_labels(CFG, label, 4))
+    labels = twin.flip_labels(CFG, label, 4).double()
     theirs = twin.train_discriminator(
         gan, torch_batch["shower"], labels, twin.truth_of(torch_batch)
     )
