@@ -167,6 +167,25 @@ def test_the_two_reductions_are_not_mixed(tmp_path):
         WORKLOAD.sources(replace(cfg, data=replace(cfg.data, validation_files=(str(cropped),))))
 
 
+def test_showers_that_lean_along_x_are_told_and_turned(tmp_path):
+    right = raw_showers(40, shape=SHAPE)
+    path = write(tmp_path / "a.h5", 40, ecal=np.swapaxes(right["ecal"], 1, 2))
+    with pytest.raises(InputError, match=r"lean along y .*leaning along x; give data\.tilt=x$"):
+        WORKLOAD.sources(config(path))
+    source = WORKLOAD.open(config(path, tilt="x"), [path])
+    rows = np.array([7, 3])
+    np.testing.assert_allclose(source[rows]["ecal"], right["ecal"][rows], rtol=1e-6)
+    with pytest.raises(InputError, match=r"lean along x .*leaning along y; give data\.tilt=y$"):
+        WORKLOAD.sources(config(write(tmp_path / "b.h5", 40), tilt="x"))
+
+
+def test_angles_from_the_other_side_are_told(tmp_path):
+    theta = np.pi - raw_showers(40, shape=SHAPE)["theta"]
+    path = write(tmp_path / "a.h5", 40, theta=theta)
+    with pytest.raises(InputError, match=r"write pi - theta in their place$"):
+        WORKLOAD.sources(config(path))
+
+
 def test_a_stated_unit_that_is_wrong_is_seen(tmp_path):
     path = write(tmp_path / "a.h5")
     with h5py.File(path, "a") as file:

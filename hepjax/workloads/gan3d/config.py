@@ -88,6 +88,9 @@ class DataConfig:
     angle: Literal["theta", "mtheta"] = "theta"
     """The angle that is an input: the true polar angle, or the one measured from the cells, which
     is published."""
+    tilt: Literal["x", "y"] = "y"
+    """Axis along which inclined showers in the files lean; the published ones along y. With x both
+    axes change places when showers are read."""
     min_sum: NotNegative = 0.0
     """Smallest visible energy kept, GeV."""
     threshold: NotNegative | None = None
