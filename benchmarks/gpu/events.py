@@ -1,7 +1,6 @@
 """Events in memory for each workload: the engine trains on them without a file of showers."""
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +83,9 @@ def setting(
         jet_readers.write_set(folder / "jets", *toys, RESOLUTIONS[config])
         source: Any = jet_readers.packed_source(cfg, folder / "jets")
     else:
-        drawn = showers if workload.name == "gan3d" else partial(random_events, elements=elements)
-        rows = {name: np.asarray(values) for name, values in drawn(distinct).items()}
+        gan = workload.name == "gan3d"
+        drawn = showers(cfg, distinct) if gan else random_events(distinct, elements)
+        rows = {name: np.asarray(values) for name, values in drawn.items()}
         if workload.name == "mlpf":
             rows["ycand"] = rows["ygen"]
         source = InMemory(rows)

@@ -160,7 +160,7 @@ def run(
                 limit = min(float(part.limit), left)
                 found = one(part, around | part.environment, path, limit, log)
                 results["parts"][part.name] = found
-                if part.keeps and found["status"] == "done":
+                if part.keeps and "result" in found:
                     shutil.copy(path, args.out / part.keeps)
                 print(f"  {found['status']} after {found['seconds']} s", flush=True)
             written(args.out, results)

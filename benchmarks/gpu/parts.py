@@ -1,5 +1,6 @@
 """The parts of a short loan of a GPU, in the order of their value."""
 
+import os
 import sys
 from dataclasses import dataclass, field, replace
 
@@ -44,7 +45,7 @@ class Sizes:
     compared: tuple[int, int, int] = (4, 1, 16)
     compared_elements: int = 1280
     generated: tuple[str, ...] = ("1", "64", "1024")
-    forms: tuple[str, ...] = ("blocked", "blocks", "bands", "products", "xla")
+    forms: tuple[str, ...] = ("xla", "blocks", "bands", "products")
     """Values of HEPJAX_CONV3D."""
     half: str = "bfloat16"
     updates: tuple[str, ...] = ()
@@ -83,7 +84,14 @@ REHEARSAL = Sizes(
 UPDATES, TORCH, AGREEMENT = (
     f"benchmarks.gpu.{name}" for name in ("updates", "torch_updates", "agreement")
 )
-DEFAULTS = ("compiled with the defaults of XLA", "--compiler-defaults")
+FLAGS = {
+    "nhwc": "--xla_gpu_force_conv_nhwc=true",
+    "graphs": "--xla_gpu_enable_command_buffer="
+    "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,CONVOLUTION",
+    "autotune 2": "--xla_gpu_autotune_level=2",
+    "triton": "--xla_gpu_enable_triton_gemm=true",
+}
+"""Options of XLA that hepjax does not take unless a measurement says so."""
 WEIGHTS_ON_CPU = {"JAX_PLATFORMS": "cpu"}
 """PyTorch's networks take them from jax, which would take the memory of the GPU."""
 
@@ -92,6 +100,7 @@ def parts(sizes: Sizes) -> list[Part]:
     """All parts, the most valuable first."""
     s = sizes
     showers, events, jets = s.batches
+    gan = _update(s, "gan3d", s.showers, showers, s.half)
     first = (
         Part("ceilings", "matrix products and copies", "benchmarks.gpu.ceilings", s.ceilings,
              40, 15),
@@ -100,31 +109,68 @@ def parts(sizes: Sizes) -> list[Part]:
         _update(s, "mlpf", s.events, events, s.half, "", "--profile"),
         _update(s, "tagger", s.jets, jets, s.half, "and epochs of the engine", *s.engine,
                 "--events", str(s.epoch * jets), "--profile"),
+        _flagged(gan, "nhwc"),
         _torch(s, "torch gan3d", s.showers, showers),
         _agreement(s, "agreement gan3d", s.showers, s.compared[0]),
         _torch(s, "torch mlpf", s.events, events),
         _torch(s, "torch tagger", s.jets, jets),
     )  # fmt: skip
     forms = (_update(s, f"gan3d {form}", s.showers, showers, s.half, form=form) for form in s.forms)
-    generation = ("--config", s.showers, "--no-torch", "--precision", s.half, "--rounds", s.rounds)
+    least, *more = s.more_jets
     then = (
-        Part("generation", "milliseconds a generated shower", "benchmarks.speed.generate",
-             (*generation, "--batch", *s.generated), 60, 25),
+        _generation(s, "generation"),
+        _flagged(_generation(s, "generation"), "graphs"),
         _update(s, "mlpf f32", s.events, events, "float32"),
-        *(_update(s, f"tagger {n}", s.jets, n, s.half) for n in s.more_jets),
+        _update(s, f"tagger {least}", s.jets, least, s.half),
+        _flagged(_update(s, f"tagger {least}", s.jets, least, s.half), "graphs"),
+        *(_update(s, f"tagger {n}", s.jets, n, s.half) for n in more),
         _agreement(s, "agreement mlpf", s.events, s.compared[1]),
         _agreement(s, "agreement tagger", s.jets, s.compared[2]),
         _update(s, "tagger x3", "tagger/top_x3", s.x3_jets, s.half),
-        _update(s, "gan3d compiler defaults", s.showers, showers, s.half, *DEFAULTS),
-        _update(s, "mlpf compiler defaults", s.events, events, s.half, *DEFAULTS),
+        _flagged(gan, "graphs"),
+        _flagged(gan, "autotune 2"),
+        _flagged(_update(s, "mlpf", s.events, events, s.half), "triton"),
         Part("starts", "command to first update, without and with kept programs",
              "benchmarks.speed.starts", ("--config", *s.started), 240, 120),
+        _update(s, "gan3d f32", s.showers, showers // 2, "float32"),
+        _update(s, "gan3d f32 xla", s.showers, showers // 2, "float32", form="xla"),
         Part("layers", "single convolutions: the table of forms that HEPJAX_CONV3D_CHOICES names",
              "benchmarks.speed.conv3d", s.layers, 520, 120,
              option="--choices", keeps="conv_choices.json"),
-        _update(s, "gan3d f32", s.showers, showers // 2, "float32"),
     )  # fmt: skip
-    return [replace(part, limit=s.patience * part.limit) for part in (*first, *forms, *then)]
+    every = (*first, *forms, *then)
+    return [replace(part, limit=s.patience * part.limit) for part in every]
+
+
+def settings() -> list[tuple[str, str, str]]:
+    """Pairs of parts that differ by one setting: with it, without it, and the setting."""
+    pairs = [(f"gan3d {form}", "gan3d", f"HEPJAX_CONV3D={form}") for form in FULL.forms]
+    pairs.append(("gan3d f32 xla", "gan3d f32", "HEPJAX_CONV3D=xla"))
+    least = f"tagger {FULL.more_jets[0]}"
+    flagged = [
+        ("gan3d", "nhwc"), ("generation", "graphs"), (least, "graphs"), ("gan3d", "graphs"),
+        ("gan3d", "autotune 2"), ("mlpf", "triton"),
+    ]  # fmt: skip
+    return [
+        *((f"{part} {flag}", part, f"XLA_FLAGS={FLAGS[flag]}") for part, flag in flagged), *pairs,
+    ]  # fmt: skip
+
+
+def _flagged(part: Part, flag: str) -> Part:
+    """The same part with an option of XLA beside those of the user."""
+    given = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS[flag]}".strip()
+    # Nothing kept: the start is compared as well, with that of the first part without the option.
+    more = {"XLA_FLAGS": given, "HEPJAX_COMPILATION_CACHE": "off"}
+    return replace(
+        part, name=f"{part.name} {flag}", question=f"{part.question}, with {FLAGS[flag]}",
+        environment=part.environment | more,
+    )  # fmt: skip
+
+
+def _generation(s: Sizes, name: str) -> Part:
+    words = ("--config", s.showers, "--no-torch", "--precision", s.half, "--rounds", s.rounds)
+    return Part(name, "milliseconds a generated shower", "benchmarks.speed.generate",
+                (*words, "--batch", *s.generated), 60, 25)  # fmt: skip
 
 
 def _update(

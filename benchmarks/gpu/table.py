@@ -2,6 +2,11 @@
 
 from typing import Any
 
+from benchmarks.gpu.parts import settings
+
+CLEAR = 1.03
+"""A setting that gains less is not worth taking: rounds differ by as much."""
+
 
 def table(results: dict[str, Any]) -> str:
     """Updates, PyTorch beside them, everything else, and what is not there."""
@@ -10,6 +15,7 @@ def table(results: dict[str, Any]) -> str:
     lines = [f"On {device}" + (", a rehearsal: the figures mean nothing" * results["rehearsal"])]
     lines += _updates(done)
     lines += _peers(done)
+    lines += _settings(done)
     lines += _others(done)
     lines += ["", *_not_done(results["parts"])]
     return "\n".join(lines)
@@ -62,6 +68,32 @@ def _peers(done: dict[str, Any]) -> list[str]:
             )
     head = ["", "| PyTorch | form | ms | events/s | hepjax faster by |", "|---" * 5 + "|"]
     return head + lines if lines else []
+
+
+def _settings(done: dict[str, Any]) -> list[str]:
+    """What each setting that hepjax does not take by itself gains or costs here."""
+    lines = []
+    for with_it, without, setting in settings():
+        ours, theirs = done.get(with_it), done.get(without)
+        if not ours or not theirs:
+            continue
+        for what, gain in _gains(ours, theirs).items():
+            says = "take it" if gain >= CLEAR else "no gain"
+            lines.append(f"| `{setting}` | {without}{what} | {gain:.2f} | {says} |")
+    head = ["", "| setting | measured with | times as fast | |", "|---" * 4 + "|"]
+    return head + lines if lines else []
+
+
+def _gains(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, float]:
+    """How many times as fast the first is: updates and starts, or generation by batch."""
+    if "rows" in ours:
+        before = {row["batch"]: row["ms_per_shower"] for row in theirs["rows"]}
+        now = {row["batch"]: row["ms_per_shower"] for row in ours["rows"]}
+        return {f", batch {n}": before[n] / ms for n, ms in now.items() if n in before}
+    return {
+        "": ours["events_per_second"] / theirs["events_per_second"],
+        ", first update": theirs["first_update_s"] / ours["first_update_s"],
+    }
 
 
 def _others(done: dict[str, Any]) -> list[str]:

@@ -101,9 +101,10 @@ def make(args: argparse.Namespace, compiled: bool) -> Callable[[], Any]:
         # The loss and Adam stay outside of what is compiled, as is usual.
         run = torch.compile(step, dynamic=False) if compiled else step
         return lambda: run(image, label)
-    events = train_step.showers(args.batch)
     if workload.name == "mlpf":
         events = event_length.events(args.batch, args.elements)
+    else:
+        events = train_step.showers(cfg, args.batch)
     batch = jax.jit(partial(workload.prepare, cfg, Spec()))(events)
     if workload.name == "mlpf":
         tensors = {name: torch.tensor(np.array(array)) for name, array in batch.items()}

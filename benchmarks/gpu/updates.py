@@ -13,7 +13,6 @@ import argparse
 import statistics
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +40,6 @@ def main() -> None:
     parser.add_argument("--elements", type=int, default=6400, help="of an MLPF event")
     parser.add_argument("--updates", type=int, default=10, help="in a round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--compiler-defaults", action="store_true", help="without engine/compilation.py's options"
-    )
     parser.add_argument("--engine", type=int, default=0, metavar="EPOCHS", help="2 or more")
     parser.add_argument("--profile", action="store_true", help="say where the time goes, too")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
@@ -61,9 +57,6 @@ def main() -> None:
     events = args.events or 8 * args.batch
     with tempfile.TemporaryDirectory() as folder:
         workload, cfg = setting(args.config, events, overrides, args.elements, Path(folder))
-        if args.compiler_defaults:
-            compilation.OPTIONS.clear()
-            workload = replace(workload, compiler_options={})
         prepared = time.perf_counter()
         row = bare(workload, cfg, args.updates, args.rounds)
         row |= {"config": args.config, "prepare_s": round(prepared - began, 2)}

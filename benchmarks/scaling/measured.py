@@ -137,7 +137,7 @@ def work(config: str, devices: int, events: int, updates: int, out: Path) -> Non
     with jax.set_mesh(mesh):
         state = jax.jit(lambda: init_state(workload, cfg), out_shardings=replicated(mesh))()
         step = compiled_step(workload, cfg, Spec(), 1000, replicated(mesh), mesh)
-        raw = to_mesh(jax.device_get(showers(events // processes)), over_data(mesh))
+        raw = to_mesh(jax.device_get(showers(cfg, events // processes)), over_data(mesh))
         for _ in range(WARM_UP + updates):
             began, busy = time.perf_counter(), time.process_time()
             state, metrics = step(state, raw, None)

@@ -42,15 +42,17 @@ class Layer(NamedTuple):
     channels: tuple[int, int]
     pads: tuple[tuple[int, int], ...]
     scale: tuple[int, int, int] = (1, 1, 1)
+    strides: tuple[int, int, int] = (1, 1, 1)
 
 
 def cube(channels: tuple[int, int], pad: int = 2) -> Layer:
     return Layer((25, 25, 25), (5, 5, 5), channels, ((pad, pad),) * 3)
 
 
-def plane(kernel: int, channels: int) -> Layer:
+def plane(kernel: int, channels: tuple[int, int], size: int = 125, stride: int = 1) -> Layer:
     pad = (kernel // 2, kernel // 2)
-    return Layer((1, 125, 125), (1, kernel, kernel), (channels, channels), ((0, 0), pad, pad))
+    return Layer((1, size, size), (1, kernel, kernel), channels, ((0, 0), pad, pad),
+                 strides=(1, stride, stride))  # fmt: skip
 
 
 MODELS = {
@@ -70,7 +72,14 @@ MODELS = {
         "B2 256-64": Layer((13, 13, 13), (3, 3, 3), (256, 64), ((1, 1),) * 3),
         "B3 64-64": Layer((13, 13, 13), (3, 3, 3), (64, 64), ((1, 1),) * 3),
     },
-    "tagger": {f"{k}x{k} {c}-{c}": plane(k, c) for k, c in ((7, 8), (3, 8), (3, 16), (3, 32))},
+    "tagger": {f"{k}x{k} {c}-{c}": plane(k, (c, c)) for k, c in ((7, 8), (3, 8), (3, 16), (3, 32))},
+    "tagger/top": {
+        "R1 7x7/2 8-16": plane(7, (8, 16), stride=2),
+        "R2 3x3 16-16": plane(3, (16, 16), 31),
+        "R3 3x3/2 16-32": plane(3, (16, 32), 31, 2),
+        "R4 1x1/2 16-32": plane(1, (16, 32), 31, 2),
+        "R5 3x3 32-32": plane(3, (32, 32), 16),
+    },
 }
 
 
@@ -87,7 +96,7 @@ def main() -> None:
     parser.add_argument("--precision", nargs="+", default=["bfloat16"], help="with --choices")
     args = parser.parse_args()
     if args.choices:
-        models = ("gan3d", "blocked", "tagger") if args.model == "gan3d" else (args.model,)
+        models = MEASURED if args.model == "gan3d" else (args.model,)
         write_choices(args.choices, models, args.batch, args.rounds, args.precision)
         return
     clock = time.perf_counter if args.clock == "wall" else time.process_time
@@ -122,8 +131,10 @@ def main() -> None:
 
 def gflop_of(layer: Layer, batch: int) -> float:
     out = math.prod(
-        n * r + sum(p) - k + 1
-        for n, r, p, k in zip(layer.size, layer.scale, layer.pads, layer.kernel, strict=True)
+        (n * r + sum(p) - k) // stride + 1
+        for n, r, p, k, stride in zip(
+            layer.size, layer.scale, layer.pads, layer.kernel, layer.strides, strict=True
+        )
     )
     return 2e-9 * batch * out * math.prod(layer.kernel) * math.prod(layer.channels)
 
@@ -159,7 +170,7 @@ def jax_runs(form: str, layer: Layer, x: Any, w: Any) -> tuple[Callable[[], Any]
 
     def convolve(x: jax.Array, w: jax.Array) -> jax.Array:
         if layer.scale == (1, 1, 1):
-            return conv3d(x, w, padding=layer.pads)
+            return conv3d(x, w, layer.strides, layer.pads)
         if form == "xla":
             for axis, r in enumerate(layer.scale):
                 x = jnp.repeat(x, r, axis=axis + 1)
@@ -199,7 +210,7 @@ def torch_runs(form: str, layer: Layer, x: Any, w: Any) -> tuple[Callable[[], An
         if not symmetric:
             x = torch.nn.functional.pad(x, [p for pair in reversed(layer.pads) for p in pair])
         convolution = torch.nn.functional.conv2d if flat else torch.nn.functional.conv3d
-        return convolution(x, w, padding=padding)
+        return convolution(x, w, stride=layer.strides[flat:], padding=padding)
 
     if form.endswith("compiled"):
         convolve = torch.compile(convolve)
@@ -217,26 +228,23 @@ def torch_runs(form: str, layer: Layer, x: Any, w: Any) -> tuple[Callable[[], An
     return forward, step
 
 
+MEASURED = ("blocked", "gan3d", "tagger/top")
+"""Models whose layers --choices measures, the most valuable first."""
 CANDIDATES = {
-    False: (
-        "xla",
-        "bands:2",
-        "bands:5",
-        "blocks:2x2x2",
-        "blocks:1x2x2",
-        "blocks:1x2x4",
-        "products",
-    ),
-    True: ("xla", "blocks:1x2x2", "blocks:1x4x4", "products"),
+    False: ("xla", "bands:1", "bands:2", "bands:5", "blocks:2x2x2", "products"),
+    True: ("xla", "blocks:1x2x2", "products"),
 }
-"""Forms that --choices times, of layers in depth (False) and of flat ones; and native on a CPU."""
+"""Forms that --choices times, of layers in depth (False) and of flat ones."""
 
 
 def write_choices(
     path: Path, models: tuple[str, ...], batch: int, rounds: int, precisions: list[str]
 ) -> None:
-    """Time the forms of each layer, pass by pass; print the table and write the file."""
-    entries = []
+    """Time the forms of each layer, pass by pass; print the table and write the file.
+
+    The file is written anew after each layer: what was measured before an early end is of use.
+    """
+    entries: list[dict[str, Any]] = []
     print("milliseconds of output / input gradient / kernel gradient\n")
     print("| layer | form | ms |\n|---|---|---|")
     for precision in precisions:
@@ -245,19 +253,26 @@ def write_choices(
                 continue  # its sub-pixel form is a layer of many channels
             times = {}
             for form in CANDIDATES[layer.kernel[0] == 1]:
+                if form.startswith("blocks") and name in MODELS["blocked"]:
+                    continue  # in blocks already
                 try:
                     times[form] = passes(layer, form, precision, batch, rounds)
                 except Exception as error:  # cuDNN without a kernel, or no memory: the next form
-                    print(
-                        f"| {name} {precision} | {form} | left out: {str(error).splitlines()[0]} |"
-                    )
+                    said = str(error).splitlines()[0]
+                    print(f"| {name} {precision} | {form} | left out: {said} |", flush=True)
                     continue
                 shown = " / ".join(f"{t:.3f}" for t in times[form])
                 print(f"| {name} {precision} | {form} | {shown} |", flush=True)
-            entries.append({
-                "dtype": precision, "size": layer.size, "kernel": layer.kernel,
-                "strides": (1, 1, 1), "channels": layer.channels, "milliseconds": times,
-            })  # fmt: skip
+            if times:
+                entries.append({
+                    "dtype": precision, "size": layer.size, "kernel": layer.kernel,
+                    "strides": layer.strides, "channels": layer.channels, "milliseconds": times,
+                })  # fmt: skip
+                _write(path, entries, batch)
+
+
+def _write(path: Path, entries: list[dict[str, Any]], batch: int) -> None:
+    """The table so far, as ``conv_choices.read`` takes it."""
     device = jax.devices()[0]
     platform = "cuda" if device.platform == "gpu" else device.platform
     blocked = conv_choices.packaged().blocked
@@ -266,10 +281,12 @@ def write_choices(
         "source": f"benchmarks.speed.conv3d, batch {batch}, jax {jax.__version__}",
         "blocked": blocked and blocked._asdict(),
     }  # fmt: skip
-    lines = ",\n  ".join(json.dumps(e) for e in entries if e["milliseconds"])
+    lines = ",\n  ".join(map(json.dumps, entries))
     head = json.dumps(content, indent=1).removesuffix("\n}")
-    path.write_text(f'{head},\n "layers": [\n  {lines}\n ]\n}}\n')
-    conv_choices.read(path)
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(f'{head},\n "layers": [\n  {lines}\n ]\n}}\n')
+    conv_choices.read(part)
+    part.replace(path)
 
 
 def passes(layer: Layer, form: str, precision: str, batch: int, rounds: int) -> list[float]:
@@ -280,7 +297,7 @@ def passes(layer: Layer, form: str, precision: str, batch: int, rounds: int) -> 
     w = jnp.asarray(draw.normal(size=(*layer.kernel, *layer.channels)), precision)
 
     def convolve(x: jax.Array, w: jax.Array) -> jax.Array:
-        return conv3d(x, w, padding=layer.pads)
+        return conv3d(x, w, layer.strides, layer.pads)
 
     dy = jnp.ones(jax.eval_shape(convolve, x, w).shape, precision)
     programs = (

@@ -87,7 +87,7 @@ def make(form: str, cfg: Gan3DConfig) -> Callable[[], Any]:
     """A function that does one update and waits for its results; compiled now if ever."""
     print(f"preparing {form}, {cfg.train.precision}, {cfg.train.batch_size}", file=sys.stderr)
     state = jax.jit(partial(objective.init, cfg))(jax.random.key(0))
-    batch = jax.jit(partial(objective.prepare, cfg, Spec()))(showers(cfg))
+    batch = jax.jit(partial(objective.prepare, cfg, Spec()))(showers(cfg, cfg.train.batch_size))
     if form == "hepjax":
         return hepjax_update(cfg, state, batch)
     gan = torch_gan3d.make_gan(cfg, state, compiled=form == "torch compiled")
@@ -115,10 +115,10 @@ def hepjax_update(
     return update
 
 
-def showers(cfg: Gan3DConfig) -> dict[str, jax.Array]:
-    """Cells, energies (GeV) and angles with the sparsity of showers; the speed depends on nothing
-    else."""
-    draw, n = np.random.default_rng(0), cfg.train.batch_size
+def showers(cfg: Gan3DConfig, n: int) -> dict[str, jax.Array]:
+    """Cells, energies (GeV) and angles of ``n`` events with the sparsity of showers; the speed
+    depends on nothing else."""
+    draw = np.random.default_rng(0)
     energy = draw.uniform(10, 500, n).astype(np.float32)
     shape = (n, *cfg.calorimeter.shape)
     cells = draw.exponential(size=shape) * (draw.random(shape) < 0.1)

@@ -1,4 +1,4 @@
-"""Compiling: what the compiler of each platform is asked for, and the cache of its programs.
+"""Compiling: what a workload asks the compiler of a platform for, and the cache of its programs.
 
 Programs are kept in the user's cache folder, so that a second start compiles nothing.
 
@@ -20,12 +20,6 @@ import hepjax
 from hepjax.engine.locks import can_lock
 
 Options = dict[str, bool | int | str]
-OPTIONS: dict[str, Options] = {
-    # XLA times candidates of convolutions and products (autotuning). Level 2 of 4 does so on random
-    # numbers, but neither compares their results nor fills their memory anew for each of them.
-    "gpu": {"xla_gpu_autotune_level": 2},
-}
-"""By platform; a workload adds its own (``Workload.compiler_options``)."""
 
 VARIABLE = "HEPJAX_COMPILATION_CACHE"
 LARGEST_BYTES = 4 * 2**30
@@ -45,8 +39,8 @@ def options(platform: str, own: Mapping[str, Options]) -> Options | None:
       platform: of the devices, as jax names it.
       own: the options of the workload by platform.
     """
-    wanted = {**OPTIONS.get(platform, {}), **own.get(platform, {})}
     named = re.findall(r"--(\w+)", os.environ.get("XLA_FLAGS", ""))
+    wanted = own.get(platform, {})
     return {name: value for name, value in wanted.items() if name not in named} or None
 
 

@@ -187,7 +187,7 @@ class Workload(Generic[Cfg, S]):
     """Write the report page on the events of a source; by default the validation metrics."""
     benchmark: Benchmark | None = None
     compiler_options: dict[str, Options] = field(default_factory=dict, hash=False, compare=False)
-    """By platform: what XLA is asked for beside ``engine.compilation.OPTIONS``."""
+    """By platform: what XLA is asked for beside its defaults, see ``engine.compilation``."""
     simulations: dict[str, Simulation] = field(default_factory=dict, hash=False, compare=False)
     """For workloads from outside: what ``hepjax simulate`` offers beside its own."""
     files: Any = None

@@ -4,7 +4,9 @@
 form in each of the three passes: output, gradient to the input, gradient to the kernel. A layer
 takes the fastest form of each pass of its own entry, or of the nearest one that is much like it:
 same type, strides and flatness, and within a factor of two in taps and in either number of
-channels. Where there is none, it takes the library's convolution.
+channels. Where there is none, it takes the library's convolution. A network stays in blocks of
+cells from its input to its pooling where all its layers are much like measured ones that are
+faster in blocks.
 
 ``HEPJAX_CONV3D_CHOICES`` names another file, such as one that ``python -m benchmarks.speed.conv3d
 --choices FILE`` wrote on the device at hand. A file that is damaged or of another device is refused
@@ -61,6 +63,8 @@ class Measured(NamedTuple):
 
     layer: Layer
     forms: tuple[Form, Form, Form]
+    in_blocks: bool
+    """Whether the blocks of ``Blocked`` beat the library's convolution in every pass."""
 
 
 class Blocked(NamedTuple):
@@ -68,8 +72,6 @@ class Blocked(NamedTuple):
 
     block: tuple[int, int, int]
     dtypes: tuple[str, ...]
-    most_channels: int
-    """A network with a wider layer has channels enough."""
 
 
 class Table(NamedTuple):
@@ -105,12 +107,26 @@ def shown(value: object) -> str:
 
 def choose(table: Table, layer: Layer) -> tuple[Form, Form, Form]:
     """The form of each of the three passes; the library's where no measured layer is much alike."""
-    best, nearest = (LIBRARY,) * 3, math.inf
-    for measured in table.layers:
-        far = _distance(layer, measured.layer)
-        if far < nearest:
-            best, nearest = measured.forms, far
-    return best
+    near = _nearest(table, layer)
+    return near.forms if near else (LIBRARY,) * 3
+
+
+def blocks_for(table: Table, layers: Sequence[Layer]) -> tuple[int, int, int] | None:
+    """The blocks in which a network of these layers stays, or None.
+
+    It does if each layer is much like a measured one that is faster in blocks in every pass.
+    """
+    blocked = table.blocked
+    if blocked is None or any(layer.dtype not in blocked.dtypes for layer in layers):
+        return None
+    near = [_nearest(table, layer) for layer in layers]
+    return blocked.block if all(m is not None and m.in_blocks for m in near) else None
+
+
+def _nearest(table: Table, layer: Layer) -> Measured | None:
+    far = [(_distance(layer, measured.layer), measured) for measured in table.layers]
+    distance, measured = min(far, key=lambda pair: pair[0], default=(math.inf, None))
+    return measured if distance < math.inf else None
 
 
 def _distance(a: Layer, b: Layer) -> float:
@@ -176,16 +192,17 @@ def read(path: Path) -> Table:
     if not isinstance(content, dict) or content.get("kind") != KIND:
         raise ValueError(f"kind '{KIND}', found another or none")
     try:
-        layers = tuple(_measured(entry) for entry in content["layers"])
+        blocked = _blocked(content.get("blocked"))
+        layers = tuple(_measured(entry, blocked) for entry in content["layers"])
         device = str(content["platform"]), str(content["device"])
-        return Table(path, *device, layers, _blocked(content.get("blocked")))
+        return Table(path, *device, layers, blocked)
     except KeyError as error:
         raise ValueError(f"the key {error}, found none") from None
     except (TypeError, AttributeError):
         raise ValueError("lists and tables as the packaged file has them, found others") from None
 
 
-def _measured(entry: Mapping[str, Any]) -> Measured:
+def _measured(entry: Mapping[str, Any], blocked: Blocked | None) -> Measured:
     sizes = ("size", "kernel", "strides", "channels")
     size, kernel, strides, channels = (_integers(name, entry[name]) for name in sizes)
     layer = Layer(str(entry["dtype"]), size, kernel, strides, channels)
@@ -193,19 +210,30 @@ def _measured(entry: Mapping[str, Any]) -> Measured:
         raise ValueError(f"3, 3, 3 and 2 integers as {', '.join(sizes)}, found others")
     if "forms" in entry:  # taken over from a layer alike, without times of its own
         forms = tuple(parse_form(entry["forms"][name]) for name in PASSES)
+        wins = LIBRARY not in forms
     else:
-        forms = tuple(fastest(entry["milliseconds"], number) for number in range(len(PASSES)))
-    return Measured(layer, forms)  # type: ignore[arg-type]
+        times = entry["milliseconds"]
+        forms = tuple(fastest(times, number) for number in range(len(PASSES)))
+        wins = blocked is not None and _faster(times, str(Form("blocks", blocked.block)))
+    return Measured(layer, forms, wins)  # type: ignore[arg-type]
+
+
+def _faster(milliseconds: Mapping[str, Sequence[float | None]], form: str) -> bool:
+    """Whether a form was measured in every pass, and is faster than the library in each."""
+    ours, library = milliseconds.get(form), milliseconds.get(str(LIBRARY))
+    if not ours or not library or len(ours) != len(PASSES):
+        return False
+    pairs = zip(ours, library, strict=False)
+    return all(a is not None and (b is None or a < b) for a, b in pairs)
 
 
 def _blocked(entry: Mapping[str, Any] | None) -> Blocked | None:
     if entry is None:
         return None
     block = _integers("block", entry["block"])
-    (most,) = _integers("most_channels", [entry["most_channels"]])
     if len(block) != 3:
         raise ValueError(f"three integers as block, found {shown(block)}")
-    return Blocked(block, tuple(map(str, entry["dtypes"])), most)
+    return Blocked(block, tuple(map(str, entry["dtypes"])))
 
 
 def _integers(name: str, value: Any) -> tuple[int, ...]:

@@ -26,8 +26,9 @@ there. Only ``native`` has no forward-mode derivatives; ``auto`` neither.
 import contextlib
 import contextvars
 import functools
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -75,21 +76,27 @@ _RECORD: contextvars.ContextVar[list[tuple[Layer, tuple[str, ...]]] | None]
 _RECORD = contextvars.ContextVar("_RECORD", default=None)
 
 
-def blocks_of_network(dtype: Any, channels: tuple[int, ...]) -> Triple | None:
+def blocks_of_network(
+    dtype: Any, size: Triple, kernels: Sequence[Triple], channels: Sequence[int]
+) -> Triple | None:
     """The blocks in which a network stays from its input to its pooling, or None.
 
     Args:
-      channels: output channels of its convolutions.
+      size: cells of its image.
+      kernels: taps of its convolutions, whose strides are 1.
+      channels: those of its image, then the outputs of each convolution.
     """
     choice = _choice()
     if choice == "blocked":
         return BLOCKED
     if choice != "auto" or jax.default_backend() != "gpu" or _library_only():
         return None
-    blocked = conv_choices.table().blocked
-    if blocked is None or str(jax.numpy.dtype(dtype)) not in blocked.dtypes:
-        return None
-    return blocked.block if max(channels) <= blocked.most_channels else None
+    name = str(jax.numpy.dtype(dtype))
+    layers = [
+        Layer(name, size, kernel, (1, 1, 1), pair)
+        for kernel, pair in zip(kernels, itertools.pairwise(channels), strict=True)
+    ]
+    return conv_choices.blocks_for(conv_choices.table(), layers)
 
 
 def convolve(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> jax.Array:

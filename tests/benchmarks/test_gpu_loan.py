@@ -6,14 +6,17 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 from benchmarks.gpu import loan
 from benchmarks.gpu.agreement import compared
-from benchmarks.gpu.parts import FULL, REHEARSAL, Part, parts
+from benchmarks.gpu.events import setting
+from benchmarks.gpu.parts import FLAGS, FULL, REHEARSAL, Part, parts, settings
 from benchmarks.gpu.table import table
 from benchmarks.setting import ROOT, environment
 
@@ -101,8 +104,32 @@ def test_parts_have_names_modules_and_time(sizes):
     assert [p.name for p in planned if p.name in goals] == list(goals)
     assert all(f"torch {name}" in {p.name for p in planned} for name in goals)
     assert all(f"agreement {name}" in {p.name for p in planned} for name in goals)
+    assert {name for pair in settings() for name in pair[:2]} <= {p.name for p in parts(FULL)}
     # What decides comes first: goals, peers and correctness fit into nine minutes at the least.
-    assert sum(part.least for part in planned[:8]) < 9 * 60
+    assert sum(part.least for part in planned[:9]) < 9 * 60
+
+
+def test_parts_with_an_option_of_xla_keep_those_of_the_user_and_no_programs(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=a")
+    found = {part.name: part.environment for part in parts(FULL)}
+    assert found["gan3d nhwc"]["XLA_FLAGS"] == "--xla_dump_to=a --xla_gpu_force_conv_nhwc=true"
+    assert found["gan3d nhwc"]["HEPJAX_COMPILATION_CACHE"] == "off"
+    assert found["gan3d"] == {}
+
+
+@pytest.mark.parametrize("config", ["gan3d/small", "tagger/top", "mlpf/demo"])
+def test_events_in_memory_are_repeated_as_often_as_asked(config, tmp_path):
+    size = ["train.batch_size=2"] + ["data.buckets=[64]"] * config.startswith("mlpf")
+    workload, cfg = setting(config, 70, size, 64, tmp_path)
+    train = workload.sources(cfg).train
+    assert len(train) == 70
+    assert train.blocks[-1] == 70
+    batch = train[np.array([0, 1])]
+    assert {len(values) for values in batch.values()} == {2}
+    arrays, take = train.resident()
+    for name, values in take(arrays, np.array([0, 1])).items():
+        np.testing.assert_array_equal(values, batch[name])
+    jax.eval_shape(partial(workload.prepare, cfg, workload.spec(cfg, train)), batch)
 
 
 def script(*words: str, **env: str) -> subprocess.CompletedProcess:
@@ -172,7 +199,11 @@ def test_the_table_shows_what_there_is():
     }  # fmt: skip
     peer = {"eager": {"ms_per_update": 100.0, "events_per_second": 2560.0},
             "compiled": {"error": "RuntimeError: no"}}  # fmt: skip
-    done = {"gan3d": update, "torch gan3d": peer,
+    nhwc = update | {"events_per_second": 6400.0, "first_update_s": 60.0}
+    generation = {"rows": [{"batch": 1, "ms_per_shower": 0.9, "start_up_s": 2.0}]}
+    graphs = {"rows": [{"batch": 1, "ms_per_shower": 0.3, "start_up_s": 2.0}]}
+    done = {"gan3d": update, "torch gan3d": peer, "gan3d nhwc": nhwc,
+            "generation": generation, "generation graphs": graphs,
             "ceilings": {"bfloat16 TFLOP/s": 800.0, "size": 8}}  # fmt: skip
     results = {"rehearsal": False, "parts": {n: {"status": "done", "result": r}
                                              for n, r in done.items()}}  # fmt: skip
@@ -185,6 +216,10 @@ def test_the_table_shows_what_there_is():
     assert "An epoch of 180,000 showers at the rate of the engine: 36.6 s." in lines
     assert "| gan3d | eager | 100.00 | 2,560.0 | 2.00 |" in lines
     assert "Ceilings: bfloat16 TFLOP/s 800." in lines
+    nhwc_flag, graphs_flag = (f"| `XLA_FLAGS={FLAGS[name]}` |" for name in ("nhwc", "graphs"))
+    assert f"{nhwc_flag} gan3d | 1.25 | take it |" in lines
+    assert f"{nhwc_flag} gan3d, first update | 0.50 | no gain |" in lines
+    assert f"{graphs_flag} generation, batch 1 | 3.00 | take it |" in lines
     assert "gan3d: So. (convolutions 75%, rest 25%)" in lines
 
 

@@ -202,7 +202,7 @@ def test_the_variable_of_jax_counts(tmp_path):
 def test_what_a_platform_is_asked_for(monkeypatch):
     monkeypatch.delenv("XLA_FLAGS", raising=False)
     own = {"gpu": {"xla_gpu_enable_triton_gemm": False}, "cpu": {"xla_backend_extra_options": "a"}}
-    assert options("gpu", own) == compilation.OPTIONS["gpu"] | own["gpu"]
+    assert options("gpu", own) == own["gpu"]
     assert options("cpu", own) == own["cpu"]
     assert options("tpu", own) is None
     assert options("cpu", {}) is None
@@ -210,9 +210,10 @@ def test_what_a_platform_is_asked_for(monkeypatch):
 
 def test_flags_of_the_user_go_first(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_autotune_level=4 --xla_dump_to=a")
-    assert options("gpu", {}) is None
-    own = {"gpu": {"xla_gpu_enable_triton_gemm": False}}
-    assert options("gpu", own) == own["gpu"]
+    own = {"xla_gpu_autotune_level": 2}
+    assert options("gpu", {"gpu": own}) is None
+    more = {"xla_gpu_enable_triton_gemm": False}
+    assert options("gpu", {"gpu": own | more}) == more
 
 
 WORKLOADS = ("gan3d", "mlpf", "tagger")
@@ -225,7 +226,7 @@ def test_the_compiler_knows_every_option(name, monkeypatch):
     asked = options("gpu", table.get(name).compiler_options)
     assert float(jax.jit(lambda x: 2 * x, compiler_options=asked)(1.5)) == 3.0
     with pytest.raises(jax.errors.JaxRuntimeError, match="No such compile option"):
-        jax.jit(lambda x: 2 * x, compiler_options={**asked, "xla_gpu_no_such": 1})(1.5)
+        jax.jit(lambda x: 2 * x, compiler_options={**(asked or {}), "xla_gpu_no_such": 1})(1.5)
 
 
 def test_programs_of_a_gpu_are_compiled_with_them(monkeypatch):
@@ -240,12 +241,11 @@ def test_programs_of_a_gpu_are_compiled_with_them(monkeypatch):
     monkeypatch.delenv("XLA_FLAGS", raising=False)
     monkeypatch.setattr(jax, "jit", noted)
     # On a CPU the engine must take these for its own platform.
-    monkeypatch.setattr(compilation, "OPTIONS", {"cpu": {"xla_gpu_autotune_level": 2}})
-    own = {"cpu": {"xla_gpu_enable_triton_gemm": False}}
+    wanted = {"xla_gpu_autotune_level": 2, "xla_gpu_enable_triton_gemm": False}
+    own = {"cpu": wanted}
     toy = replace(TOY, compiler_options=own)
     cfg = ToyConfig(TrainConfig(batch_size=8, steps=1), MeshConfig(devices=1))
     mesh = make_mesh(cfg.mesh, 8)
-    wanted = {"xla_gpu_autotune_level": 2, "xla_gpu_enable_triton_gemm": False}
     with jax.set_mesh(mesh):
         _, state, shardings = begin_or_restore(toy, cfg, mesh, Path("/nonexistent"))
         assert {**seen[-1]} == wanted | begin.QUICK

@@ -1,5 +1,6 @@
 """The table of forms: which layer takes which, and files that are refused by name."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -80,7 +81,7 @@ def content(**changes):
 
 def test_the_named_file_is_used(monkeypatch, tmp_path):
     path = tmp_path / "choices.json"
-    path.write_text(content(blocked={"block": [1, 2, 2], "dtypes": [], "most_channels": 9}))
+    path.write_text(content(blocked={"block": [1, 2, 2], "dtypes": []}))
     monkeypatch.setenv("HEPJAX_CONV3D_CHOICES", str(path))
     table = conv_choices.table()
     assert table.blocked.block == (1, 2, 2)
@@ -105,7 +106,7 @@ def test_the_named_file_is_used(monkeypatch, tmp_path):
         (content(entry={"milliseconds": {"xla": ["a", 1, 1]}}), "found others"),
         (content(entry={"milliseconds": {"xla": [0, 1, 1]}}), "a positive time"),
         (content(entry={"forms": {"output": "xla"}}), "key 'input_gradient'"),
-        (content(blocked={"block": [2], "dtypes": [], "most_channels": 3}), "three integers"),
+        (content(blocked={"block": [2], "dtypes": []}), "three integers"),
         (None, "No such file"),
     ],
 )
@@ -146,9 +147,40 @@ def test_a_form_that_does_not_exist_is_one_line(monkeypatch, value):
 
 def test_a_cpu_leaves_its_blocks_only_if_told_to(monkeypatch):
     monkeypatch.delenv("HEPJAX_CONV3D", raising=False)
-    assert blocks_of_network("bfloat16", (32, 8, 8, 8)) is None
+    network = (CUBE, [(5, 5, 5)] * 4, (1, 32, 8, 8, 8))
+    assert blocks_of_network("bfloat16", *network) is None
     monkeypatch.setenv("HEPJAX_CONV3D", "blocked")
-    assert blocks_of_network("float32", (32, 8, 8, 8)) == (2, 2, 2)
+    assert blocks_of_network("float32", *network) == (2, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kernel", "channels", "found"),
+    [
+        ("bfloat16", 5, (1, 32, 8, 8), (2, 2, 2)),
+        ("float32", 5, (1, 16, 16), (2, 2, 2)),
+        ("float16", 5, (1, 32), None),
+        ("bfloat16", 3, (1, 32, 8, 8), None),
+        ("bfloat16", 5, (1, 32, 32), None),
+    ],
+)
+def test_a_network_stays_in_blocks_if_its_layers_are_like_measured_ones(
+    dtype, kernel, channels, found
+):
+    pairs = itertools.pairwise(channels)
+    network = [layer(dtype, (kernel,) * 3, channels=pair) for pair in pairs]
+    assert conv_choices.blocks_for(conv_choices.packaged(), network) == found
+
+
+@pytest.mark.parametrize(("blocks", "wins"), [([1, 1, 1], True), ([1, 3, 1], False)])
+def test_blocks_have_to_win_in_every_pass(tmp_path, blocks, wins):
+    path = tmp_path / "choices.json"
+    times = {"xla": [2, 2, 2], "blocks:2x2x2": blocks, "bands:3": [1, 1, 1]}
+    path.write_text(
+        content(entry={"milliseconds": times}, blocked={"block": [2, 2, 2], "dtypes": ["float32"]})
+    )
+    table = conv_choices.read(path)
+    network = [Layer("float32", (4, 4, 4), (3, 3, 3), STRIDE, (2, 2))]
+    assert (conv_choices.blocks_for(table, network) is not None) == wins
 
 
 ON_A_GPU = """
@@ -159,7 +191,9 @@ x = jnp.zeros((2, 25, 25, 25, 8), "bfloat16")
 w = jnp.zeros((5, 5, 5, 8, 8), "bfloat16")
 text = jax.jit(conv3d).trace(x, w).lower(lowering_platforms=("cuda",)).as_text()
 print(text.count("stablehlo.convolution"), "b, 0, 1, f" in text)
-print(blocks_of_network("bfloat16", (32, 8)), blocks_of_network("bfloat16", (64, 8)))
+cube, kernels = (25, 25, 25), [(5, 5, 5)] * 2
+for channels in ((1, 32, 8), (1, 128, 8)):
+    print(blocks_of_network("bfloat16", cube, kernels, channels))
 """
 
 
@@ -168,4 +202,4 @@ def test_the_table_decides_for_a_gpu():
         [sys.executable, "-c", ON_A_GPU], capture_output=True, text=True, check=True,
         env={**os.environ, "JAX_PLATFORMS": "cpu"},
     )  # fmt: skip
-    assert done.stdout.split("\n")[:2] == ["1 True", "(2, 2, 2) None"]
+    assert done.stdout.split("\n")[:3] == ["1 True", "(2, 2, 2)", "None"]

@@ -84,7 +84,10 @@ class Discriminator(nn.Module):
         layers = self.cfg.discriminator
         if self.closed or not all(layer.filters and layer.upsample == ONE for layer in layers):
             return showers
-        block = blocks_of_network(self.dtype, tuple(layer.filters for layer in layers))
+        channels = (showers.shape[4], *(layer.filters for layer in layers))
+        kernels = [layer.kernel for layer in layers]
+        size: tuple[int, int, int] = showers.shape[1:4]
+        block = blocks_of_network(self.dtype, size, kernels, channels)
         before = [[low for low, _ in layer.pads()] for layer in layers]
         return to_blocks(showers, block, before) if block else showers
 
