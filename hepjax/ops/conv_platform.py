@@ -77,7 +77,7 @@ _RECORD = contextvars.ContextVar("_RECORD", default=None)
 
 
 def blocks_of_network(
-    dtype: Any, size: Triple, kernels: Sequence[Triple], channels: Sequence[int]
+    dtype: Any, size: Sequence[int], kernels: Sequence[Triple], channels: Sequence[int]
 ) -> Triple | None:
     """The blocks in which a network stays from its input to its pooling, or None.
 
@@ -93,7 +93,7 @@ def blocks_of_network(
         return None
     name = str(jax.numpy.dtype(dtype))
     layers = [
-        Layer(name, size, kernel, (1, 1, 1), pair)
+        Layer(name, tuple(size), kernel, (1, 1, 1), pair)
         for kernel, pair in zip(kernels, itertools.pairwise(channels), strict=True)
     ]
     return conv_choices.blocks_for(conv_choices.table(), layers)

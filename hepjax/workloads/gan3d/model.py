@@ -86,8 +86,7 @@ class Discriminator(nn.Module):
             return showers
         channels = (showers.shape[4], *(layer.filters for layer in layers))
         kernels = [layer.kernel for layer in layers]
-        size: tuple[int, int, int] = showers.shape[1:4]
-        block = blocks_of_network(self.dtype, size, kernels, channels)
+        block = blocks_of_network(self.dtype, showers.shape[1:4], kernels, channels)
         before = [[low for low, _ in layer.pads()] for layer in layers]
         return to_blocks(showers, block, before) if block else showers
 
