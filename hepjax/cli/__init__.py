@@ -68,7 +68,12 @@ def main(argv: list[str] | None = None) -> int:
 def _command(argv: list[str], streams: console.Console) -> int:
     """Parse and run; the exit code, with everything said that there is to say."""
     parser = _parser(argv)
-    args, rest = parser.parse_known_args(argv)
+    try:
+        args, rest = parser.parse_known_args(argv)
+    except SystemExit as ended:
+        if ended.code != 0:
+            raise
+        return _shown(streams)
     if rest and hasattr(args, "overrides") and not any(word.startswith("-") for word in rest):
         # argparse ends a list of positionals at the first option; users write them after it too.
         args.overrides += rest
@@ -84,7 +89,10 @@ def _command(argv: list[str], streams: console.Console) -> int:
             setattr(args, name, given(value, f"--{name.replace('_', '-')}"))
         signals.enter(signals.State.WORKING)
         platforms.require_flags()
-        code = args.execute(args)
+        from hepjax.formats.atomic import no_empty_folder  # with NumPy, which help does not need
+
+        with no_empty_folder(getattr(args, "out", None)):
+            code = args.execute(args)
         return streams.verdict(code, args.verb, getattr(args, "json", False))
     except KeyboardInterrupt:
         return _interrupted()
@@ -98,6 +106,15 @@ def _command(argv: list[str], streams: console.Console) -> int:
             return _told(args, error, InputError.exit_code, f"error: {said}")
         name = type(error).__name__
         return _told(args, error, 1, f"bug: {name}: {error}; --debug shows the traceback")
+
+
+def _shown(streams: console.Console) -> int:
+    """The exit code after help or the version."""
+    try:
+        return streams.verdict(0, "help", json=False)
+    except InputError as error:
+        print(f"hepjax: error: {error}", file=sys.stderr)
+        return error.exit_code
 
 
 def _line(verb: str, error: HepjaxError) -> str:

@@ -26,8 +26,10 @@ PLAIN = {
     "LEFT DOUBLE QUOTATION MARK": '"', "RIGHT DOUBLE QUOTATION MARK": '"',
 }  # fmt: skip
 """What stands for characters, by their Unicode names, that an encoding does not have."""
-ANSWERS = ("inspect", "doctor", "launch", "profile")
+ANSWERS = ("help", "inspect", "doctor", "launch", "profile")
 """Verbs whose standard output is the result; of the others it is with ``--json``."""
+LOOKS = ("help", "inspect")
+"""Verbs whose reader may stop before the end."""
 
 
 class Stream:
@@ -106,7 +108,7 @@ class Console:
             return code
         answers = json or verb in ANSWERS
         if lost.errno in NOBODY_READS and (
-            not answers or (verb == "inspect" and lost.errno == errno.EPIPE)
+            not answers or (verb in LOOKS and lost.errno == errno.EPIPE)
         ):
             return code  # a remark about files that are there, or the end of a look into some
         raise InputError(

@@ -100,7 +100,8 @@ def run(args: argparse.Namespace) -> int:
         family = family_of(args.reference[0])
         if family.compare is None:
             raise InputError(
-                f"{args.reference[0]}: expected showers to compare, found files of {family.name}"
+                f"{args.reference[0]}: expected showers to compare, found files of {family.name}; "
+                "hepjax evaluate RUN --data judges a run on them"
             )
         bar = partial(progress, quiet=args.quiet)
         report = family.compare(args.reference, args.generated, bar, **_asked(args))

@@ -32,7 +32,9 @@ def run(args: argparse.Namespace) -> int:
     meaning, unit = parse_meaning(args), parse_unit(args)
     if unit and family.name not in ("clic", "calochallenge"):
         option = "unit" if "unit" in unit else "geometry"
-        raise InputError(f"{first}: expected showers with --{option}, found {family.name} files")
+        raise InputError(
+            f"{first}: expected showers with --{option}, found {family.name} files; leave it out"
+        )
     if meaning and family.name != "jets":
         raise InputError(
             f"{first}: expected jet images with {', '.join(f'--{key}' for key in meaning)}, "

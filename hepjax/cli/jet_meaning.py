@@ -9,7 +9,20 @@ from hepjax import InputError
 SETTINGS = {
     "channels": "data.stored_channels", "labels": "data.labels", "shape": "data.shape",
 }  # fmt: skip
-"""What ``hepjax train`` has in place of each option."""
+"""What ``hepjax train`` and ``profile`` have in place of each option."""
+OF_SHOWERS = {
+    "unit": {
+        **dict.fromkeys(("inspect", "pack"), "--unit UNIT"),
+        **dict.fromkeys(("train", "profile"), "data.unit=UNIT"),
+        "evaluate": "--reference-unit or --generated-unit UNIT of two samples",
+    },
+    "geometry": {
+        **dict.fromkeys(("inspect", "pack"), "--geometry NAME|FILE"),
+        **dict.fromkeys(("train", "profile"), "data.calorimeter=NAME|FILE"),
+        "evaluate": "--geometry NAME|FILE of two samples",
+    },
+}
+"""How each verb is told what a shower file does not say."""
 
 
 def add_meaning(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +95,8 @@ def worded(verb: str, text: str) -> str:
     A training has settings in their place. What a run predicts on or is evaluated on is read with
     the settings of the run, so another meaning can only be written into the files.
     """
-    if verb == "train":
+    text = _worded_of_showers(verb, text)
+    if verb in ("train", "profile"):
         for option, setting in SETTINGS.items():
             text = text.replace(f"leave --{option} out", f"leave {setting} out")
         text = re.sub(r"--channels ([^\s;|]+)", r"'data.stored_channels=[\1]'", text)
@@ -90,9 +104,22 @@ def worded(verb: str, text: str) -> str:
         text = re.sub(r"--labels \d+=(\w+),\d+=(\w+)", r"'data.labels=[\1,\2]'", text)
         for option, setting in SETTINGS.items():
             text = text.replace(f"--{option}", setting)
-    elif verb in ("predict", "evaluate", "bench", "doctor"):
+    elif verb in ("predict", "evaluate", "generate", "bench", "doctor"):
         found = [option for option in SETTINGS if f"--{option}" in text]
         if found:
             text = re.sub(r"--(channels|labels|shape)", r"\1", text)
             text += f"; hepjax pack has --{', --'.join(found)} and writes files that say it"
+    return text
+
+
+def _worded_of_showers(verb: str, text: str) -> str:
+    """The hints about unit and calorimeter, of which each verb has its own form or none."""
+    from hepjax.formats.showers.layout import GEOMETRY_HINT, UNIT_HINT
+
+    for option, hint in (("unit", UNIT_HINT), ("geometry", GEOMETRY_HINT)):
+        own = OF_SHOWERS[option].get(verb)
+        ways = [f"say it: {own}"] if own else []
+        if own is None or verb == "evaluate":
+            ways.append(f"hepjax pack has --{option} and writes files that say it")
+        text = text.replace(hint, "; ".join(ways))
     return text

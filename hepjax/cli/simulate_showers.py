@@ -132,7 +132,9 @@ def _settings(args: argparse.Namespace, calorimeter: "Calorimeter") -> dict[str,
     for option in () if geant4 else ("workers", "cut_mm"):
         if getattr(args, option) is not None:
             name = f"--{option.replace('_', '-')}"
-            raise InputError(f"{name}: expected none without --engine geant4, found one")
+            raise InputError(
+                f"{name}: expected none without --engine geant4, found one; leave it out"
+            )
     angle = None if args.angle is None else parse_range("--angle", args.angle)
     if angle is None and not calorimeter.normal:
         angle = calorimeter.angle

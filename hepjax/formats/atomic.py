@@ -137,6 +137,23 @@ def make_folder(path: str | Path) -> Path:
     return path
 
 
+@contextmanager
+def no_empty_folder(path: str | Path | None) -> Iterator[None]:
+    """Remove ``path`` and folders above it that appear in the block and that an error leaves empty.
+
+    A command that is refused leaves nothing behind, whatever it had made before.
+    """
+    place = Path(path or ".").absolute()
+    missing = [folder for folder in (place, *place.parents) if not os.path.lexists(folder)]
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # the first that is not empty, and those above it stay
+            for folder in missing:
+                folder.rmdir()
+        raise
+
+
 def unwritable(path: str | Path, cause: OSError | str, after: str = NOTHING_LEFT) -> InputError:
     """The error for a file that the disk refused."""
     reason = _reason(cause) if isinstance(cause, OSError) else cause

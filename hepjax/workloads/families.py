@@ -69,7 +69,9 @@ def _pack_showers(paths: list[Path], meaning: dict[str, Any]) -> tuple[Any, dict
     from hepjax.formats.showers.layout import COLUMN_UNITS
 
     if others := [key for key in meaning if key not in ("unit", "calorimeter")]:
-        raise InputError(f"--{', --'.join(others)}: expected none for showers, found some")
+        raise InputError(
+            f"--{', --'.join(others)}: expected none for showers, found some; leave it out"
+        )
     return shower_files(paths, **meaning), COLUMN_UNITS
 
 
@@ -77,9 +79,11 @@ def _pack_jets(paths: list[Path], meaning: dict[str, Any]) -> tuple[Any, dict[st
     from hepjax.formats.jets.reader import open_jets
 
     if "unit" in meaning:
-        raise InputError("--unit: expected none for images, found one; --channels states units")
+        raise InputError(
+            "--unit: expected none for images, found one; --channels states units: pT:GeV"
+        )
     if "calorimeter" in meaning:
-        raise InputError("--geometry: expected none for images, found one")
+        raise InputError("--geometry: expected none for images, found one; leave it out")
     return open_jets(paths, **meaning), {"pt": "GeV", "mass": "GeV", "phi": "rad"}
 
 

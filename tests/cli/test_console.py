@@ -75,6 +75,16 @@ def test_results_that_cannot_be_written(kind, stream, argv, data, tmp_path, monk
         assert err.startswith("hepjax: error: standard output: expected to write the result, found")
 
 
+@pytest.mark.parametrize(("stream", "code"), [("full", 2), ("without a reader", 0)])
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["train", "--help"]])
+def test_help_that_cannot_be_written(stream, code, words, monkeypatch, capsys):
+    made = STREAMS[stream]()
+    monkeypatch.setattr(sys, "stdout", made)
+    assert main(words) == code
+    assert ("No space left" in capsys.readouterr().err) == (code == 2)
+    made.close()
+
+
 def test_ascii(data, monkeypatch):
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", out)

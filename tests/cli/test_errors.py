@@ -159,6 +159,14 @@ def test_bad_generate_arguments(arguments, tiny_run, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("verb", [["bench", "tagger"], ["bench", "gan3d"], ["bench", "mlpf"]])
+def test_a_refused_command_leaves_no_folder(verb, tmp_path, capsys):
+    argv = [*verb, "--data", str(tmp_path / "none"), "--out", str(tmp_path / "new" / "out")]
+    assert main(argv) == 2
+    assert "none: expected a file or folder" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("arguments", [[], ["--reference=x.h5"], ["run", "--reference=x.h5"]])
 def test_bad_evaluate_arguments(arguments, capsys):
     assert main(["evaluate", *arguments]) == 2

@@ -14,6 +14,7 @@ from hepjax import InputError
 from hepjax.cli import main
 from hepjax.cli.jet_meaning import worded
 from hepjax.formats import access
+from hepjax.formats.showers.layout import GEOMETRY_HINT, UNIT_HINT
 from hepjax.formats.showers.writer import write_showers
 
 SEEDED = [
@@ -175,11 +176,30 @@ def test_a_hint_names_what_the_verb_has():
         "a.npz: say which: 'data.stored_channels=[ECAL,HCAL]' (x) | 'data.stored_channels=[pT]'; "
         "'data.labels=[qcd,top]'"
     )
+    assert worded("profile", text) == worded("train", text)
     assert worded("train", "leave --shape out") == "leave data.shape out"
     assert worded("predict", text).endswith(
         "; hepjax pack has --channels, --labels and writes files that say it"
     )
     assert "--shape ROWS" not in worded("evaluate", "say which: --shape ROWS,COLUMNS")
+
+
+@pytest.mark.parametrize(
+    ("verb", "unit", "geometry"),
+    [
+        ("inspect", "say it: --unit UNIT", "say it: --geometry NAME|FILE"),
+        ("train", "say it: data.unit=UNIT", "say it: data.calorimeter=NAME|FILE"),
+        ("profile", "say it: data.unit=UNIT", "say it: data.calorimeter=NAME|FILE"),
+        (
+            "generate",
+            "hepjax pack has --unit and writes files that say it",
+            "hepjax pack has --geometry and writes files that say it",
+        ),
+    ],
+)
+def test_a_hint_about_showers_names_what_the_verb_has(verb, unit, geometry):
+    assert worded(verb, f"a.h5: expected b, found c; {UNIT_HINT}").endswith(f"c; {unit}")
+    assert worded(verb, f"a.h5: expected b, found c; {GEOMETRY_HINT}").endswith(f"c; {geometry}")
 
 
 def test_generate_says_what_was_perhaps_not_meant(tiny_run, tmp_path, capsys):

@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,6 +59,25 @@ def test_a_file_in_the_place_of_a_folder_is_told(tmp_path):
         InputError, match=r"file/a: expected to make this folder, found: Not a directory"
     ):
         atomic.make_folder(tmp_path / "file" / "a")
+
+
+@pytest.mark.parametrize("before", [None, "above", "above/out"])
+@pytest.mark.parametrize("file", [None, "above/out/file", "above/file"])
+def test_an_error_leaves_no_empty_folder_that_was_not_there(tmp_path, before, file):
+    if before:
+        (tmp_path / before).mkdir(parents=True)
+
+    def refused():
+        atomic.make_folder(tmp_path / "above" / "out")
+        if file:
+            (tmp_path / file).write_text("")
+        raise KeyError
+
+    with pytest.raises(KeyError), atomic.no_empty_folder(tmp_path / "above" / "out"):
+        refused()
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+    kept = {name for name in (before, file) if name}
+    assert left == kept | {p.as_posix() for k in kept for p in Path(k).parents if p.name}
 
 
 @pytest.mark.parametrize("exists", [False, True])

@@ -129,7 +129,8 @@ def canonical(piece: Piece, stored: Mapping[str, np.ndarray]) -> Columns:
         if known in columns:
             other = next(n for n in stored if canonical_name(n) == known)
             raise InputError(
-                f"{piece.path}: expected one column for the {known}, found two: {other}, {name}"
+                f"{piece.path}: expected one column for the {known}, found two: {other}, {name}; "
+                "leave one out"
             )
         values = np.asarray(values)
         columns[known] = values.reshape(len(values)).astype(

@@ -95,7 +95,7 @@ def _events(path: Path) -> Events:
     except (Exception, MemoryError) as error:
         cause = (str(error) or type(error).__name__).splitlines()[0][:100]
         raise InputError(
-            f"{path}: expected a sound pickle, found a damaged one ({cause})"
+            f"{path}: expected a sound pickle, found a damaged one ({cause}); copy it again"
         ) from error
     for key in ARRAYS:
         if key not in lists:

@@ -45,7 +45,9 @@ class Cuts:
         """Refuse a crop that reaches outside the cells."""
         crop = self.crop
         if crop is not None and len(grid) != 3:
-            raise InputError(f"{path}: expected no crop of {grid[0]} voxels, found {crop}")
+            raise InputError(
+                f"{path}: expected no crop of {grid[0]} voxels, found {crop}; leave data.crop out"
+            )
         if crop is not None and not 0 <= crop[0] < crop[1] <= min(grid[:2]):
             raise InputError(
                 f"{path}: expected a crop (data.crop) inside the {grid[0]} x {grid[1]} cells, "

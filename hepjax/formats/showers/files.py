@@ -15,7 +15,7 @@ from hepjax.formats.showers.calorimeter import Calorimeter
 from hepjax.formats.showers.cuts import NO_CUTS, Cuts, cropped, window
 from hepjax.formats.showers.file import ShowerFile
 from hepjax.formats.showers.file import describe as describe_box
-from hepjax.formats.showers.layout import CELLS, Unit
+from hepjax.formats.showers.layout import CELLS, GEOMETRY_HINT, Unit
 from hepjax.formats.source import Batch
 from hepjax.formats.sparse import Block, SparseBlocks, SparseImages, by_event, dense
 
@@ -38,8 +38,7 @@ def open_shower_files(
     if files[0].calorimeter is None:
         raise InputError(
             f"{files[0].path}: expected voxels of a public data set or a description of the "
-            f"calorimeter, found {files[0].grid[0]} voxels without one; hepjax pack has "
-            "--geometry to give it, and so has evaluate"
+            f"calorimeter, found {files[0].grid[0]} voxels without one; {GEOMETRY_HINT}"
         )
     cuts.require_crop(files[0].path, files[0].grid)
     kept = [cuts.kept(f.events, f.energy, partial(_visible, f)) for f in files]

@@ -14,7 +14,8 @@ Layout = Literal["fixed", "angle", "calochallenge"]
 Unit = Literal["auto", "GeV", "0.02 GeV", "TeV", "MeV", "keV", "eV"]
 """Of cells; ``auto`` is what the file says or shows, see ``file.describe``."""
 UNIT_HINT = "say it: --unit (inspect, pack), --generated-unit (evaluate) or data.unit (train)"
-"""The way out of an error about the unit."""
+GEOMETRY_HINT = "say it: --geometry (inspect, pack, evaluate) or data.calorimeter (train)"
+"""The ways out of errors about the unit and the calorimeter; commands name their own alone."""
 
 PDG = {"Ele": 11, "Gamma": 22, "Pi0": 111, "ChPi": 211}
 """Particle names of the published files and their codes (Particle Data Group scheme)."""

@@ -15,7 +15,7 @@ from hepjax.formats.showers.layout import Unit
 from hepjax.formats.showers.packed import PackedShowers
 from hepjax.formats.showers.reader import open_showers
 from hepjax.physics.calorimeter import field, metrics
-from hepjax.physics.calorimeter.report import report_on
+from hepjax.physics.calorimeter.report import report_on, require_two
 from hepjax.physics.calorimeter.samples import Showers
 from hepjax.report.document import Report
 from hepjax.report.inspection import Progress, no_progress
@@ -66,12 +66,14 @@ def compared(
     calorimeter = sources[0].calorimeter
     _require_same_geometry(calorimeter, sources[1].calorimeter, names)
     opened = [_sample(source, asked.events) for source in sources]
+    require_two(opened[0], opened[1], names)
     _require_alike_energies(opened, names)
     _require_same_unit(opened, names)
     pair = [_above(s, calorimeter.threshold, name) for s, name in zip(opened, names, strict=True)]
     return report_on(
-        pair[0], pair[1], labels=("reference", "generated"), calorimeter=calorimeter,
-        more=asked.more, gallery_workers=asked.gallery_workers, progress=progress,
+        pair[0], pair[1], labels=("reference", "generated"), names=names,
+        calorimeter=calorimeter, more=asked.more, gallery_workers=asked.gallery_workers,
+        progress=progress,
     )  # fmt: skip
 
 

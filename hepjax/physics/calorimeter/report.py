@@ -95,14 +95,15 @@ def report(
 
 def report_on(
     reference: Showers, generated: Showers, *, labels: tuple[str, str],
-    discriminator: Outputs | None = None, calorimeter: Calorimeter | None = None,
-    more: field.Settings | None = None, gallery_workers: int = 0,
-    progress: Progress = no_progress,
+    names: tuple[str, str] | None = None, discriminator: Outputs | None = None,
+    calorimeter: Calorimeter | None = None, more: field.Settings | None = None,
+    gallery_workers: int = 0, progress: Progress = no_progress,
 ) -> Report:  # fmt: skip
     """Compare generated showers with reference showers that pass once.
 
     Args:
       reference, generated: best at the same energies and angles, after the same cell threshold.
+      names: of the samples in errors, such as their files; by default the labels.
       discriminator: its outputs between 0 and 1, ``reference`` (n,) and ``generated`` (m,); and
         the energies that it regresses, GeV, ``reference_energy`` and ``generated_energy``.
       more: the metrics of the field too, with these settings.
@@ -111,14 +112,15 @@ def report_on(
       InputError: samples that are empty, not finite, of different grids or without energies.
     """
     calorimeter = calorimeter or comparison.described(reference.shape)
-    _check(reference, generated, labels)
+    names = names or labels
+    _check(reference, generated, names)
     if reference.shape != calorimeter.shape:
         raise InputError(
-            f"{labels[0]}: expected showers of {calorimeter.name} {calorimeter.shape}, "
+            f"{names[0]}: expected showers of {calorimeter.name} {calorimeter.shape}, "
             f"found {reference.shape}"
         )
     bins = metrics.bins_of(reference.energy, min(len(reference), len(generated)))
-    _require_overlap(bins, generated.energy, labels)
+    _require_overlap(bins, generated.energy, names)
     picks = displays.picks(reference.energy, generated.energy)
     angles = metrics.angle_bins(reference.theta) if gallery_workers else ()
     drawn = gallery.bins_of(bins, angles)
@@ -165,10 +167,7 @@ def _best(records: list[curves.Record]) -> int:
 
 
 def _check(reference: Showers, generated: Showers, labels: tuple[str, str]) -> None:
-    if len(reference) == 1:
-        raise InputError(
-            f"{labels[0]}: expected at least 2 showers, whose halves show the noise, found 1"
-        )
+    require_two(reference, generated, labels)
     if reference.shape != generated.shape:
         raise InputError(
             f"{labels[1]}: expected the grid of {labels[0]} {reference.shape}, "
@@ -185,6 +184,20 @@ def _check(reference: Showers, generated: Showers, labels: tuple[str, str]) -> N
             f"{labels[generated.theta is None]}: expected polar angles as in the other sample, "
             "found none"
         )
+
+
+def require_two(reference: Showers, generated: Showers, names: tuple[str, str]) -> None:
+    """Refuse a sample of one shower: it has no spread, and no halves that show the noise.
+
+    Raises:
+      InputError: it is named.
+    """
+    for sample, name in zip((reference, generated), names, strict=True):
+        if len(sample) < 2:
+            raise InputError(
+                f"{name}: expected at least 2 showers to compare, found {len(sample)}; "
+                "simulate or generate more"
+            )
 
 
 def _require_overlap(bins: metrics.Bins, energy: np.ndarray, labels: tuple[str, str]) -> None:

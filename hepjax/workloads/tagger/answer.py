@@ -98,10 +98,11 @@ def evaluate(
 
     check_folder(out)
     jets = _jets(source)
+    data = about.provenance.get("data")
+    name = data[0] if isinstance(data, list) else "data"
     if "label" not in jets.columns:
-        data = about.provenance.get("data")
         raise InputError(
-            f"{data[0] if isinstance(data, list) else 'data'}: expected labelled events to judge "
+            f"{name}: expected labelled events to judge "
             "the run on, found no column y or label; hepjax predict needs none"
         )
     scores: list[np.ndarray] = []
@@ -112,8 +113,8 @@ def evaluate(
             labels = np.unique(events["label"])
             if not np.isin(labels, (0, 1)).all():
                 raise InputError(
-                    "data: expected events with labels 0 (background) and 1 (signal), found "
-                    f"{', '.join(map(str, labels[:5]))}"
+                    f"{name}: expected events with labels 0 (background) and 1 (signal), found "
+                    f"{', '.join(map(str, labels[:5]))}; judge it on events of these two classes"
                 )
             scores.append(score(answers["log_odds"]))
             cell, value, label = (events[name] for name in ("cell", "value", "label"))

@@ -110,7 +110,7 @@ def test_a_crop_leaves_fewer_cells_of_the_same_calorimeter(tmp_path):
 def test_other_voxels_need_a_description(tmp_path):
     tiny = read_yaml(TINY, "tiny")
     path = raw(tmp_path / "a.h5", tiny)
-    with pytest.raises(InputError, match=r"found 5 voxels without one; hepjax pack has --geometry"):
+    with pytest.raises(InputError, match=r"found 5 voxels without one; say it: --geometry"):
         open_showers(path)
     assert open_showers(path, calorimeter=tiny)[np.arange(2)]["ecal"].shape == (2, 5)
 

@@ -117,7 +117,8 @@ ENERGIES = np.repeat([20.0, 40.0], 40).astype(np.float32)
         (bad_cells(-1e-3), r"expected finite, non-negative cells, found -0.001\d* in event 7"),
         (bad_cells(np.nan), r"expected finite, non-negative cells, found nan in event 7"),
         (lambda p: box(p, energy=np.linspace(900, 950, 80, dtype=np.float32)),
-         r"expected showers between .* GeV as in reference, found 900 to 950 GeV"),
+         r"expected showers between .* GeV as in .*r\.h5, found 900 to 950 GeV"),
+        (lambda p: box(p, n=1), r"g\.h5: expected at least 2 showers to compare, found 1"),
     ],
 )  # fmt: skip
 def test_what_does_not_go_together_is_one_line(make, message, tmp_path, capsys):
@@ -128,6 +129,12 @@ def test_what_does_not_go_together_is_one_line(make, message, tmp_path, capsys):
     assert err.count("\n") == 1
     assert re.search(message, err), err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_reference_of_one_shower_is_named(tmp_path):
+    pair = [box(tmp_path / "r.h5", n=1)], [box(tmp_path / "g.h5")]
+    with pytest.raises(InputError, match=r"r\.h5: expected at least 2 showers .*, found 1; "):
+        evaluate.compared(*pair)
 
 
 def test_bad_voxels_of_the_challenge_are_named(tmp_path):

@@ -81,6 +81,7 @@ def test_few_showers_of_a_dead_generator_still_give_a_page(tmp_path):
     [
         ({"ecal": np.zeros((0, 6, 6, 25)), "energy": np.zeros(0)}, "B: expected showers"),
         ({"energy": np.ones(3)}, "B: expected showers"),
+        ({"ecal": np.ones((1, 6, 6, 25)), "energy": np.ones(1)}, "B: expected at least 2 showers"),
         ({"ecal": np.ones((120, 5, 6, 25))}, "B: expected the grid of A"),
         ({"ecal": np.full((120, 6, 6, 25), np.nan)}, "B: expected finite cells"),
         ({"energy": np.zeros(120)}, "B: expected finite cells"),
