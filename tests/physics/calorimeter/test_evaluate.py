@@ -32,7 +32,7 @@ def challenge(path, seed=0, n=80, voxels=368, energy=None, scale=1.0):
 
 def box(path, seed=0, n=80, scale=1.0, grid=(5, 5, 4), **changes):
     made = showers(n, grid, seed) | changes
-    return write_fixed(path, made | {"ecal": np.float32(scale) * made["ecal"]})
+    return write_fixed(path, made | {"ecal": np.float32(scale) * made["ecal"]}, chunk=min(n, 16))
 
 
 def test_files_of_the_challenge_from_the_command_line(tmp_path, capsys):
