@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -306,12 +306,14 @@ def train(
     quiet: bool = True,
     group: int = 1,
     received: list[int] | None = None,
+    watch: Callable[[int], object] = lambda step: None,
 ) -> Outcome:
     """Make or resume a run directory; what ``hepjax train`` and ``hepjax.train`` do.
 
     Args:
       group: number of processes of the group that this process has joined.
       received: signals of this process; the first one ends training after a checkpoint.
+      watch: called after each update, before anything is saved; what it raises ends training.
     Raises:
       InputError, TrainingError: see ``engine.train.train``; or the directory cannot be used.
     """
@@ -326,9 +328,14 @@ def train(
                 rundir.open_for_training(run_dir, settings, cfg)
         with processes.together():
             rundir.require_shared(run_dir)
+        heard = processes.interruption([] if received is None else received)
+
+        def interrupted(step: int) -> int | None:
+            watch(step)
+            return heard(step)
+
         return training.train(
-            workload, cfg, run_dir, quiet=quiet,
-            interrupted=processes.interruption([] if received is None else received),
+            workload, cfg, run_dir, quiet=quiet, interrupted=interrupted,
             accepted=partial(rundir.save_settings, run_dir, settings),
         )  # fmt: skip
 

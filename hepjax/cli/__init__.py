@@ -24,6 +24,8 @@ VERBS = {
     "inspect": "recognise a file and print what is in it",
     "pack": "any layout into a packed set: sparse shards with a manifest",
     "train": "train a workload; the same command again resumes",
+    "tune": "search for the settings of lowest score; the same command again resumes",
+    "repeat": "the same training with several seeds or folds; mean and spread",
     "evaluate": "compare generated with reference data: report page and scores",
     "predict": "scores or candidates of a trained run for each event, as a table",
     "generate": "write generated showers to a file",

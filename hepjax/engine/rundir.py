@@ -38,6 +38,10 @@ HEADER = "# hepjax "
 """First words of ``config.yaml``; the version follows."""
 
 
+class InUseError(InputError):
+    """Another process trains in the run directory."""
+
+
 def read_settings(run: Path) -> dict[str, Any]:
     """The resolved settings of a run of this or an earlier version, under their present names.
 
@@ -239,7 +243,7 @@ def locked(run: Path) -> Iterator[None]:
         try:
             lacking = locks.lock(file)
         except BlockingIOError:
-            raise InputError(
+            raise InUseError(
                 f"{run}: expected a run directory in which nobody trains, found that another "
                 "process is training in it; wait for its end, or give another --run"
             ) from None

@@ -93,13 +93,53 @@ class Part:
         )
 
 
-def divided(source: Source, fraction: float, events: str) -> tuple[Part, Part]:
-    """A source cut in two: training events, and the last ``fraction`` for validation.
+class Without:
+    """The events of another source but ``start`` to ``stop``, as a source."""
+
+    def __init__(self, source: Source, start: int, stop: int) -> None:
+        self.source, self.start, self.stop = source, start, stop
+
+    @property
+    def blocks(self) -> np.ndarray:
+        """Blocks of the whole source, cut at the gap."""
+        edges = np.unique(np.concatenate([self.source.blocks, [self.start, self.stop]]))
+        before, after = edges[edges <= self.start], edges[edges >= self.stop]
+        return np.unique(np.concatenate([before, after - (self.stop - self.start)]))
+
+    def __len__(self) -> int:
+        return len(self.source) - (self.stop - self.start)
+
+    def _there(self, indices: np.ndarray) -> np.ndarray:
+        indices = np.asarray(indices)
+        return np.where(indices < self.start, indices, indices + self.stop - self.start)
+
+    def __getitem__(self, indices: np.ndarray) -> Batch:
+        return self.source[self._there(indices)]
+
+    @property
+    def bucket(self) -> np.ndarray | None:
+        """Buckets of the events, if the whole source has them."""
+        bucket = buckets_of(self.source)
+        return None if bucket is None else bucket[self._there(np.arange(len(self)))]
+
+    def padded(self, indices: np.ndarray, bucket: int) -> Batch:
+        """See ``Bucketed``."""
+        return self.source.padded(  # type: ignore[attr-defined]
+            self._there(indices), bucket
+        )
+
+
+def divided(
+    source: Source, fraction: float, events: str, rotate: float = 0.0
+) -> tuple[Source, Source]:
+    """A source cut in two: training events, and a ``fraction`` for validation.
 
     Args:
       events: what the events are called in the error.
+      rotate: how far before the end of the source, as a share of it, the validation events end;
+        with multiples of ``fraction`` the parts of k-fold cross-validation.
     Raises:
-      InputError: one of the two would be empty.
+      InputError: one of the two would be empty, or the rotated part lies over both ends.
     """
     cut = int(len(source) * (1.0 - fraction))
     if not 0 < cut < len(source):
@@ -107,4 +147,13 @@ def divided(source: Source, fraction: float, events: str) -> tuple[Part, Part]:
             f"data.validation_fraction: expected to leave training and validation {events} of "
             f"{len(source)}, found {fraction}"
         )
-    return Part(source, 0, cut), Part(source, cut, len(source))
+    if rotate == 0:
+        return Part(source, 0, cut), Part(source, cut, len(source))
+    stop = round(len(source) * (1.0 - rotate))
+    start = round(len(source) * (1.0 - rotate - fraction))
+    if not 0 <= start < stop:
+        raise InputError(
+            f"data.rotate: expected 0 to {1 - fraction:.4g} with data.validation_fraction "
+            f"{fraction:.4g} of {len(source)} {events}, found {rotate:.4g}"
+        )
+    return Without(source, start, stop), Part(source, start, stop)

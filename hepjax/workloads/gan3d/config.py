@@ -78,7 +78,10 @@ class DataConfig:
     validation_files: tuple[FilePath, ...] = ()
     """Validation showers, if not the last part of ``files``."""
     validation_fraction: Annotated[float, Bound(above=0, below=1)] = 0.1
-    """Share of the events for validation."""
+    """Share of the events for validation, the last ones of the sorted files."""
+    rotate: Fraction = 0.0
+    """Takes validation events so far before the end, 0 up to 1: with a multiple of
+    ``validation_fraction`` another part (k-fold cross-validation)."""
     energy_range: tuple[float, float] | None = None
     """Incident energies kept, GeV, inclusive; showers are generated inside it. null: those of the
     calorimeter, 10 to 500 for clic-25."""

@@ -122,7 +122,7 @@ def sources(cfg: Gan3DConfig) -> Sources:
     source = open_events(cfg, [Path(p) for p in cfg.data.files])
     if cfg.data.validation_files:
         return Sources(source, open_events(cfg, [Path(p) for p in cfg.data.validation_files]))
-    return Sources(*divided(source, cfg.data.validation_fraction, "showers"))
+    return Sources(*divided(source, cfg.data.validation_fraction, "showers", cfg.data.rotate))
 
 
 class Swapped:

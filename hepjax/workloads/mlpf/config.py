@@ -93,7 +93,10 @@ class DataConfig:
     validation_files: tuple[FilePath, ...] = ()
     """Validation events, if not the last part of ``files``."""
     validation_fraction: Annotated[float, Bound(above=0, below=1)] = 0.1
-    """Share of the events for validation."""
+    """Share of the events for validation, the last ones of the sorted files."""
+    rotate: Fraction = 0.0
+    """Takes validation events so far before the end, 0 up to 1: with a multiple of
+    ``validation_fraction`` another part (k-fold cross-validation)."""
     buckets: tuple[Count, ...] = (256, 640, 1280, 1920, 2560, 3200, 4480, 5120, 5760, 6400)
     """Lengths to which events are padded; each that occurs is compiled once."""
     too_long: Literal["error", "truncate"] = "error"

@@ -43,4 +43,4 @@ def sources(cfg: MLPFConfig) -> Sources:
     source = open_events(cfg, cfg.data.files)
     if cfg.data.validation_files:
         return Sources(source, open_events(cfg, cfg.data.validation_files))
-    return Sources(*divided(source, cfg.data.validation_fraction, "events"))
+    return Sources(*divided(source, cfg.data.validation_fraction, "events", cfg.data.rotate))

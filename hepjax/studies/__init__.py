@@ -1,0 +1,1 @@
+"""Many trainings as one: seeds, folds, searches, genetic training, populations, tournaments."""
