@@ -72,6 +72,17 @@ def recorded() -> Iterator[list[tuple[Layer, tuple[str, ...]]]]:
         _RECORD.reset(token)
 
 
+@contextlib.contextmanager
+def library_only() -> Iterator[None]:
+    """Inside, functions are traced with the convolution of XLA, as other programs have it."""
+    token = _LIBRARY.set(True)
+    try:
+        yield
+    finally:
+        _LIBRARY.reset(token)
+
+
+_LIBRARY: contextvars.ContextVar[bool] = contextvars.ContextVar("_LIBRARY", default=False)
 _RECORD: contextvars.ContextVar[list[tuple[Layer, tuple[str, ...]]] | None]
 _RECORD = contextvars.ContextVar("_RECORD", default=None)
 
@@ -141,6 +152,8 @@ def _cannot(choice: Form | str, x: jax.Array, w: jax.Array, needs: str) -> str:
 
 
 def _choice() -> str | Form:
+    if _LIBRARY.get():
+        return LIBRARY
     choice = os.environ.get(VARIABLE, "auto")
     if choice in BY_PLATFORM:
         return choice

@@ -30,7 +30,8 @@ BATCH = 8
 
 def inputs(cfg: MLPFConfig) -> Spec:
     """Elements of an event (formats/particleflow/columns.py), and which slots hold one."""
-    return Spec((Field("X", (None, ARRAYS["X"]), "float32"), Field("elements", (None,), "bool")))
+    fields = (Field("X", (None, ARRAYS["X"]), "float32"), Field("elements", (None,), "bool"))
+    return Spec(fields, (("whole", cfg.model.bin_size),))
 
 
 def outputs(cfg: MLPFConfig) -> Answer:

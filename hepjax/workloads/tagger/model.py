@@ -43,7 +43,7 @@ class ResNet15(nn.Module):
         x = max_pool(nn.relu(first(image)))
         for features, stride in ((16, 1), (16, 1), (16, 1), (32, 2), (32, 1), (32, 1), (32, 1)):
             x = block(x, features, stride)
-        x = x.max((1, 2)) if pytorch else max_pool(x).reshape(len(x), -1)
+        x = x.max((1, 2)) if pytorch else max_pool(x).reshape(x.shape[0], -1)
         x = nn.Dropout(self.cfg.dropout, deterministic=not train)(x.astype(jnp.float32))
         return nn.Dense(1 if pytorch else 2, kernel_init=init)(x)
 
@@ -61,7 +61,7 @@ class Vgg(nn.Module):
             for _ in range(2):
                 x = nn.relu(Conv(features, 3, kernel_init=EGAMMA, dtype=self.dtype)(x))
             x = max_pool(x)
-        x = x.reshape(len(x), -1).astype(jnp.float32)
+        x = x.reshape(x.shape[0], -1).astype(jnp.float32)
         for features in (256, 128):
             x = nn.relu(nn.Dense(features, kernel_init=EGAMMA)(x))
             x = nn.Dropout(self.cfg.dropout, deterministic=not train)(x)

@@ -1,0 +1,116 @@
+"""``hepjax export``: a trained model as a file for other programs."""
+
+import argparse
+import json
+from pathlib import Path
+
+FORMATS = ("onnx", "stablehlo", "triton")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``export``."""
+    parser.add_argument("run_dir", metavar="RUN", type=Path, help="run directory")
+    parser.add_argument(
+        "--format", choices=FORMATS, required=True,
+        help="ONNX; StableHLO by jax.export; or a model repository for Triton",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="PATH",
+        help="file to write, its description beside it; of triton the repository",
+    )  # fmt: skip
+    parser.add_argument(
+        "--target", default="generic",
+        choices=("generic", "par04", "ddml", "fastcalosim", "gaussino", "cmssw"),
+        help="program that will run it: its inputs, units, axes; default: those of the run",
+    )  # fmt: skip
+    parser.add_argument("--opset", type=int, metavar="N", help="of ONNX, 16 to 23; default: 16")
+    parser.add_argument(
+        "--noise", choices=("outside", "inside"),
+        help="normal numbers are an input, or drawn by the model; default: as the target wants it",
+    )  # fmt: skip
+    parser.add_argument(
+        "--batch-size", type=int, metavar="N",
+        help="events at a time of the target generic; default: any number",
+    )  # fmt: skip
+    parser.add_argument("--step", type=int, metavar="N", help="checkpoint; default: the best epoch")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export, compare with the run, and say what was written."""
+    from hepjax import InputError
+
+    if args.batch_size is not None and args.batch_size < 1:
+        raise InputError(f"--batch-size: expected at least 1, found {args.batch_size}")
+    options = ("target", "opset", "noise", "batch_size")
+    given = [o for o in options if getattr(args, o) not in (None, "generic")]
+    if args.format == "stablehlo" and given:
+        raise InputError(
+            f"--{given[0].replace('_', '-')}: expected --format onnx or triton with it, found "
+            "stablehlo"
+        )
+    if args.batch_size is not None and (args.target != "generic" or args.format == "triton"):
+        raise InputError("--batch-size: expected --format onnx for the target generic, found both")
+    _require_place(args)
+
+    from hepjax.export.exported import OPSET, export_onnx
+    from hepjax.export.onnx_file import onnx, require_opset
+    from hepjax.export.stablehlo import export_stablehlo
+    from hepjax.export.triton import export_triton
+    from hepjax.run import load
+
+    opset = OPSET if args.opset is None else args.opset
+    if args.format != "stablehlo":
+        require_opset(opset)
+        onnx()
+    opened = load(args.run_dir, args.step)
+    if args.format == "stablehlo":
+        about = export_stablehlo(opened, args.out)
+    elif args.format == "triton":
+        about = export_triton(opened, args.out, target=args.target, opset=opset, noise=args.noise)
+    else:
+        about = export_onnx(
+            opened, args.out, target=args.target, opset=opset, noise=args.noise,
+            batch=args.batch_size,
+        )  # fmt: skip
+    if args.json:
+        print(json.dumps(about))
+    else:
+        print(_said(args, about))
+    return 0
+
+
+def _require_place(args: argparse.Namespace) -> None:
+    """The file can be written where it shall be."""
+    from hepjax import InputError
+
+    if args.format == "triton":
+        if args.out.exists() and not args.out.is_dir():
+            raise InputError(f"{args.out}: expected a folder or a new name, found a file")
+        return
+    if args.out.is_dir() or not args.out.resolve().parent.is_dir():
+        found = "a folder" if args.out.is_dir() else "no such folder"
+        raise InputError(
+            f"{args.out}: expected the name of a file in an existing folder, found {found}"
+        )
+    if args.format == "onnx" and args.out.suffix != ".onnx":
+        raise InputError(f"--out: expected a file name that ends in .onnx, found {args.out}")
+    if args.format == "stablehlo" and args.out.suffix == ".json":
+        raise InputError(f"--out: expected another ending than .json, found {args.out}")
+
+
+def _said(args: argparse.Namespace, about: dict) -> str:
+    """What was written, for people."""
+    parity = about["parity"]
+    ports = [
+        f"{kind[:-1]:<7} {port['name']} {port['dtype']} [{', '.join(map(str, port['shape']))}]"
+        f"{' ' + port['unit'] if port.get('unit', '1') != '1' else ''}"
+        for kind in ("inputs", "outputs") for port in about.get(kind, [])
+    ]  # fmt: skip
+    settings = ", ".join(f"{k} {v}" for k, v in about["settings"].items())
+    return "\n".join(
+        [f"{args.out}: {about['workload']} for {about['target']}, epoch {about['epoch']:g}", *ports]
+        + ([f"tell the host: {settings}"] if settings else [])
+        + [f"agrees with the run to {parity['error']:.1e} of the largest value "
+           f"(gate {parity['tolerance']:g})"]
+    )  # fmt: skip

@@ -1,0 +1,104 @@
+"""``jax.export``: the model as StableHLO for CPUs, NVIDIA GPUs and TPUs, of any batch size.
+
+Ten lines without hepjax run it: ``jax.export.deserialize(bytes).call(inputs..., seed)``.
+"""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from hepjax import MissingExtraError
+from hepjax.export.exported import description
+from hepjax.export.hosts import generic
+from hepjax.export.parity import ELEMENTS, TOLERANCE, Parity, ParityError, example
+from hepjax.export.program import BATCH, NUMBER, WHOLE, servable
+from hepjax.formats.atomic import write_bytes, write_json
+from hepjax.ops.conv_platform import library_only
+from hepjax.run import Run
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+def export_stablehlo(run: Run, path: Path, *, seed: int = 0) -> dict[str, Any]:
+    """Write a trained model as one file for all platforms, and what it is beside it.
+
+    The function in it takes the inputs of ``Workload.inputs`` in order and a seed, int32, and gives
+    a dictionary of outputs. Event i draws with ``fold_in(key(seed), i)``, as ``hepjax generate``.
+
+    Raises:
+      MissingExtraError: flatbuffers is not installed.
+      ParityError: the file does not say what the run says.
+    """
+    try:
+        import flatbuffers  # noqa: F401  (jax.export writes with it)
+    except ImportError:
+        raise MissingExtraError("jax.export", "onnx") from None
+    workload, cfg = run.workload, servable(run.cfg)
+    model = workload.inputs(cfg)
+    whole = int(dict(model.facts).get(WHOLE, 1))
+    batch, number = jax.export.symbolic_shape(f"{BATCH}, {NUMBER}")
+    shapes = [
+        jax.ShapeDtypeStruct(
+            (batch, *(whole * number if n is None else n for n in f.shape)), f.dtype
+        )
+        for f in model.fields
+    ]
+    state = jax.tree.map(np.asarray, run.state)
+
+    def answer(*arguments: Any) -> Any:
+        *arrays, seed = arguments
+        events = jax.numpy.arange(arrays[0].shape[0])
+        keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(seed)))(events)
+        inputs = {f.name: a for f, a in zip(model.fields, arrays, strict=True)}
+        return workload.infer(cfg, state, inputs, keys)
+
+    with library_only():
+        made = jax.export.export(jax.jit(answer), platforms=PLATFORMS)(
+            *shapes, jax.ShapeDtypeStruct((), "int32")
+        )
+    content = bytes(made.serialize())
+    found = _compare(run, cfg, content, seed)
+    host = generic(model, workload.outputs(cfg).spec, "inside", None)
+    about = description(run, host, 0, found)
+    del about["opset"]
+    about |= {
+        "platforms": list(PLATFORMS), "elements_multiple_of": whole,
+        "inputs": [
+            {"name": f.name, "shape": [str(n) for n in s.shape], "dtype": f.dtype, "unit": f.unit}
+            for f, s in zip(model.fields, shapes, strict=True)
+        ],
+        "further_input": {"name": "seed", "shape": [], "dtype": "int32"},
+    }  # fmt: skip
+    write_bytes(path, content)
+    write_json(path.with_suffix(".json"), about)
+    return about
+
+
+def _compare(run: Run, cfg: Any, content: bytes, seed: int) -> Parity:
+    """Answers of the file against those of the run.
+
+    Raises:
+      ParityError: they differ.
+    """
+    workload, rng = run.workload, np.random.default_rng(seed)
+    model, count = workload.inputs(cfg), 3
+    whole = int(dict(model.facts).get(WHOLE, 1))
+    elements = -(-ELEMENTS[0] // whole) * whole
+    given = {f.name: example(f, count, elements, workload.ranges(cfg), rng) for f in model.fields}
+    loaded = jax.export.deserialize(bytearray(content))
+    said = loaded.call(*(given[f.name] for f in model.fields), np.int32(seed))
+    keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(seed)))(np.arange(count))
+    right = jax.jit(functools.partial(workload.infer, cfg))(run.state, given, keys)
+    worst = 0.0
+    for name, wanted in jax.device_get(right).items():
+        scale = max(float(np.abs(wanted).max()), 1e-30)
+        worst = max(worst, float(np.abs(np.asarray(said[name]) - wanted).max()) / scale)
+    if not worst <= TOLERANCE:
+        raise ParityError(
+            f"the exported model: expected the answers of the run to {TOLERANCE:g}, found "
+            f"{worst:.2g}; no file was written"
+        )
+    return Parity(worst, 0.0)
