@@ -10,6 +10,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 MAY_IMPORT = {
     "cli": [
         "cli",
+        "export",
         "run",
         "workloads",
         "bench",
@@ -23,6 +24,7 @@ MAY_IMPORT = {
     ],
     "run": ["workloads", "engine", "formats", "report"],
     "studies": ["studies", "run", "workloads", "engine", "formats", "report"],
+    "export": ["export", "run", "workloads", "engine", "formats", "ops"],
     "bench": ["bench", "run", "workloads", "engine", "formats", "simulate"],
     "workloads": ["workloads", "physics", "nn", "engine", "formats", "report", "ops"],
     "physics": ["physics", "formats", "report", "ops"],

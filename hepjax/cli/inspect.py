@@ -28,6 +28,8 @@ def run(args: argparse.Namespace) -> int:
     from hepjax.workloads.families import family_of
 
     first = args.paths[0]
+    if first.suffix == ".onnx":
+        return _model(args)
     family = family_of(first)
     meaning, unit = parse_meaning(args), parse_unit(args)
     if unit and family.name not in ("clic", "calochallenge"):
@@ -52,3 +54,18 @@ def run(args: argparse.Namespace) -> int:
             print(f"\npicture               {args.plot}")
     fatal = ("cells_not_finite", "cells_negative", "broken_rows")
     return 2 if any(report["checks"].get(key) for key in fatal) else 0
+
+
+def _model(args: argparse.Namespace) -> int:
+    """An exported model."""
+    from hepjax import InputError
+    from hepjax.export.inspect import inspect, text
+
+    if len(args.paths) > 1 or args.plot is not None:
+        found = "--plot" if args.plot is not None else f"{len(args.paths)} paths"
+        raise InputError(
+            f"{args.paths[0]}: expected one ONNX model and nothing else, found {found}"
+        )
+    report = inspect(args.paths[0])
+    print(json.dumps(report) if args.json else "\n".join(text(report)))
+    return 0

@@ -20,6 +20,8 @@ def _gather(graph: Graph, equation: Any, values: list[Any]) -> list[Value]:
     gone = [int(i) for i in numbers.collapsed_slice_dims]
     if isinstance(index, Const) and index.array.ndim == 1 and not batch:
         return [_fixed(graph, equation, x, index.array, starts, sizes)]
+    if isinstance(index, Const) and index.array.ndim == 2 and not batch:
+        x, index, starts = _cut_before(graph, x, index.array, starts, gone, sizes)
     if isinstance(index, Const) and len(starts) == 1 and starts == gone and not batch:
         every = _every(graph, equation, x, index, starts[0])
         if every is not None:
@@ -61,6 +63,24 @@ def _fixed(
     if same(part.shape, shape):  # type: ignore[union-attr]
         return part
     return made(graph.reshaped(graph.name(part), shape), equation)  # type: ignore[arg-type]
+
+
+def _cut_before(
+    graph: Graph, x: Any, index: np.ndarray, starts: list[int], gone: list[int], sizes: Any
+) -> tuple[Any, Const, list[int]]:
+    """Cut axes of which every slice takes the same part; the others are left to the index."""
+    cuts = {
+        axis: int(index[0, k])
+        for k, axis in enumerate(starts)
+        if axis not in gone and len(np.unique(index[:, k])) == 1
+    }
+    left = [k for k, axis in enumerate(starts) if axis not in cuts]
+    begin = [cuts.get(axis, 0) for axis in range(len(x.shape))]
+    limits = [cuts[axis] + sizes[axis] if axis in cuts else n for axis, n in enumerate(x.shape)]
+    shape = tuple(sizes[axis] if axis in cuts else n for axis, n in enumerate(x.shape))
+    part = cut(graph, x, begin, limits, (1,) * len(begin), shape)
+    kept = np.ascontiguousarray(index[:, left])
+    return part, Const(kept, kept.shape), [starts[k] for k in left]
 
 
 def _every(graph: Graph, equation: Any, x: Any, index: Const, axis: int) -> Value | None:

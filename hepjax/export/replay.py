@@ -50,7 +50,7 @@ def _is_draw(equation: Any) -> bool:
 
 def answers(
     workload: Workload[Any, Any], cfg: Any, host: Host
-) -> Callable[[Any, Arrays, list[jax.Array]], Arrays]:
+) -> Callable[[Any, Any, Any], Arrays]:
     """A compiled function of (state, arrays of the host, normal numbers) to outputs for the host.
 
     The normal numbers are those that the host does not give.

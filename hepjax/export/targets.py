@@ -1,8 +1,8 @@
 """Hosts that run models, and what each hands over and reads, tensor by tensor.
 
 Sources: Geant4 11.4 example Par04; key4hep DDML 0.2; fcs-proj FastCaloSim 2026-07; Gaussino
-``VAEFromGeant4``; CMSSW pull request 50316 (MLPF). Meshes of cylinders are flat in the order radius,
-azimuth, depth, the depth fastest; angles theta are polar.
+``VAEFromGeant4``; CMSSW pull request 50316 (MLPF). Meshes of cylinders are flat in the order
+radius, azimuth, depth, the depth fastest; angles theta are polar.
 """
 
 import math
@@ -57,7 +57,7 @@ def _refuse(target: str, expected: str, found: str) -> InputError:
 def _calorimeter(target: str, workload: Workload[Any, Any], cfg: Any) -> Calorimeter:
     if workload.outputs(cfg).kind != "showers":
         raise _refuse(target, "a run that simulates showers", f"one of {workload.name}")
-    return cfg.calorimeter  # type: ignore[no-any-return]
+    return cfg.calorimeter
 
 
 def _conditions(
