@@ -104,7 +104,7 @@ def bare(workload: Any, cfg: Any, count: int, rounds: int) -> dict[str, Any]:
         "resources": resources,
     }
     if workload.name == "gan3d":
-        row["tflops"] = 1e-3 * timing.step_gflop(cfg.model) * row["events_per_second"]
+        row["tflops"] = 1e-3 * timing.step_gflop(cfg) * row["events_per_second"]
     return row
 
 

@@ -10,6 +10,7 @@ out, and pooling drops them.
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -57,13 +58,15 @@ class Blocks:
         mask = np.einsum("ai,bj,ck->abcijk", *axes)
         return mask.reshape(1, *self.array.shape[1:4], -1, 1)
 
-    def moments(self, axis_name: str | None) -> tuple[jax.Array, jax.Array]:
-        """Mean and variance of each channel, float32, over events, cells and a mesh axis."""
-        cells = jnp.where(self.inside, self.by_cell.astype(jnp.float32), 0)
-        over, count = (0, 1, 2, 3, 4), len(self.array) * math.prod(self.size)
-        means = cells.sum(over) / count, jnp.square(cells).sum(over) / count
-        mean, squares = jax.lax.pmean(means, axis_name) if axis_name else means
-        return mean, jnp.maximum(0.0, squares - jnp.square(mean))
+    def sums(self, *by_cell: jax.Array) -> list[jax.Array]:
+        """Sums over events and cells, (channels,), of arrays in the shape of ``by_cell``."""
+        return [jnp.where(self.inside, a, 0).sum((0, 1, 2, 3, 4)) for a in by_cell]
+
+    def means(self, sums: list[jax.Array], axis_name: str | None) -> list[jax.Array]:
+        """The means over events and cells, and over a mesh axis, of such sums."""
+        count = len(self.array) * math.prod(self.size)
+        means = [total / count for total in sums]
+        return jax.lax.pmean(means, axis_name) if axis_name else means
 
     def like(self, x: jax.Array) -> "Blocks":
         """(n, x, y, z, channels) in the same blocks."""
@@ -73,6 +76,14 @@ class Blocks:
     def astype(self, dtype: Any) -> "Blocks":
         """The same with elements of another type."""
         return dataclasses.replace(self, array=self.array.astype(dtype))
+
+    def with_bias(self, bias: jax.Array) -> "Blocks":
+        """The same with a constant (channels,) added to each cell.
+
+        As one constant for each channel of the array, which cuDNN adds in the convolution; a
+        constant for each cell XLA would lay out as an array of the size of the image first.
+        """
+        return dataclasses.replace(self, array=_plus(self.array, bias))
 
     def with_cells(self, by_cell: jax.Array) -> "Blocks":
         """The same grid with other values, in the shape of ``by_cell``."""
@@ -103,6 +114,21 @@ def to_cells(x: Image) -> jax.Array:
     return blocks_to_cells(x.array, x.block, x.origin, x.size)
 
 
+@jax.custom_vjp
+def _plus(array: jax.Array, bias: jax.Array) -> jax.Array:
+    return array + jnp.tile(bias, array.shape[-1] // len(bias))
+
+
+def _plus_backward(channels: int, dy: jax.Array) -> tuple[jax.Array, jax.Array]:
+    # Summed from memory, where the convolution wants it anyway. XLA would rather sum while it
+    # computes it, and for that cuts the computation into two passes.
+    kept = jax.lax.optimization_barrier(dy)
+    return dy, kept.reshape(-1, channels).sum(0)
+
+
+_plus.defvjp(lambda array, bias: (_plus(array, bias), len(bias)), _plus_backward)
+
+
 def _number(size: Triple, block: Triple, origin: Triple) -> list[int]:
     """Blocks along each axis."""
     return [-(-(s - o) // b) for s, b, o in zip(size, block, origin, strict=True)]
@@ -110,7 +136,25 @@ def _number(size: Triple, block: Triple, origin: Triple) -> list[int]:
 
 def elementwise(function: Callable[[jax.Array], jax.Array], x: Any) -> Any:
     """An activation of an image in either form."""
-    return jax.tree.map(function, x)
+    if not isinstance(x, Blocks):
+        return function(x)
+    return dataclasses.replace(x, array=_activated(function, x.array))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _activated(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
+    return function(x)
+
+
+def _activated_backward(
+    function: Callable[[jax.Array], jax.Array], x: jax.Array, dy: jax.Array
+) -> tuple[jax.Array]:
+    # The gradient times the slope, which takes it once. XLA does not join a pass over the
+    # activations to one that takes its result twice, as what jax derives for LeakyReLU does.
+    return (dy * jax.jvp(function, (x,), (jnp.ones_like(x),))[1],)
+
+
+_activated.defvjp(lambda function, x: (function(x), x), _activated_backward)
 
 
 def convolve_blocks(x: Blocks, kernel: jax.Array, pads: Sequence[Sequence[int]]) -> Blocks:
@@ -154,12 +198,51 @@ class BatchNorm(nn.BatchNorm):
         bias = self.param("bias", self.bias_init, shape, self.param_dtype)
         if self.use_running_average:
             mean, var = mean_so_far.value, var_so_far.value
-        else:
-            mean, var = x.moments(self.axis_name)
-            if not self.is_initializing():
-                keep = self.momentum
-                mean_so_far.value = keep * mean_so_far.value + (1 - keep) * mean
-                var_so_far.value = keep * var_so_far.value + (1 - keep) * var
-        factor = jax.lax.rsqrt(var + self.epsilon) * scale
-        y = (x.by_cell - mean) * factor + bias
-        return x.with_cells(y.astype(self.dtype))
+            factor = jax.lax.rsqrt(var + self.epsilon) * scale
+            y = ((x.by_cell - mean) * factor + bias).astype(self.dtype)
+            return x.with_cells(y)
+        made = _normalised(x, scale, bias, self.epsilon, self.axis_name, self.dtype)
+        y, mean, var = made
+        if not self.is_initializing():
+            keep = self.momentum
+            mean_so_far.value = keep * mean_so_far.value + (1 - keep) * mean
+            var_so_far.value = keep * var_so_far.value + (1 - keep) * var
+        return y
+
+
+# The gradient is written out: two passes over the activations, one for two sums and one for the
+# result. XLA makes three of what jax derives, and keeps an array between them.
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
+def _normalised(
+    x: Blocks, scale: jax.Array, bias: jax.Array, epsilon: float, axis_name: str | None, dtype: Any
+) -> tuple[Blocks, jax.Array, jax.Array]:
+    """Batch norm by the statistics of the batch; those as well, (channels,) without gradient."""
+    return _forward(x, scale, bias, epsilon, axis_name, dtype)[0]
+
+
+def _forward(
+    x: Blocks, scale: jax.Array, bias: jax.Array, epsilon: float, axis_name: str | None, dtype: Any
+) -> tuple[Any, Any]:
+    cells = x.by_cell.astype(jnp.float32)
+    mean, squares = x.means(x.sums(cells, jnp.square(cells)), axis_name)
+    var = jnp.maximum(0.0, squares - jnp.square(mean))
+    factor = jax.lax.rsqrt(var + epsilon)
+    y = (cells - mean) * (factor * scale) + bias
+    return (x.with_cells(y.astype(dtype)), mean, var), (x, scale, mean, factor)
+
+
+def _backward(
+    epsilon: float, axis_name: str | None, dtype: Any, kept: Any, gradients: Any
+) -> tuple[Blocks, jax.Array, jax.Array]:
+    x, scale, mean, factor = kept
+    dy = gradients[0].by_cell.astype(jnp.float32)
+    unit = (x.by_cell.astype(jnp.float32) - mean) * factor
+    sums = x.sums(dy, dy * unit)
+    of_dy, of_both = x.means(sums, axis_name)
+    dx = jnp.where(x.inside, factor * scale * (dy - of_dy - unit * of_both), 0)
+    return x.with_cells(dx.astype(x.array.dtype)), sums[1], sums[0]
+
+
+_normalised.defvjp(_forward, _backward)

@@ -34,13 +34,12 @@ class Conv3D(nn.Module):
         channels = x.channels if isinstance(x, Blocks) else x.shape[-1]
         shape = (*self.kernel, channels, self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32).astype(self.dtype)
-        bias = 0.0
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
         padding = tuple(map(tuple, self.padding))
         if isinstance(x, Blocks):
             made = convolve_blocks(x.astype(self.dtype), kernel, padding)
-            return made.with_cells(made.by_cell + bias)
+            return made.with_bias(bias) if self.use_bias else made
         x = x.astype(self.dtype)
         if self.scale == (1, 1, 1):
             y = conv3d(x, kernel, padding=padding)
