@@ -8,8 +8,8 @@ Arrays are compared by norm: |a - b| / |b|. Losses, batch statistics and moments
 the first step of RMSprop and Adam has the size of the learning rate whatever the gradient, so the
 sign of a gradient that is nothing but rounding moves them.
 
-Where this device is a CPU, it computes its convolutions by XLA instead, so that two programs are
-compared.
+Where this device is a CPU, it computes its convolutions in pure JAX instead of by the native
+kernels, so that two programs are compared.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def main() -> None:
         here, cpu = (Path(folder) / name for name in ("here.npz", "cpu.npz"))
         for path, more in ((here, {}), (cpu, {"JAX_PLATFORMS": "cpu"})):
             on_a_cpu = os.environ.get("JAX_PLATFORMS") == "cpu" and not more
-            form = {"HEPJAX_CONV3D": "xla"} if on_a_cpu else {}
+            form = {"HEPJAX_CONV3D": "jax"} if on_a_cpu else {}
             command = [
                 sys.executable,
                 "-m",

@@ -84,7 +84,7 @@ def _report(args: argparse.Namespace, absent: str | None) -> int:
             value = f"{len(value)} x {value[0]}"
         print(f"{name:20} {value}")
     for network, layers in report["convolutions"].items():
-        if len(set(layers.values())) == 1:
+        if len(layers) > 1 and len(set(layers.values())) == 1:
             layers = {f"all {len(layers)} kinds of layers": next(iter(layers.values()))}
         for layer, forms in layers.items():
             print(f"{'convolution':20} {network}: {layer}: {forms}")

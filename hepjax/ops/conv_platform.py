@@ -154,7 +154,7 @@ def _cannot(choice: Form | str, x: jax.Array, w: jax.Array, needs: str) -> str:
 def _choice() -> str | Form:
     if _LIBRARY.get():
         return LIBRARY
-    choice = os.environ.get(VARIABLE, "auto")
+    choice = os.environ.get(VARIABLE) or "auto"
     if choice in BY_PLATFORM:
         return choice
     try:
