@@ -9,8 +9,9 @@ from helpers.gan3d import narrow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hepjax.nn.blocks import BatchNorm, to_blocks, to_cells
+from hepjax.nn.blocks import BatchNorm, elementwise, to_blocks, to_cells
 from hepjax.nn.convolution import Conv3D, Dropout, average_pool
+from hepjax.nn.keras import leaky
 from hepjax.workloads.gan3d.model import Discriminator
 
 
@@ -102,3 +103,38 @@ def test_the_discriminator_in_blocks_is_the_discriminator(kernel, pool, monkeypa
     for a, b in zip(*map(jax.tree.leaves, (found("auto"), found("blocked"))), strict=True):
         scale = max(1e-6, float(jnp.abs(a).max()))
         np.testing.assert_allclose(a / scale, b / scale, rtol=0, atol=1e-4)
+
+
+def test_batch_norm_of_blocks_over_devices_is_that_of_cells():
+    """Statistics averaged over a mesh axis: outputs, statistics, and gradients on each device."""
+    norm = BatchNorm(use_running_average=False, axis_name="d")
+    x = uniform(5, 2, 3, 5, 4, 3, 2) * jnp.array([1.0, 3.0]).reshape(2, 1, 1, 1, 1, 1)
+    params = {"scale": uniform(6, 2), "bias": uniform(7, 2)}
+    variables = {"params": params, "batch_stats": {"mean": jnp.zeros(2), "var": jnp.ones(2)}}
+
+    def loss(params, x, into):
+        y, moved = norm.apply(variables | {"params": params}, into(x), mutable=["batch_stats"])
+        return jnp.sin(to_cells(y)).sum(), (to_cells(y), moved)
+
+    def found(into):
+        step = jax.value_and_grad(lambda p, x: loss(p, x, into), (0, 1), has_aux=True)
+        return jax.jit(jax.vmap(step, (None, 0), axis_name="d"))(params, x)
+
+    on_cells, on_blocks = found(lambda x: x), found(lambda x: to_blocks(x, (2, 2, 2), [(1, 0, 1)]))
+    for a, b in zip(jax.tree.leaves(on_cells), jax.tree.leaves(on_blocks), strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-5)
+
+
+def test_bias_and_activation_of_blocks_have_their_gradients():
+    x, bias = to_blocks(uniform(8, 2, 3, 3, 3, 2), (2, 2, 2), [(1, 1, 1)]), uniform(9, 2)
+
+    def both(x, bias):
+        plain = leaky(x.by_cell + bias).reshape(x.array.shape)
+        return elementwise(leaky, x.with_bias(bias)).array, plain
+
+    (ours, plain), pull = jax.vjp(both, x, bias)
+    np.testing.assert_allclose(ours, plain, rtol=1e-6)
+    dy = uniform(10, *ours.shape)
+    for a, b in zip(jax.tree.leaves(pull((dy, 0 * dy))), jax.tree.leaves(pull((0 * dy, dy))),
+                    strict=True):  # fmt: skip
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
