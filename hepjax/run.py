@@ -170,7 +170,7 @@ class Run:
         others.
         """
         require_seed("seed", seed)
-        source, part = self._judged(paths)
+        source, part = self.judged(paths)
         about = About(
             yaml.safe_dump(to_settings(self.cfg), sort_keys=False),
             {
@@ -191,11 +191,11 @@ class Run:
           InputError: a workload that does not simulate events.
         """
         self.require_simulation()
-        source = self._judged(paths)[0]
+        source = self.judged(paths)[0]
         events = source[np.arange(min(most, len(source)))]
         return {name: events[name] for name in self.workload.inputs(self.cfg).names}
 
-    def _judged(self, paths: list[Path]) -> tuple[Source, str]:
+    def judged(self, paths: list[Path]) -> tuple[Source, str]:
         """The events of an evaluation, and what they are."""
         if paths:
             return self.workload.open(self.cfg, paths), "files"

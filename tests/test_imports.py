@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "run": ["workloads", "engine", "formats", "report"],
     "studies": ["studies", "run", "workloads", "engine", "formats", "report"],
     "export": ["export", "run", "workloads", "engine", "formats", "ops"],
-    "bench": ["bench", "run", "workloads", "engine", "formats", "simulate"],
+    "bench": ["bench", "export", "run", "workloads", "engine", "formats", "simulate"],
     "workloads": ["workloads", "physics", "nn", "engine", "formats", "report", "ops"],
     "physics": ["physics", "formats", "report", "ops"],
     "nn": ["nn", "ops"],

@@ -36,6 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--devices", type=int, default=0, metavar="N", help="default: all")
     parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
     parser.add_argument("--seed", type=int, default=1234, help="of the training; default: 1234")
+    parser.add_argument(
+        "--target", choices=("generic", "par04", "ddml", "fastcalosim", "gaussino", "cmssw"),
+        help="time the model inside this host instead: one event at a time, one thread",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the report")
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
@@ -48,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
     from hepjax.formats.atomic import make_folder
 
     benchmark = definition.benchmark(args.workload)
+    if args.target is not None:
+        return _inside_a_host(args, benchmark)
     events = benchmark.complete if args.complete else args.events or benchmark.events
     _check(args, events)
     keep_memory()
@@ -58,6 +64,19 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(summary))
     else:
         print(_text(args, summary["report"]))
+    return 0
+
+
+def _inside_a_host(args: argparse.Namespace, benchmark: "Benchmark") -> int:
+    """Time the exported model as a host program runs it."""
+    from hepjax.bench.hosts import text, timed
+    from hepjax.formats.atomic import make_folder, write_json
+    from hepjax.workloads import table
+
+    found = timed(table.get(args.workload), benchmark.config, args.target)
+    make_folder(args.out)
+    write_json(args.out / f"{args.workload}_{args.target}.json", found)
+    print(json.dumps(found) if args.json else text(found))
     return 0
 
 

@@ -32,6 +32,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--batch-size", type=int, metavar="N",
         help="events at a time of the target generic; default: any number",
     )  # fmt: skip
+    parser.add_argument(
+        "--precision", choices=("float32", "float16", "int8"), default="float32",
+        help="float16: weights stored in 16 bits; int8: calibrated, where the scores of the report "
+        "allow it; of --format onnx, target generic",
+    )  # fmt: skip
+    parser.add_argument(
+        "--data", type=Path, nargs="+", default=[], metavar="PATH",
+        help="events that calibrate and judge int8; default: those that judge the run",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tolerance", type=float, default=0.02, metavar="X",
+        help="largest change of a score in int8; default: 0.02",
+    )  # fmt: skip
     parser.add_argument("--step", type=int, metavar="N", help="checkpoint; default: the best epoch")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -51,6 +64,16 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.batch_size is not None and (args.target != "generic" or args.format == "triton"):
         raise InputError("--batch-size: expected --format onnx for the target generic, found both")
+    plain = args.format == "onnx" and args.target == "generic"
+    if args.precision != "float32" and not plain:
+        raise InputError(
+            f"--precision {args.precision}: expected --format onnx for the target generic, found "
+            f"{args.format} for {args.target}"
+        )
+    if not args.tolerance > 0:
+        raise InputError(f"--tolerance: expected a positive number, found {args.tolerance}")
+    if args.data and args.precision != "int8":
+        raise InputError(f"--data: expected --precision int8 with it, found {args.precision}")
     _require_place(args)
 
     from hepjax.export.exported import OPSET, export_onnx
@@ -71,7 +94,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         about = export_onnx(
             opened, args.out, target=args.target, opset=opset, noise=args.noise,
-            batch=args.batch_size,
+            batch=args.batch_size, precision=args.precision, data=args.data,
+            tolerance=args.tolerance,
         )  # fmt: skip
     if args.json:
         print(json.dumps(about))
@@ -108,9 +132,24 @@ def _said(args: argparse.Namespace, about: dict) -> str:
         for kind in ("inputs", "outputs") for port in about.get(kind, [])
     ]  # fmt: skip
     settings = ", ".join(f"{k} {v}" for k, v in about["settings"].items())
+    agrees = "agrees" if args.precision == "float32" else "in float32 it agrees"
     return "\n".join(
         [f"{args.out}: {about['workload']} for {about['target']}, epoch {about['epoch']:g}", *ports]
         + ([f"tell the host: {settings}"] if settings else [])
-        + [f"agrees with the run to {parity['error']:.1e} of the largest value "
+        + _quantised(about)
+        + [f"{agrees} with the run to {parity['error']:.1e} of the largest value "
            f"(gate {parity['tolerance']:g})"]
     )  # fmt: skip
+
+
+def _quantised(about: dict) -> list[str]:
+    """Which layers are in int8, and what the scores are."""
+    found = about.get("int8")
+    if found is None:
+        return []
+    floats = ", ".join(found["in_float"]) or "none"
+    return [f"int8: {found['layers'] - len(found['in_float'])} of {found['layers']} layers, in "
+            f"float {floats}"] + [
+        f"  {name:<32}{before:.4f} in float32, {after:.4f} in int8"
+        for name, (before, after) in found["scores"].items()
+    ]  # fmt: skip

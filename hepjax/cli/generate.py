@@ -1,8 +1,10 @@
 """``hepjax generate``: showers of a trained run, streamed to a file in the published layout."""
 
 import argparse
+import contextlib
 import json
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +13,19 @@ if TYPE_CHECKING:
 
     from hepjax.formats.showers.clock import Clock
     from hepjax.formats.showers.layout import Layout
+    from hepjax.formats.source import Batch
     from hepjax.run import Run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``generate``."""
     parser.add_argument("run_dir", metavar="RUN", type=Path, help="run directory")
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="HDF5 file to write"
-    )
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--out", type=Path, metavar="FILE", help="HDF5 file to write")
+    place.add_argument(
+        "--library", type=Path, metavar="FILE",
+        help="the file as DDML's LoadHdf5 plays it back in DD4hep, in place of --out",
+    )  # fmt: skip
     parser.add_argument("--events", type=int, metavar="N", help="number of showers")
     conditions = parser.add_mutually_exclusive_group()
     conditions.add_argument(
@@ -65,9 +71,7 @@ def run(args: argparse.Namespace) -> int:
         setattr(args, name, None if text is None else parse_range(f"--{name}", text))
     request_devices(args.devices)
 
-    from hepjax.cli.simulate_showers import FILE_PREFIX
     from hepjax.engine.progress import progress
-    from hepjax.formats.showers.writer import ShowerWriter
     from hepjax.run import load
 
     opened = load(args.run_dir, args.step)
@@ -76,15 +80,11 @@ def run(args: argparse.Namespace) -> int:
     batches = opened.generated_batches(
         asked, args.seed, args.batch_size, extrapolate=args.extrapolate
     )
-    _remark(args.out)
+    out = args.out or args.library
+    _remark(out)
     done, first, total = 0, 0.0, len(asked["energy"])
-    calorimeter = opened.cfg.calorimeter
-    layout: Layout = (
-        "angle" if "theta" in asked else "fixed" if calorimeter.box else "calochallenge"
-    )
-    particle = FILE_PREFIX[calorimeter.particle]
     with (
-        ShowerWriter(args.out, layout, total, particle, calorimeter) as writer,
+        _written(args, opened, total, "theta" in asked) as write,
         progress("generate", total, "showers", quiet=args.quiet) as advance,
     ):
         for showers in batches:
@@ -92,12 +92,12 @@ def run(args: argparse.Namespace) -> int:
                 started, first = time.monotonic(), len(showers)
                 cpu = time.process_time()
             rows = slice(done, done + len(showers))
-            writer.write({"ecal": showers} | {name: a[rows] for name, a in asked.items()})
+            write({"ecal": showers} | {name: a[rows] for name, a in asked.items()})
             done += len(showers)
             advance(len(showers))
     ended, cpu = time.monotonic(), time.process_time() - cpu
     report: dict[str, Any] = {
-        "file": str(args.out),
+        "file": str(out),
         "showers": done,
         "ms_per_shower_with_startup": 1e3 * (ended - began) / done,
         "ms_per_shower": 1e3 * (ended - started) / (done - first) if done > first else None,
@@ -110,12 +110,33 @@ def run(args: argparse.Namespace) -> int:
     else:
         steady = report["ms_per_shower"]
         print(
-            f"{args.out}: {done} showers, {report['ms_per_shower_with_startup']:.2f} ms a shower "
+            f"{out}: {done} showers, {report['ms_per_shower_with_startup']:.2f} ms a shower "
             "with start-up" + (f", {steady:.2f} ms without" if steady is not None else "")
         )
         if clock is not None:
             print(report["full_simulation"])
     return 0
+
+
+@contextlib.contextmanager
+def _written(
+    args: argparse.Namespace, opened: "Run", total: int, angles: bool
+) -> "Iterator[Callable[[Batch], None]]":
+    """What appends showers to the file that was asked for."""
+    from hepjax.cli.simulate_showers import FILE_PREFIX
+    from hepjax.formats.showers.library import library
+    from hepjax.formats.showers.writer import ShowerWriter
+
+    calorimeter = opened.cfg.calorimeter
+    if args.library is not None:
+        notes = {"run": str(opened.directory), "step": str(opened.step)}
+        with library(args.library, total, calorimeter, notes) as write:
+            yield write
+        return
+    layout: Layout = "angle" if angles else "fixed" if calorimeter.box else "calochallenge"
+    particle = FILE_PREFIX[calorimeter.particle]
+    with ShowerWriter(args.out, layout, total, particle, calorimeter) as writer:
+        yield writer.write
 
 
 def _clock(opened: "Run") -> "Clock | None":

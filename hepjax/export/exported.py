@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from hepjax import InputError
 from hepjax.engine.checkpoint import read_manifest
 from hepjax.export import parity, targets
 from hepjax.export.hosts import Host, Noise
-from hepjax.export.onnx_file import model, onnx, require_opset
+from hepjax.export.onnx_file import halved, model, onnx, require_opset, with_metadata
 from hepjax.export.program import write
+from hepjax.export.quantised import TOLERANCE, quantised
 from hepjax.export.replay import drawn
 from hepjax.formats.atomic import write_bytes, write_json
 from hepjax.run import Run
@@ -25,7 +27,8 @@ OPSET = 16
 
 def export_onnx(
     run: Run, path: Path, *, target: str = "generic", opset: int = OPSET,
-    noise: Noise | None = None, batch: int | None = None, seed: int = 0,
+    noise: Noise | None = None, batch: int | None = None, precision: str = "float32",
+    data: Sequence[Path] = (), tolerance: float = TOLERANCE, seed: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
     """Write a trained model as an ONNX file, and what it is beside it, ``<name>.json``.
 
@@ -34,6 +37,9 @@ def export_onnx(
       target: one of ``targets.NAMES``.
       noise: who draws the normal numbers of a generator; by default what the target prefers.
       batch: events at a time of the target ``generic``; by default any number.
+      precision: "float32"; "float16", weights stored in 16 bits; or "int8", see ``quantised``.
+      data: events that calibrate and judge int8.
+      tolerance: largest change of a score in int8.
       seed: of the numbers that both are compared on.
     Returns:
       what the JSON file holds.
@@ -49,10 +55,17 @@ def export_onnx(
     normals = drawn(workload, cfg, run.state)
     host = targets.host(target, workload, cfg, normals, noise, batch)
     content, found = checked(run, host, opset, seed)
-    about = description(run, host, opset, found)
-    metadata = {key: text(value) for key, value in about.items()}
+    about = description(run, host, opset, found) | {"precision": precision}
     final = write(workload, cfg, run.state, host, opset)
-    content = model(final, opset, metadata).SerializeToString()
+    if precision == "int8":
+        made = quantised(run, content, list(data), tolerance=tolerance, seed=seed)
+        content = made.content
+        about["int8"] = {"scores": made.scores, "tolerance": tolerance, "layers": made.layers,
+                         "in_float": made.in_float}  # fmt: skip
+    else:
+        content = model(final, opset).SerializeToString()
+        content = halved(content) if precision == "float16" else content
+    content = with_metadata(content, {key: text(value) for key, value in about.items()})
     _runs(content, host, workload, cfg)
     write_bytes(path, content)
     about["sha256"] = hashlib.sha256(content).hexdigest()
@@ -71,7 +84,7 @@ def checked(run: Run, host: Host, opset: int, seed: int = 0) -> tuple[bytes, par
     """The model with its noise outside, and how far ONNX Runtime agrees with the run on it."""
     outside = replace(host, noise="outside")
     written = write(run.workload, run.cfg, run.state, outside, opset)
-    content: bytes = model(written, opset, {}).SerializeToString()
+    content: bytes = model(written, opset).SerializeToString()
     inputs = {f.name for f in host.inputs}
     shapes = tuple(tuple(t.shape[1:]) for t in written.graph.inputs if t.name not in inputs)
     return content, parity.check(content, run.workload, run.cfg, run.state, outside, shapes, seed)

@@ -38,7 +38,7 @@ def require_opset(opset: int) -> None:
         raise InputError(f"--opset: expected {OLDEST} to {NEWEST}, found {opset}")
 
 
-def model(written: Written, opset: int, metadata: Mapping[str, str]) -> Any:
+def model(written: Written, opset: int) -> Any:
     """The ``ModelProto`` of a graph, checked by ONNX itself."""
     package, graph = onnx(), written.graph
     helper = package.helper
@@ -54,10 +54,8 @@ def model(written: Written, opset: int, metadata: Mapping[str, str]) -> Any:
          for name, a in graph.constants.items()],
     )  # fmt: skip
     proto = helper.make_model(
-        made, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR[opset],
-        producer_name="hepjax", producer_version=str(metadata.get("hepjax", "")),
-    )  # fmt: skip
-    helper.set_model_props(proto, dict(metadata))
+        made, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR[opset]
+    )
     package.checker.check_model(proto, full_check=True)
     return proto
 
@@ -65,3 +63,36 @@ def model(written: Written, opset: int, metadata: Mapping[str, str]) -> Any:
 def _told(helper: Any, tensor: Tensor, name: str) -> Any:
     shape = [n if isinstance(n, int) else str(n) for n in tensor.shape]
     return helper.make_tensor_value_info(name, DTYPES[tensor.dtype.name], shape)
+
+
+def with_metadata(content: bytes, metadata: Mapping[str, str]) -> bytes:
+    """A model with texts that say what it is."""
+    package = onnx()
+    proto = package.load_model_from_string(content)
+    proto.producer_name, proto.producer_version = "hepjax", str(metadata.get("hepjax", ""))
+    package.helper.set_model_props(proto, dict(metadata))
+    return bytes(proto.SerializeToString())
+
+
+def halved(content: bytes) -> bytes:
+    """A model whose weights of products and convolutions are stored in 16 bits.
+
+    They are cast to 32 bits before use, so that every host that runs the model runs this one.
+    """
+    package = onnx()
+    proto = package.load_model_from_string(content)
+    wanted = {node.input[1] for node in proto.graph.node if node.op_type in ("Conv", "MatMul")}
+    casts = []
+    for tensor in proto.graph.initializer:
+        if tensor.name not in wanted or tensor.data_type != package.TensorProto.FLOAT:
+            continue
+        half = package.numpy_helper.to_array(tensor).astype(np.float16)
+        name = tensor.name
+        tensor.CopyFrom(package.numpy_helper.from_array(half, f"{name}_half"))
+        casts.append(
+            package.helper.make_node("Cast", [f"{name}_half"], [name], to=DTYPES["float32"])
+        )
+    nodes = [*casts, *proto.graph.node]
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+    return bytes(proto.SerializeToString())

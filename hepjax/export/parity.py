@@ -35,7 +35,7 @@ class Parity(NamedTuple):
     decided_by_rounding: float
 
 
-def session(model: bytes, threads: int = 0) -> Any:
+def session(model: bytes, threads: int = 0, optimised: bool = True) -> Any:
     """ONNX Runtime with a model, on CPUs.
 
     Raises:
@@ -47,6 +47,8 @@ def session(model: bytes, threads: int = 0) -> Any:
         raise MissingExtraError("ONNX Runtime", "onnx") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3
+    if not optimised:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors have no common class

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from functools import partial
 
+import h5py
 import jax
 import numpy as np
 import pytest
@@ -16,11 +17,12 @@ import hepjax.run
 from hepjax import InputError
 from hepjax.cli import main
 from hepjax.engine.config import TrainConfig
-from hepjax.export import parity, program, targets
-from hepjax.export.onnx_file import model
+from hepjax.export import parity, program, quantised, targets
+from hepjax.export.onnx_file import halved, model
 from hepjax.export.replay import answers, drawn
 from hepjax.export.resample import box_to_cylinder
 from hepjax.formats.showers import calorimeters
+from hepjax.formats.showers.library import library
 from hepjax.workloads import table
 
 GAN, MLPF, JETS = (table.get(name) for name in ("gan3d", "mlpf", "tagger"))
@@ -42,7 +44,7 @@ def exported(workload, cfg, target="generic", noise=None, opset=16, batch=None, 
     state = trained(workload, cfg) if state is None else state
     host = targets.host(target, workload, cfg, drawn(workload, cfg, state), noise, batch)
     written = program.write(workload, cfg, state, host, opset)
-    return state, host, written, model(written, opset, {}).SerializeToString()
+    return state, host, written, model(written, opset).SerializeToString()
 
 
 def agreement(workload, cfg, **kwargs):
@@ -308,3 +310,75 @@ def test_damaged_models_are_told(toy, tmp_path, capsys, damage):
     capsys.readouterr()
     assert main(["inspect", str(out)]) == 2
     assert f"{out}: expected a whole ONNX model, found: " in capsys.readouterr().err
+
+
+# Smaller numbers.
+
+
+def feeds(cfg, n=12):
+    rng = np.random.default_rng(4)
+    image = np.abs(rng.normal(size=(n, 1, *cfg.data.shape, len(cfg.data.names))))
+    return [{"image": (i * (i > 0.8)).astype(np.float32)} for i in image]
+
+
+def test_int8_is_small_and_close_and_leaves_named_layers_in_float():
+    workload, cfg = CASES["tagger"]
+    content = exported(workload, cfg)[-1]
+    proto = quantised.onnx().load_model_from_string(content)
+    names, given = quantised._named(proto), feeds(cfg)
+    assert {name.split("_")[0] for name in names} == {"Conv", "MatMul"}
+    right = quantised._outputs(content, given)
+    ranked = quantised._by_loss(proto, names, given, right)
+    assert sorted(ranked) == sorted(names)
+    for chosen in (names, names[:1]):
+        made = quantised._int8(proto, chosen, given)
+        assert len(made) < len(content) + 2000 * len(names)
+        found = quantised._outputs(made, given)
+        distance = np.square(np.subtract(found, right)).sum() / np.square(right).sum()
+        assert 0 < distance < 0.1
+        kept = quantised.onnx().load_model_from_string(made)
+        inputs = {n.name: n.input[0] for n in kept.graph.node}
+        quantise = {n.output[0] for n in kept.graph.node if n.op_type == "DequantizeLinear"}
+        assert {n for n in names if inputs[n] in quantise} == set(chosen)
+
+
+def test_weights_in_16_bits():
+    workload, cfg = CASES["gan3d"]
+    _, _, _, content = exported(workload, cfg)
+    made = halved(content)
+    assert len(made) < 0.7 * len(content)
+    rng = np.random.default_rng(0)
+    given = {"energy": np.float32([50, 200]), "noise": rng.normal(size=(2, 4)).astype(np.float32)}
+    first, second = (parity.session(m).run(None, given)[0] for m in (content, made))
+    assert 0 < np.abs(first - second).max() < 5e-3 * first.max()
+
+
+def test_a_host_is_timed(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("hepjax.bench.hosts.CONFIGS", {"par04": "gan3d/demo"})
+    monkeypatch.setattr("hepjax.bench.hosts.EVENTS", 3)
+    out = tmp_path / "bench"
+    assert main(["bench", "gan3d", "--target", "par04", "--out", str(out)]) == 0
+    assert "MB a thread" in capsys.readouterr().out
+    found = json.loads((out / "gan3d_par04.json").read_text())
+    assert found["events"] == 3
+    assert min(found[k] for k in ("ms_onnxruntime", "ms_plain", "ms_hepjax")) > 0
+
+
+def test_a_library_is_what_dd4hep_plays_back(tmp_path):
+    known = calorimeters.calorimeter("clic-25")
+    rng = np.random.default_rng(0)
+    batch = {"ecal": rng.exponential(size=(5, 25, 25, 25)), "energy": np.arange(5.0)}
+    path = tmp_path / "library.h5"
+    with library(path, 5, known, {"run": "runs/a"}) as write:
+        write({k: v[:3] for k, v in batch.items()})
+        write({k: v[3:] for k, v in batch.items()})
+    with h5py.File(path) as file:
+        layers = file["layers"]
+        assert (layers.ndim, layers.dtype, layers.attrs["unit"]) == (4, np.float32, "MeV")
+        expected = 1000 * batch["ecal"].transpose(0, 3, 1, 2)
+        np.testing.assert_allclose(layers[:], expected, rtol=1e-6)
+        assert file.attrs["generator"].startswith("hepjax ")
+    cylinder = calorimeters.calorimeter("par04")
+    words = r"expected a calorimeter that is a box"
+    with pytest.raises(InputError, match=words), library(path, 5, cylinder, {}):
+        pass

@@ -28,7 +28,7 @@ def run(function, *arrays, opset=16, open_batch=True):
     sizes = program._Sizes(N, NUMBER, 1)
     written = program.Written(graph, {"y": program._output(graph, "y", said["y"], sizes)})
     program.tidy(graph, ["y"])
-    runtime = session(model(written, opset, {}).SerializeToString())
+    runtime = session(model(written, opset).SerializeToString())
     return runtime.run(["y"], {f"x{k}": a for k, a in enumerate(arrays)})[0]
 
 
