@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hepjax.export.parity import example, session
 from hepjax.engine.workload import Field
+from hepjax.export.parity import example, session
 
 TYPES = {"tensor(float)": "float32", "tensor(bool)": "bool"}
 

@@ -165,7 +165,9 @@ def _by_loss(
 def _scores(run: Run, model: OnnxModel, source: Source, seed: int) -> dict[str, float]:
     """The plain scores of the report of the workload on the events of ``source``."""
     if run.workload.evaluate is None:
-        raise InputError(f"{run.workload.name}: expected a workload with a report of its own")
+        raise InputError(
+            f"--precision int8: expected a workload with a report, found {run.workload.name}"
+        )
     with tempfile.TemporaryDirectory(prefix="hepjax-int8-") as folder:
         about = About("", {"seed": seed}, [])
         found = run.workload.evaluate(run.cfg, model, source, Path(folder) / "report", about)
