@@ -143,8 +143,10 @@ def test_generated_files_of_3dgan_are_read(tmp_path):
     assert inspect(angle)["files"][0]["energy_key"] == "Target"
 
 
-def test_eta_in_place_of_theta_is_noted(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("name", ["eta", "Eta", "Theta", "angle"])
+def test_another_name_of_theta_is_noted(name, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("hepjax.formats.notes._said", set())
-    path = write_hdf5(tmp_path / "a.h5", ECAL=MADE["ecal"], target=TARGET, eta=MADE["theta"] - 1)
+    other = {name: MADE["theta"] - 1}
+    path = write_hdf5(tmp_path / "a.h5", ECAL=MADE["ecal"], target=TARGET, **other)
     assert set(open_showers(path)[np.arange(20)]) == {"ecal", "energy"}
-    assert "'eta' and no 'theta'" in capsys.readouterr().err
+    assert f"'{name}' and no 'theta'" in capsys.readouterr().err

@@ -21,10 +21,11 @@ from hepjax.formats.particleflow.columns import ARRAYS
 from hepjax.formats.particleflow.events import EventFile, Events, join
 from hepjax.formats.particleflow.safe_pickle import RefusedError, read_arrays
 
-NAME = re.compile(r".+\.(pkl|pickle)(\.(bz2|gz|xz|lzma|zst|lz4|zip))?", re.IGNORECASE)
+NAME = re.compile(r".+\.(pkl|pickle)(\.(bz2|gz|xz|lzma|zst|lz4|zip|z))?", re.IGNORECASE)
 """Files that say by their name that they are pickles."""
 COMPRESSIONS = {
     b"BZh": "bz2", b"\x1f\x8b": "gzip", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x5d\0\0": "lzma", b"\x78\x01": "zlib", b"\x78\x9c": "zlib", b"\x78\xda": "zlib",
     b"\x04\x22\x4d\x18": "lz4", b"PK\x03\x04": "zip",
 }  # fmt: skip
 """By the bytes that such files begin with."""

@@ -13,6 +13,7 @@ from hepjax.formats.particleflow.columns import (
     NONE,
     TOWER,
     TRACK,
+    Element,
     Particle,
     Tower,
     Track,
@@ -68,6 +69,7 @@ def _is_sine(values: Values) -> Values:
 
 
 SINES = "sines and cosines between -1 and 1 in"
+ENERGIES = "an energy that is not negative in"
 CHARGES = "charge -1, 0 or 1 in"
 RULES = (
     Rule("type 1 (tower) or 2 (track)", "type", "X", (Track.TYPE,), _one_of(TOWER, TRACK)),
@@ -85,6 +87,15 @@ RULES = (
         Rule(f"a pT that is not negative in {y}", "pT", y, (Particle.PT,), _not_negative)
         for y in ("ygen", "ycand")
     ),
+    Rule(f"{ENERGIES} X", "energy", "X", (Element.ENERGY,), _not_negative),
+    Rule(
+        f"{ENERGIES} the calorimeters of X", "energy", "X", (Tower.ENERGY_EM, Tower.ENERGY_HAD),
+        _not_negative, of=TOWER,
+    ),
+    *(
+        Rule(f"{ENERGIES} {y}", "energy", y, (Particle.ENERGY,), _not_negative)
+        for y in ("ygen", "ycand")
+    ),
     Rule(f"{SINES} X", "sine or cosine", "X", (Tower.SIN_PHI, Tower.COS_PHI), _is_sine),
     Rule(
         f"{SINES} X at the calorimeter", "sine or cosine", "X",
@@ -100,11 +111,11 @@ FINITE = "finite numbers"
 
 
 def faults(events: Events) -> dict[str, np.ndarray]:
-    """Rows that readers refuse: (rows,) bool, by what was expected."""
+    """Rows that readers refuse: (rows,) bool, by what was expected; NaN counts as that alone."""
     finite = np.ones(len(events.X), bool)
     for values in (events.X, events.ygen, events.ycand):
         finite &= np.isfinite(values).all(1)
-    return {FINITE: ~finite} | {rule.expected: rule.broken(events) for rule in RULES}
+    return {FINITE: ~finite} | {rule.expected: rule.broken(events) & finite for rule in RULES}
 
 
 def require_sound(events: Events, path: Path, start: int) -> None:

@@ -35,6 +35,9 @@ TIMES_50_FRACTION = (0.15, 5.0)
 NORMAL_WITHIN = 1e-3
 """rad; polar angles this close to pi/2 in all events make a fixed-angle file."""
 
+LIKE_ANGLES = ("theta", "eta", "angle", "polar_angle", "pseudorapidity")
+"""Names, in any case, of what may be meant as the polar angle."""
+
 
 @dataclass(frozen=True, eq=False)
 class ShowerFile:
@@ -95,12 +98,8 @@ def describe(path: Path, unit: Unit = "auto", calorimeter: Calorimeter | None = 
         names = keys(file)
         theta_key = "theta" if "theta" in names else GENERATED_ANGLE
         theta, mtheta = _angle(file, path, theta_key, n), _angle(file, path, "mtheta", n)
-        if theta is None and mtheta is None and "eta" in names:
-            note(
-                f"{path}: has 'eta' and no 'theta', counts as normal incidence; write theta = "
-                "2 arctan(exp(-eta)) for tilted showers",
-                key="eta in place of theta",
-            )
+        if theta is None and mtheta is None:
+            _note_other_angle(path, names)
         layout: Layout = "fixed" if _is_normal(theta, mtheta) else "angle"
         unit_found, because = _unit(path, ecal, energy, layout, unit)
         visible = _visible(file, path, n, unit_found)
@@ -170,6 +169,16 @@ def _angle(file: h5py.File, path: Path, key: str, n: int) -> np.ndarray | None:
             f"found {angle[bad[0]]} in event {bad[0]}"
         )
     return angle.astype(np.float32)
+
+
+def _note_other_angle(path: Path, names: list[str]) -> None:
+    """Say that an angle under another name is not read."""
+    for name in (name for name in names if name.lower() in LIKE_ANGLES):
+        note(
+            f"{path}: has {name!r} and no 'theta', counts as normal incidence; write theta in rad, "
+            "of a pseudorapidity 2 arctan(exp(-eta)), for tilted showers",
+            key="another name of theta",
+        )
 
 
 def _visible(file: h5py.File, path: Path, n: int, unit: str) -> np.ndarray | None:

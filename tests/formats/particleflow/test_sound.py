@@ -4,6 +4,7 @@ import bz2
 import gzip
 import lzma
 import pickle
+import zlib
 
 import numpy as np
 import pytest
@@ -25,6 +26,9 @@ BAD = {
     "pT of an element": ("X", 1, -0.1, r"pT that is not negative in X, found pT -0\.1"),
     "pT of a particle": ("ygen", 2, -3, "pT that is not negative in ygen, found pT -3"),
     "pT of a candidate": ("ycand", 2, -3, "pT that is not negative in ycand, found pT -3"),
+    "energy of an element": ("X", 5, -2, "energy that is not negative in X, found energy -2"),
+    "energy of a particle": ("ygen", 6, -3, "energy that is not negative in ygen, found energy -3"),
+    "energy of a candidate": ("ycand", 6, -3, "not negative in ycand, found energy -3"),
     "sine": ("X", 3, 1.5, r"between -1 and 1 in X, found sine or cosine 1\.5"),
     "cosine": ("X", 4, -1.01, r"between -1 and 1 in X, found sine or cosine -1\.01"),
     "outer sine": ("X", 7, 2, "between -1 and 1 in X at the calorimeter, found sine or cosine 2"),
@@ -112,7 +116,16 @@ def test_compressed_otherwise(tmp_path, monkeypatch):
     path.write_bytes(b"\x28\xb5\x2f\xfd" + bytes(20))
     with pytest.raises(InputError, match=r"a\.pkl\.zst: expected .* bz2, gzip, xz .* found zstd"):
         describe(path)
-    whole = lzma.compress(pickle.dumps(lists(events())))
+    whole = pickle.dumps(lists(events()))
+    others = {
+        "a.pkl.lzma": lzma.compress(whole, lzma.FORMAT_ALONE),
+        "a.pkl.z": zlib.compress(whole),
+    }
+    for name, content in others.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=r"found (lzma|zlib); decompress it first"):
+            describe(tmp_path / name)
+    whole = lzma.compress(whole)
     path = tmp_path / "a.pkl.xz"
     for data, message in (
         (whole[:-50], "expected a whole xz file, found one cut short"),
