@@ -188,7 +188,8 @@ class Worker:
         steps = {(shared_files.read(path) or {}).get("step") for path in paths}
         if len(steps) == 1 and not any(leases.released(path).exists() for path in paths):
             raise TrainingError(
-                f"{studies.ATTEMPTS} workers in a row were lost with it (out of memory?)"
+                f"trial {job.number}: expected a worker that ends, found that {studies.ATTEMPTS} "
+                "workers in a row were lost with it (out of memory?)"
             )
 
     def _train(
