@@ -125,7 +125,10 @@ def list_all(
     found: set[Path] = set()
     for path in as_paths(paths):
         if not is_whole(path) and require_path(path) == "folder":
-            found.update(files_in(path))
+            inner = list(files_in(path))
+            for file in inner:
+                require_path(file)  # a pipe would be waited for
+            found.update(inner)
         else:
             found.add(path)
     if not found:

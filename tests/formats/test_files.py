@@ -124,6 +124,20 @@ def test_a_pipe_is_refused_at_once(tmp_path, capsys, kind):
     assert "found a pipe" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "found"),
+    [
+        ("showers", "a.h5", "a.h5: expected a regular file, found a pipe"),
+        ("jets", "a.npz", "expected a folder with data files, found none in it"),
+        ("events", "a.pkl.bz2", "a.pkl.bz2: expected a regular file, found a pipe"),
+    ],
+)
+def test_a_pipe_in_a_folder_is_refused_at_once(tmp_path, kind, name, found):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match=found):
+        LISTS[kind](tmp_path)
+
+
 @pytest.mark.parametrize("kind", LISTS)
 def test_a_link_that_leads_nowhere_names_its_target(tmp_path, kind):
     (tmp_path / "a.h5").symlink_to("gone.h5")
