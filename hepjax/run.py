@@ -14,7 +14,7 @@ import yaml
 from numpy.typing import ArrayLike
 
 from hepjax import InputError
-from hepjax.engine import compilation, provenance, records, rundir
+from hepjax.engine import compilation, population, provenance, records, rundir
 from hepjax.engine import train as training
 from hepjax.engine.checkpoint import (
     best_first,
@@ -234,8 +234,9 @@ def load(run_dir: str | Path, step: int | None = None, member: int | None = None
     compilation.use_cache()
     directory = Path(expand_one(str(run_dir), "RUN"))
     settings = rundir.read_settings(directory)
-    workload = table.get(settings["workload"])
-    cfg = rundir.configuration(directory, workload.Config, settings)
+    base = table.get(settings["workload"])
+    cfg = rundir.configuration(directory, base.Config, settings)
+    workload = population.of(base, cfg)
     folder = directory / "checkpoints"
     known = complete_steps(folder)
     if not known or step not in (None, *known):
@@ -255,7 +256,8 @@ def load(run_dir: str | Path, step: int | None = None, member: int | None = None
         raise InputError(f"{error}{provenance.written_by(directory)}") from error
     trained = state.model
     if member is not None and members > 1:
-        trained = jax.tree.map(lambda x: x[member], trained)
+        each = trained if workload is base else trained.each
+        trained, workload = jax.tree.map(lambda x: x[member], each), base
     epoch = float(read_manifest(folder, chosen)["epoch"])
     options = compilation.options(mesh.devices.flat[0].platform, workload.compiler_options)
     model = Model(workload, serving, Placed(mesh, trained, options))
@@ -279,7 +281,8 @@ def configured(
         settings = read_settings(find_config(str(config)), texts)
     for key, value in overrides.items() if isinstance(overrides, Mapping) else ():
         put(settings, key, value)
-    return table.configure(settings)
+    workload, cfg = table.configure(settings)
+    return population.of(workload, cfg), cfg
 
 
 def stored(run_dir: str | Path, overrides: list[str]) -> tuple[Workload[Any, Any], Any]:
@@ -295,7 +298,7 @@ def stored(run_dir: str | Path, overrides: list[str]) -> tuple[Workload[Any, Any
     override(settings, overrides)
     workload = table.get(settings["workload"])
     cfg = rundir.configuration(directory, workload.Config, settings)
-    return workload, with_paths(cfg, expand)
+    return population.of(workload, cfg), with_paths(cfg, expand)
 
 
 def train(
@@ -317,6 +320,7 @@ def train(
     Raises:
       InputError, TrainingError: see ``engine.train.train``; or the directory cannot be used.
     """
+    workload = population.of(workload, cfg)
     run_dir = Path(expand_one(str(run_dir), "--run"))
     request_devices(-(-cfg.mesh.devices // group))
     compilation.use_cache(cfg.train.keep_compiled)

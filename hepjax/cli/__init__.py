@@ -26,6 +26,7 @@ VERBS = {
     "train": "train a workload; the same command again resumes",
     "tune": "search for the settings of lowest score; the same command again resumes",
     "repeat": "the same training with several seeds or folds; mean and spread",
+    "evolve": "train the energy regressor by mutation and selection, beside RMSprop",
     "evaluate": "compare generated with reference data: report page and scores",
     "predict": "scores or candidates of a trained run for each event, as a table",
     "generate": "write generated showers to a file",

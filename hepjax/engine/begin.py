@@ -19,7 +19,7 @@ from hepjax.engine.checkpoint import (
     restore_first,
 )
 from hepjax.engine.mesh import state_shardings
-from hepjax.engine.mesh_checks import require_fit
+from hepjax.engine.mesh_checks import require_fit, require_room
 from hepjax.engine.rundir import read_settings
 from hepjax.engine.step import TrainState, init_state
 from hepjax.engine.workload import Workload
@@ -45,6 +45,7 @@ def begin_or_restore(
     parts.require_known(cfg.train.freeze, abstract.model, "train.freeze")
     shardings = state_shardings(cfg.mesh, mesh, abstract)
     require_fit(cfg.mesh, mesh, abstract, shardings)
+    require_room(mesh, workload.members(cfg), abstract, shardings)
     placed = jax.tree.map(
         lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), abstract, shardings
     )

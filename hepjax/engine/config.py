@@ -140,9 +140,21 @@ class TrainConfig:
     warm_schedule: Literal["reset", "keep"] = "reset"
     """Whether a warm start begins the learning-rate schedule and the optimizer's state anew, or
     takes them from the earlier run, which then has the same networks and optimizer."""
+    members: Count = 1
+    """Trainings side by side in one program (a population). They differ in initial weights and
+    noise; what the run answers is their mean, with its spread."""
+    member_rates: tuple[Positive, ...] = ()
+    """Learning rate of each member; by default all have that of the optimizer."""
     freeze: tuple[str, ...] = ()
     """Parts of the model that training leaves as they are, by the path of their arrays:
     ``discriminator/params/Conv3D_0``, or with ``*``, ``generator/params/*/bias``."""
+
+    def rules(self) -> Iterator[Rule]:
+        """What must hold between the fields."""
+        yield (
+            len(self.member_rates) in (0, self.members),
+            "member_rates", f"none, or one for each of the {self.members} members",
+        )  # fmt: skip
 
     @property
     def dtype(self) -> str:
@@ -154,7 +166,7 @@ class TrainConfig:
 class MeshConfig:
     """Which devices take part, and how state and batch lie on them (see engine/mesh.py)."""
 
-    layout: Literal["replicated", "fsdp", "hybrid", "channel", "spatial"] = "replicated"
+    layout: Literal["replicated", "fsdp", "hybrid", "channel", "spatial", "members"] = "replicated"
     """Sharding of parameters and events: the table in engine/mesh.py."""
     devices: CountOrNone = 0
     """Number of devices; 0: all. On a CPU more than one are virtual devices."""
@@ -180,7 +192,7 @@ class MeshConfig:
             "batch_norm", "global with mesh.program=partitioned",
         )  # fmt: skip
         yield (
-            self.layout not in ("replicated", "fsdp") or self.model_devices == 1,
+            self.layout not in ("replicated", "fsdp", "members") or self.model_devices == 1,
             "model_devices",
             f"1 with mesh.layout={self.layout} (hybrid, channel and spatial have a second axis)",
         )

@@ -11,6 +11,7 @@ hybrid      data n/m, shard m events over data and shard   largest divisible axi
 channel     data n/m, model m events over data             last axis (channels) over model
 spatial     data n/m, model m events over data, each       a full copy on each device
                               cut in x over model
+members     member n, data 1  all events on each device    members of a population over member
 =========== ================= ============================ ================================
 
 The compiler inserts the collectives: gradient and batch-norm sums over ``data``, gathers for fsdp
@@ -33,6 +34,8 @@ DATA = "data"
 """Mesh axis over which events are spread."""
 MODEL = "model"
 """Mesh axis over which one event, or one layer, is spread."""
+MEMBER = "member"
+"""Mesh axis over which the members of a population are spread."""
 SHARD = "shard"
 """Mesh axis over which events are spread, and one copy of the parameters."""
 
@@ -94,6 +97,12 @@ def make_mesh(cfg: MeshConfig, batch_size: int, parts: int = 1) -> Mesh:
         "mesh.model_devices", f"a divisor of the {jax.local_device_count()} devices of a process",
         cfg.model_devices,
     )  # fmt: skip
+    if cfg.layout == "members":
+        require(
+            batch_size % parts == 0, "train.accumulate", f"a divisor of {batch_size} events", parts
+        )
+        grid = np.asarray(devices[:count]).reshape(-1, 1)
+        return Mesh(grid, (MEMBER, DATA), axis_types=(AxisType.Auto,) * 2)
     second = SHARD if cfg.layout == "hybrid" else MODEL
     grid = np.asarray(devices[:count]).reshape(-1, cfg.model_devices)
     sharing = grid.size if second == SHARD else len(grid)
@@ -134,6 +143,8 @@ def state_shardings(cfg: MeshConfig, mesh: Mesh, abstract: Any) -> Any:
         return NamedSharding(mesh, P())
 
     def rule(leaf: jax.ShapeDtypeStruct) -> NamedSharding:
+        if cfg.layout == "members":
+            return spread(leaf.shape, MEMBER, range(min(leaf.ndim, 1)))
         if leaf.size >= MIN_SIZE:
             if cfg.layout in ("fsdp", "hybrid"):
                 over = DATA if cfg.layout == "fsdp" else SHARD

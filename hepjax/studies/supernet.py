@@ -1,0 +1,90 @@
+"""Architecture and weights in one chromosome, within a padded network that holds all candidates.
+
+The candidates have one or two convolutions of 1 to ``MOST_FILTERS`` filters, a hidden dense layer
+or none, and one of three activations. Absent parts are there and masked, so that children of any
+architecture are one program and one ``vmap``. Genes are numbers in the chromosome beside the
+weights: a filter or a layer is there where its gene is positive.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from hepjax.studies import genetic
+from hepjax.studies.genetic import Rates
+from hepjax.studies.regressor import KERNEL, SIDE, STRIDE, convolved
+
+MOST_FILTERS, HIDDEN, SECOND_KERNEL = 8, 16, 3
+CELLS = (-(-SIDE // STRIDE)) ** 2
+GENES = {"filters": MOST_FILTERS, "second": 1, "hidden": 1, "activation": 3}
+"""Name and size of each group of genes; the largest of the three chooses the activation."""
+GENE_RATE, GENE_POWER = 0.1, 1.0
+"""Mutation of genes: they are few, and their sign is what counts."""
+
+
+def shapes() -> dict[str, tuple[int, ...]]:
+    """Shape of each array of weights of the padded network."""
+    return {
+        "first": (KERNEL, KERNEL, 1, MOST_FILTERS), "first_bias": (MOST_FILTERS,),
+        "second": (SECOND_KERNEL, SECOND_KERNEL, MOST_FILTERS, MOST_FILTERS),
+        "direct": (CELLS * MOST_FILTERS, 1), "to_hidden": (CELLS * MOST_FILTERS, HIDDEN),
+        "from_hidden": (HIDDEN, 1), "out_bias": (1,),
+    }  # fmt: skip
+
+
+def uniform(key: jax.Array, reach: float = 0.5) -> dict[str, Any]:
+    """A random parent: weights and genes uniform, biases 0, and one filter at least."""
+    weights, genes = {}, {}
+    for number, (name, shape) in enumerate(shapes().items()):
+        drawn = jax.random.uniform(
+            jax.random.fold_in(key, number), shape, minval=-reach, maxval=reach
+        )
+        weights[name] = jnp.zeros(shape) if "bias" in name else drawn
+    for number, (name, size) in enumerate(GENES.items()):
+        drawn = jax.random.fold_in(key, 100 + number)
+        genes[name] = jax.random.uniform(drawn, (size,), minval=-1.0, maxval=1.0)
+    return {"weights": weights, "genes": genes}
+
+
+def mutated(chromosome: dict[str, Any], key: jax.Array, rates: Rates) -> dict[str, Any]:
+    """A child: point mutation of the weights with ``rates``, and of the genes with rates of their
+    own."""
+    of_weights, of_genes = jax.random.split(key)
+    return {
+        "weights": genetic.mutated(chromosome["weights"], of_weights, rates),
+        "genes": genetic.mutated(chromosome["genes"], of_genes, Rates(GENE_RATE, GENE_POWER)),
+    }
+
+
+def filters(genes: dict[str, jax.Array]) -> jax.Array:
+    """Mask (MOST_FILTERS,) of the filters that are there: the first always is."""
+    return jnp.concatenate([jnp.ones(1), (genes["filters"][1:] > 0).astype(jnp.float32)])
+
+
+def regress(chromosome: dict[str, Any], image: jax.Array) -> jax.Array:
+    """Energies (n,) in 100 GeV of images (n, 25, 25)."""
+    weights, genes = chromosome["weights"], chromosome["genes"]
+    there = filters(genes)
+
+    def activated(x: jax.Array) -> jax.Array:
+        forms = jnp.stack([jax.nn.relu(x), jnp.tanh(x), jax.nn.leaky_relu(x, 0.3)])
+        return forms[jnp.argmax(genes["activation"])]
+
+    x = activated(convolved(image[..., None], weights["first"], STRIDE) + weights["first_bias"])
+    x = x * there
+    x = jnp.where(genes["second"] > 0, activated(convolved(x, weights["second"], 1)) * there, x)
+    flat = x.reshape(len(image), -1)
+    through = activated(flat @ weights["to_hidden"]) @ weights["from_hidden"]
+    direct = flat @ weights["direct"]
+    return (jnp.where(genes["hidden"] > 0, through, direct) + weights["out_bias"])[:, 0]
+
+
+def in_words(chromosome: dict[str, Any]) -> str:
+    """The architecture that the genes say."""
+    genes = jax.device_get(chromosome["genes"])
+    parts = [f"{int(filters(genes).sum())} filters"]
+    parts += ["a second convolution"] if genes["second"][0] > 0 else []
+    parts += [f"a hidden layer of {HIDDEN}"] if genes["hidden"][0] > 0 else []
+    name = ("ReLU", "tanh", "leaky ReLU")[int(genes["activation"].argmax())]
+    return f"{', '.join(parts)}, {name}"
