@@ -128,9 +128,9 @@ class Program:
         def squares(raw: Any) -> Any:
             key, batch = jax.random.key(0), objective.prepare(cfg, Spec(), raw)
             network = objective.init(cfg, key).discriminator
-            shower, energy, total = batch["shower"], batch["energy"], batch["sum"]
+            truth, still = objective.truth_of(batch), jax.numpy.float32(0)
             return objective.train_discriminator(
-                cfg, network, shower, objective.REAL, energy, total, 0.0, key
+                cfg, network, batch["shower"], objective.REAL, truth, still, key
             )[0].optimizer.nu
 
         if cfg.mesh.program == "explicit":
