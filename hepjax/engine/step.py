@@ -4,6 +4,7 @@ The key of update N is ``fold_in(key(seed), N)``. An update that would make the 
 left out.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -77,12 +78,28 @@ def _finite(tree: Any, members: int) -> jax.Array:
     # A product, not all(): XLA would fuse all() into the choice of every array that follows, as
     # many copies of all flags as there are arrays, and compile MLPF for a CPU six times as long.
     if members == 1:
-        flags = jnp.stack([jnp.isfinite(x).all() for x in leaves]).astype(jnp.float32)
-        return flags @ jnp.ones_like(flags) == flags.size
+        mesh = jax.sharding.get_abstract_mesh()
+        if not mesh.empty and mesh.size > 1:  # arrays of one shape may be cut in several ways
+            return _finite_each(leaves)
+        return jax.lax.platform_dependent(leaves, cuda=_finite_by_shape, default=_finite_each)
     own = [x for x in leaves if x.ndim and x.shape[0] == members]
     each = jnp.stack([jnp.isfinite(x.reshape(members, -1)).all(1) for x in own], axis=1)
     flags = each.astype(jnp.float32)
     return flags @ jnp.ones(flags.shape[1]) == flags.shape[1]
+
+
+def _finite_each(leaves: list[jax.Array]) -> jax.Array:
+    flags = jnp.stack([jnp.isfinite(x).all() for x in leaves]).astype(jnp.float32)
+    return flags @ jnp.ones_like(flags) == flags.size
+
+
+def _finite_by_shape(leaves: list[jax.Array]) -> jax.Array:
+    """The same with one reduction for all arrays of a shape: on a GPU each is a launch or two."""
+    alike: dict[tuple[int, ...], list[jax.Array]] = {}
+    for leaf in leaves:
+        alike.setdefault(leaf.shape, []).append(jnp.isfinite(leaf))
+    flags = [functools.reduce(jnp.logical_and, group).all() for group in alike.values()]
+    return jnp.stack(flags).all()
 
 
 def _on_all_events(
