@@ -202,6 +202,9 @@ def _send(
         deadline = time.monotonic() + 3 * PATIENCE
         while not reached() and child.poll() is None and time.monotonic() < deadline:
             time.sleep(0.001)
+        if child.poll() is None and time.monotonic() >= deadline:
+            one.wrong = f"no {one.moment} in {3 * PATIENCE:g} s, nothing was sent"
+            return False
         time.sleep(after)
         began = time.monotonic()
         if child.poll() is not None:
