@@ -7,10 +7,10 @@ import numpy as np
 from hepjax.engine.config import MeshConfig, TrainConfig, find_config, read_settings
 from hepjax.formats.showers.calorimeter import Calorimeter
 from hepjax.formats.showers.calorimeter import Layer as CalorimeterLayer
+from hepjax.formats.showers.described import Described
 from hepjax.workloads import table
 from hepjax.workloads.gan3d import layers
 from hepjax.workloads.gan3d.config import Gan3DConfig, ModelConfig, published_optimizer
-from hepjax.workloads.gan3d.geometry import Described
 from hepjax.workloads.gan3d.layers import Layer
 
 

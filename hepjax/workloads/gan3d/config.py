@@ -10,9 +10,10 @@ from hepjax.engine.config import Bound, Count, FilePath, NotNegative, Positive, 
 from hepjax.engine.optimizers import Fraction, OptimizerConfig
 from hepjax.formats.showers import calorimeters
 from hepjax.formats.showers.calorimeter import Calorimeter
+from hepjax.formats.showers.described import Described
 from hepjax.formats.showers.layout import Unit
 from hepjax.workloads.gan3d import layers
-from hepjax.workloads.gan3d.geometry import Described, image
+from hepjax.workloads.gan3d.geometry import image
 from hepjax.workloads.gan3d.layers import Layer
 
 Head = Literal["energy", "angle", "sum", "counts"]

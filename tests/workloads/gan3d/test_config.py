@@ -10,10 +10,11 @@ from hepjax import InputError
 from hepjax.engine import older
 from hepjax.engine.config import build, find_config, read_settings, to_settings
 from hepjax.formats.showers import calorimeters
+from hepjax.formats.showers.described import Described
 from hepjax.workloads import table
 from hepjax.workloads.gan3d import layers, objective
 from hepjax.workloads.gan3d.config import Gan3DConfig
-from hepjax.workloads.gan3d.geometry import Described, image
+from hepjax.workloads.gan3d.geometry import image
 
 PACKAGED = ("published", "filters16", "small", "demo", "angle", "any")
 
