@@ -1,0 +1,1 @@
+"""Two-stage conditional generators of calorimeter showers."""

@@ -1,0 +1,137 @@
+"""The second way to train stage 2: a critic, with the relativistic pairing loss.
+
+A real and a generated shower of the same layers are compared: the critic is to give the real one
+the higher score, the generator the generated one. Zero-centred gradient penalties on real (R1) and
+generated (R2) showers make the game converge (Huang et al., R3GAN, arXiv:2501.05441).
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from hepjax.engine import optimizers
+from hepjax.engine.mesh import average
+from hepjax.engine.workload import Clock, Metrics
+from hepjax.formats.showers.calorimeter import Calorimeter
+from hepjax.workloads.calo import layers
+from hepjax.workloads.calo.config import CaloConfig
+from hepjax.workloads.calo.generator import cells_of, log_energy, standardised
+from hepjax.workloads.calo.geometry import plan, to_layers
+
+Score = Callable[[jax.Array], jax.Array]
+"""From events (n, ...) to scores (n,)."""
+
+
+class Critic(nn.Module):
+    """Scores of cells as it sees them, given the layers' energies: convolutions with the depth as
+    channels in a box, dense layers elsewhere. No normalisation, as published."""
+
+    calorimeter: Calorimeter
+    channels: int
+
+    @nn.compact
+    def __call__(self, seen: jax.Array, log_energies: jax.Array) -> jax.Array:
+        """(n, layers, cells) and (n, layers) to (n,)."""
+        width, conditions = self.channels, 0.2 * log_energies
+        if self.calorimeter.cells is not None:
+            x = jnp.swapaxes(seen, 1, 2).reshape(len(seen), *self.calorimeter.cells, -1)
+            x = nn.silu(nn.Conv(width, (3, 3))(x))
+            x = nn.silu(nn.Conv(width, (3, 3), strides=(2, 2))(x))
+            x = nn.silu(nn.Conv(2 * width, (3, 3), strides=(2, 2))(x))
+        else:
+            x = nn.silu(nn.Dense(4 * width)(seen.reshape(len(seen), -1)))
+        x = jnp.concatenate([x.reshape(len(x), -1), conditions], axis=1)
+        x = nn.silu(nn.Dense(2 * width)(x))
+        return nn.Dense(1)(x)[:, 0]
+
+
+def init(cfg: CaloConfig, key: jax.Array) -> Any:
+    """Parameters and optimizer state."""
+    shape = plan(cfg.calorimeter).inside.shape
+    critic = Critic(cfg.calorimeter, cfg.objective.critic_channels)
+    params = critic.init(key, jnp.zeros((1, *shape)), jnp.zeros((1, shape[0])))["params"]
+    return {"params": params, "optimizer": optimizers.init(_optimizer(cfg), params)}
+
+
+def _optimizer(cfg: CaloConfig) -> Any:
+    """That of the generator without momentum and average, as published."""
+    return replace(cfg.optimizer, beta1=0.0, beta2=0.99, average=0.0)
+
+
+def seen(cells: jax.Array, energy: jax.Array, threshold: float) -> jax.Array:
+    """What the critic sees of cells (n, layers, cells) GeV: the logarithm over the threshold and the
+    root of the share in the layer (n, layers) GeV, of the same order."""
+    share = cells / jnp.maximum(energy, threshold)[..., None]
+    # The root has no slope at 0; below this an empty cell is as good as one.
+    return 0.2 * jnp.log1p(cells / threshold) + jnp.sqrt(share + 1e-6)
+
+
+def penalty(score: Score, events: jax.Array) -> jax.Array:
+    """Mean squared norm of the gradient of the score in its events."""
+    gradient = jax.grad(lambda x: score(x).sum())(events)
+    return (gradient**2).reshape(len(events), -1).sum(1).mean()
+
+
+def critic_loss(score: Score, real: jax.Array, fake: jax.Array, gamma: float) -> jax.Array:
+    """softplus(score(fake) - score(real)) + gamma / 2 (R1 + R2)."""
+    pair = jax.nn.softplus(score(fake) - score(real)).mean()
+    return pair + 0.5 * gamma * (penalty(score, real) + penalty(score, fake))
+
+
+def generator_loss(score: Score, real: jax.Array, fake: jax.Array) -> jax.Array:
+    """softplus(score(real) - score(fake))."""
+    return jax.nn.softplus(score(real) - score(fake)).mean()
+
+
+def step(
+    cfg: CaloConfig, state: Any, gradients: Any, shower: jax.Array, incident: jax.Array,
+    key: jax.Array, rate: jax.Array, clock: Clock,
+) -> tuple[Any, Any, Metrics]:  # fmt: skip
+    """One update of the critic, and the gradients of the generator with those of the critic's game
+    in the place of the likelihood's in stage 2. Before ``critic_from`` neither changes anything."""
+    known, threshold = cfg.calorimeter, cfg.threshold
+    k_vector, k_noise = jax.random.split(key)
+    on = clock.epoch >= cfg.objective.critic_from
+    cells = to_layers(known, shower)
+    true = layers.measured(known, cells)
+    vector = standardised(state.stats, layers.to_vector(
+        known, threshold, true, incident, k_vector, moments=cfg.model.layers.moments
+    ))  # fmt: skip
+    noise = jax.random.normal(k_noise, (len(cells), known.voxels))
+    logs = log_energy(cfg, true.energy)
+    module = Critic(known, cfg.objective.critic_channels)
+
+    def score(params: Any) -> Score:
+        return lambda x: module.apply({"params": params}, x, logs)
+
+    def made(params: Any) -> jax.Array:
+        fake = cells_of(cfg, params, state.stats, incident, vector, true, noise)
+        return seen(fake, true.energy, threshold)
+
+    real, fake = seen(cells, true.energy, threshold), made(state.params)
+    judge = state.critic["params"]
+    value, slope = jax.value_and_grad(
+        lambda p: critic_loss(score(p), real, jax.lax.stop_gradient(fake), cfg.objective.penalty)
+    )(judge)
+    lost, own = jax.value_and_grad(
+        lambda p: generator_loss(score(judge), real, made(state.params | p))
+    )({name: state.params[name] for name in ("margins", "copula")})
+    value, slope, lost, own = average(cfg.mesh, (value, slope, lost, own))
+
+    new, optimizer = optimizers.update(
+        _optimizer(cfg), state.critic["optimizer"], judge, slope, rate
+    )
+    critic = jax.tree.map(
+        lambda a, b: jnp.where(on, a, b), {"params": new, "optimizer": optimizer}, state.critic
+    )
+    chosen = jax.tree.map(
+        lambda a, b: jnp.where(on, a, b), own, {name: gradients[name] for name in own}
+    )
+    metrics = {"critic_loss": value, "generator_loss": lost}
+    return replace(state, critic=critic), gradients | chosen, metrics
+
+

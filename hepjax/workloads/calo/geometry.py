@@ -1,0 +1,134 @@
+"""Cells of a calorimeter layer by layer: moments, neighbours, symmetries. All static."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hepjax.formats.showers.calorimeter import Calorimeter
+from hepjax.physics.calorimeter import grids
+
+
+class Plan(NamedTuple):
+    """What the networks know of a calorimeter; cells of a layer beyond its own are padding."""
+
+    inside: np.ndarray
+    """(layers, cells) bool, cells that exist."""
+    functions: np.ndarray
+    """(layers, cells, 5) float32: x, y, x^2, y^2, r in mm; of a layer without sectors 0, 0, r^2,
+    0, r."""
+    angular: np.ndarray
+    """(layers,) bool, layers with cells in more than one direction."""
+    floor: np.ndarray
+    """(layers,) mm^2 below which a mean r^2 is not resolved."""
+    places: np.ndarray
+    """(voxels,) number of each cell of a flat shower in (layers * cells)."""
+
+
+@lru_cache
+def plan(calorimeter: Calorimeter) -> Plan:
+    """The static facts of a calorimeter."""
+    layers, counts = len(calorimeter.layers), grids.cells_of_layers(calorimeter)
+    number = np.arange(calorimeter.voxels, dtype=np.int32).reshape(1, *calorimeter.shape)
+    with jax.ensure_compile_time_eval():
+        at = np.asarray(grids.by_layer(number + 1, calorimeter))[0] - 1
+    inside = np.arange(at.shape[1]) < counts[:, None]
+    places = np.zeros(calorimeter.voxels, np.int32)
+    places[at[inside]] = np.flatnonzero(inside.ravel())
+    x, y, r = grids.positions(calorimeter)
+    angular = np.zeros(layers, bool)
+    angular[grids.angular_layers(calorimeter)] = True
+    turned = angular[:, None]
+    functions = np.stack(
+        [x * turned, y * turned, np.where(turned, x * x, r * r), y * y * turned, r], axis=-1
+    )
+    functions = np.where(inside[..., None], functions, 0.0).astype(np.float32)
+    nearest = np.where(inside & (r > 0), r, np.inf).min(1)
+    return Plan(inside, functions, angular, ((0.3 * nearest) ** 2).astype(np.float32), places)
+
+
+def to_layers(calorimeter: Calorimeter, showers: jax.Array) -> jax.Array:
+    """(n, *calorimeter.shape) as (n, layers, cells), padded with 0."""
+    return grids.by_layer(showers, calorimeter)
+
+
+def from_layers(calorimeter: Calorimeter, cells: jax.Array) -> jax.Array:
+    """The inverse of ``to_layers``."""
+    if calorimeter.box:
+        return cells.transpose(0, 2, 1).reshape(-1, *calorimeter.shape)
+    if calorimeter.regular is not None:
+        return cells.reshape(-1, *calorimeter.shape)
+    return cells.reshape(len(cells), -1)[:, plan(calorimeter).places]
+
+
+@lru_cache
+def groups(calorimeter: Calorimeter) -> tuple[tuple[int, int, tuple[int, int], bool], ...]:
+    """Consecutive layers of one binning: first, end, (rows, columns) of their images, and whether
+    rows close in the azimuth."""
+    if calorimeter.cells is not None:
+        return ((0, len(calorimeter.layers), calorimeter.cells, False),)
+    shapes = [(layer.sectors, len(layer.rings) - 1) for layer in calorimeter.layers]
+    found: list[tuple[int, int, tuple[int, int], bool]] = []
+    for number, shape in enumerate(shapes):
+        if found and found[-1][2] == shape:
+            found[-1] = (found[-1][0], number + 1, shape, True)
+        else:
+            found.append((number, number + 1, shape, True))
+    return tuple(found)
+
+
+def shifted(calorimeter: Calorimeter, cells: jax.Array, rows: int, columns: int) -> jax.Array:
+    """Each cell of (n, layers, cells) replaced by the neighbour ``rows`` and ``columns`` further.
+
+    0 beyond the edge; a cylinder closes in the azimuth.
+    """
+    parts = []
+    for first, end, (height, width), closed in groups(calorimeter):
+        image = cells[:, first:end, : height * width].reshape(-1, end - first, height, width)
+        if closed:
+            image = jnp.roll(image, -rows, axis=2)
+        else:
+            image = _slide(image, rows, 2)
+        image = _slide(image, columns, 3).reshape(-1, end - first, height * width)
+        parts.append(
+            jnp.pad(image, ((0, 0), (0, 0), (0, cells.shape[2] - height * width)))
+        )
+    return jnp.concatenate(parts, axis=1)
+
+
+def _slide(image: jax.Array, by: int, axis: int) -> jax.Array:
+    if by == 0 or abs(by) >= image.shape[axis]:
+        return image if by == 0 else jnp.zeros_like(image)
+    pads = [(0, 0)] * image.ndim
+    pads[axis] = (0, by) if by > 0 else (-by, 0)
+    kept = jax.lax.slice_in_dim(
+        image, max(by, 0), image.shape[axis] + min(by, 0), axis=axis
+    )
+    return jnp.pad(kept, pads)
+
+
+def turned(calorimeter: Calorimeter, showers: jax.Array, key: jax.Array) -> jax.Array:
+    """All showers (n, *calorimeter.shape) turned and mirrored alike, by a symmetry of the cells."""
+    turn, mirror = jax.random.split(key)
+    if calorimeter.cells is not None:
+        x, y = calorimeter.cells
+        if x == y and calorimeter.cell_mm[0] == calorimeter.cell_mm[1]:
+            swap = jax.random.bernoulli(turn)
+            showers = jnp.where(swap, jnp.swapaxes(showers, 1, 2), showers)
+        flips = jax.random.bernoulli(mirror, 0.5, (2,))
+        for axis in (1, 2):
+            showers = jnp.where(flips[axis - 1], jnp.flip(showers, axis), showers)
+        return showers
+    sectors = max(layer.sectors for layer in calorimeter.layers)
+    by, flip = jax.random.randint(turn, (), 0, sectors), jax.random.bernoulli(mirror)
+    parts = []
+    ends = zip(calorimeter.layers, calorimeter.offsets, calorimeter.offsets[1:], strict=False)
+    for layer, start, end in ends:
+        part = showers[:, start:end]
+        if layer.sectors == sectors:
+            image = jnp.roll(part.reshape(-1, sectors, len(layer.rings) - 1), by, axis=1)
+            part = jnp.where(flip, jnp.flip(image, 1), image).reshape(part.shape)
+        parts.append(part)
+    return jnp.concatenate(parts, axis=1)

@@ -1,0 +1,146 @@
+"""The networks of both stages, and the distribution of a cell (Flax linen)."""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hepjax.formats.showers.calorimeter import Calorimeter
+from hepjax.nn.dense import Dense
+from hepjax.nn.flows import CouplingFlow
+from hepjax.physics.calorimeter import grids
+from hepjax.workloads.calo import layers
+from hepjax.workloads.calo.config import CaloConfig
+from hepjax.workloads.calo.geometry import plan, shifted
+
+NEIGHBOURS = tuple((a, b) for a in (-1, 0, 1) for b in (-1, 0, 1))
+
+
+class Margins(NamedTuple):
+    """How the logarithm of a cell over the threshold is distributed, (n, layers, cells) each.
+
+    The cell is ``location + scale * sinh((asinh(n) + skew) / tail)`` with a standard normal n, a
+    sinh-arcsinh distribution (Jones and Pewsey, Biometrika 96, 2009); below 0 it is empty.
+    """
+
+    location: jax.Array
+    log_scale: jax.Array
+    skew: jax.Array
+    log_tail: jax.Array
+
+
+def value_of(margins: Margins, normal: jax.Array) -> jax.Array:
+    """Logarithm of cells over the threshold for standard normal numbers."""
+    stretched = (jnp.arcsinh(normal) + margins.skew) * jnp.exp(-margins.log_tail)
+    return margins.location + jnp.exp(margins.log_scale) * jnp.sinh(stretched)
+
+
+def normal_of(margins: Margins, value: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The inverse of ``value_of`` and the logarithm of its derivative."""
+    x = (value - margins.location) * jnp.exp(-margins.log_scale)
+    tail = jnp.exp(margins.log_tail)
+    inner = tail * jnp.arcsinh(x) - margins.skew
+    # log cosh without overflow
+    log_cosh = jnp.abs(inner) + jnp.log1p(jnp.exp(-2 * jnp.abs(inner))) - jnp.log(2.0)
+    slope = margins.log_tail + log_cosh - 0.5 * jnp.log1p(x * x) - margins.log_scale
+    return jnp.sinh(inner), slope
+
+
+class MarginNetwork(nn.Module):
+    """From the results of stage 1 to the margins of all cells.
+
+    One dense layer, the same for all layers of the calorimeter that are binned alike, makes the
+    numbers of a layer's cells from its token.
+    """
+
+    calorimeter: Calorimeter
+    hidden: tuple[int, ...]
+    token: int
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, condition: jax.Array, log_energy: jax.Array, profile: jax.Array) -> Margins:
+        """Condition (n, c), log of the layers' energies over the threshold (n, layers), and the
+        mean profile (layers, cells) relative to it."""
+        count, cells = plan(self.calorimeter).inside.shape
+        parts = (condition, 0.2 * log_energy)
+        for width in self.hidden:
+            parts = (Dense(width, nn.silu, self.dtype)(*parts),)
+        tokens = Dense(count * self.token, None, self.dtype)(*parts)
+        tokens = nn.silu(tokens.reshape(-1, count, self.token))
+        alike = self.calorimeter.box or self.calorimeter.regular is not None
+        init = nn.initializers.variance_scaling(0.1, "fan_in", "normal", in_axis=-2, out_axis=-1)
+        if alike:
+            raw = Dense(4 * cells, None, self.dtype, init)(tokens)
+        else:
+            kernel = self.param("kernel", init, (count, self.token, 4 * cells))
+            raw = jnp.einsum("nlt,ltk->nlk", tokens, kernel.astype(self.dtype))
+        bias = self.param("bias", nn.initializers.zeros, (count, 4, cells))
+        raw = raw.astype(jnp.float32).reshape(-1, count, 4, cells) + bias
+        shift, scale, skew, tail = jnp.moveaxis(raw, 2, 0)
+        return Margins(
+            log_energy[..., None] + profile + shift,
+            0.3 + 2.5 * jnp.tanh(scale / 2.5),
+            0.7 * jnp.tanh(skew),
+            0.4 * jnp.tanh(tail),
+        )
+
+
+class Mixing(nn.Module):
+    """Standard normal numbers, one a cell, mixed with those of the 3 x 3 neighbours.
+
+    Each stays standard normal: the sum is divided by its spread, that at the edges included.
+    """
+
+    calorimeter: Calorimeter
+
+    @nn.compact
+    def __call__(self, noise: jax.Array) -> jax.Array:
+        """(n, layers, cells) to (n, layers, cells)."""
+        weights = self.weights()
+        there = jnp.asarray(plan(self.calorimeter).inside, jnp.float32)[None]
+        mixed, squares = 0.0, 0.0
+        for k, (a, b) in enumerate(NEIGHBOURS):
+            w = weights[:, k, None]
+            mixed = mixed + w * shifted(self.calorimeter, noise, a, b)
+            squares = squares + w**2 * shifted(self.calorimeter, there, a, b)
+        return mixed / jnp.sqrt(jnp.maximum(squares, 1e-6))
+
+    @nn.compact
+    def weights(self) -> jax.Array:
+        """(layers, 9) weights of the neighbours; the cell itself has 1."""
+        count = len(self.calorimeter.layers)
+        free = self.param("weights", nn.initializers.constant(0.1), (count, 9))
+        return jnp.where(jnp.arange(9) == 4, 1.0, free)
+
+
+def layer_flow(cfg: CaloConfig) -> CouplingFlow:
+    """The flow of stage 1."""
+    own = cfg.model.layers
+    size = layers.size(cfg.calorimeter, moments=own.moments)
+    return CouplingFlow(size, own.blocks, own.hidden, own.bins, jnp.dtype(cfg.train.dtype))
+
+
+def margin_network(cfg: CaloConfig) -> MarginNetwork:
+    """The margins of stage 2."""
+    own = cfg.model.cells
+    return MarginNetwork(cfg.calorimeter, own.hidden, own.token, jnp.dtype(cfg.train.dtype))
+
+
+def cell_flow(cfg: CaloConfig) -> CouplingFlow:
+    """The copula of stage 2 as a flow."""
+    own = cfg.model.cells
+    dtype = jnp.dtype(cfg.train.dtype)
+    return CouplingFlow(cfg.calorimeter.voxels, own.blocks, own.flow_hidden, own.bins, dtype)
+
+
+def cells_inside(calorimeter: Calorimeter) -> np.ndarray:
+    """(voxels,) numbers in (layers * cells) of the cells that exist, layer by layer."""
+    return np.flatnonzero(plan(calorimeter).inside.ravel())
+
+
+def average_cells(calorimeter: Calorimeter) -> np.ndarray:
+    """(layers, 1) number of cells."""
+    return grids.cells_of_layers(calorimeter)[:, None]

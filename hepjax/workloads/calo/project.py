@@ -1,0 +1,123 @@
+"""Cells that have the energy, the hits and the transverse moments that stage 1 gave their layer."""
+
+import jax
+import jax.numpy as jnp
+
+from hepjax.formats.showers.calorimeter import Calorimeter
+from hepjax.workloads.calo.geometry import plan
+from hepjax.workloads.calo.layers import Layers
+
+BISECTIONS = 16
+"""Halvings of the interval in which the cut on the cells lies."""
+WIDEST = 8.0
+"""Largest cut, in units of the logarithm of a cell."""
+STEPS = 2
+"""Newton steps to the moments."""
+STEEPEST = 4.0
+"""The tilt changes a cell by a factor of exp of at most this."""
+RIDGE = 2e-3
+"""Relative damping of the Newton steps: layers of few hits cannot have any moments."""
+
+
+def with_hits(calorimeter: Calorimeter, value: jax.Array, hits: jax.Array) -> jax.Array:
+    """Values (n, layers, cells) lowered by a cut of each layer, so that ``hits`` (n, layers) of
+    them are above 0. Gradients pass as if the cut were a constant."""
+    inside = plan(calorimeter).inside
+    value = jnp.where(inside, value, -jnp.inf)
+    fixed = jax.lax.stop_gradient(value)
+
+    def halve(_: int, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        low, high = ends
+        middle = (low + high) / 2
+        many = (fixed > middle[..., None]).sum(2) > hits
+        return jnp.where(many, middle, low), jnp.where(many, high, middle)
+
+    start = jnp.full(hits.shape, -WIDEST), jnp.full(hits.shape, WIDEST)
+    _, cut = jax.lax.fori_loop(0, BISECTIONS, halve, start)
+    return value - jax.lax.stop_gradient(cut)[..., None]
+
+
+def with_energy(value: jax.Array, energy: jax.Array, threshold: float) -> jax.Array:
+    """Cells (n, layers, cells) GeV whose sum is ``energy`` (n, layers) GeV.
+
+    Args:
+      value: logarithm of the cells over the threshold before they are scaled; empty where it is not
+        above 0. What a cell has above the threshold is scaled, so none falls below.
+    """
+    hit = value > 0
+    # No cell has more than its layer.
+    most = jnp.log(jnp.maximum(energy / threshold, 1.0))[..., None]
+    excess = jnp.where(hit, jnp.expm1(jnp.minimum(jnp.where(hit, value, 0.0), most)), 0.0)
+    return _scaled(excess, hit, energy, threshold)
+
+
+def _scaled(
+    excess: jax.Array, hit: jax.Array, energy: jax.Array, threshold: float
+) -> jax.Array:
+    wanted = jnp.maximum(energy / threshold - hit.sum(2), 0.0)
+    factor = wanted / jnp.maximum(excess.sum(2), 1e-12)
+    return threshold * jnp.where(hit, 1.0 + excess * factor[..., None], 0.0)
+
+
+def with_moments(
+    calorimeter: Calorimeter, cells: jax.Array, wanted: Layers, threshold: float
+) -> jax.Array:
+    """Cells tilted by exp(a x + b y + c x^2 + d y^2 + e r) so that the layers have the moments.
+
+    Newton steps on the convex dual of the relative entropy; the energies of the layers stay.
+    """
+    functions = jnp.asarray(plan(calorimeter).functions)
+    square = wanted.moments[..., 2] + wanted.moments[..., 3]
+    length = jnp.sqrt(jnp.maximum(square, plan(calorimeter).floor))[..., None]
+    unit = jnp.concatenate([length, length, length**2, length**2, length], axis=-1)
+    hit = cells > 0
+    excess = jnp.where(hit, jnp.maximum(cells / threshold - 1.0, 0.0), 0.0)
+    total = wanted.energy / threshold
+    tilt = jnp.zeros_like(unit)
+    tilted = excess
+    for _ in range(STEPS):
+        now = _scaled(tilted, hit, wanted.energy, threshold) / threshold
+        share = now / jnp.maximum(total, 1e-12)[..., None]
+        mean, covariance = _spread(share, functions, unit)
+        step = _solved(covariance, wanted.moments / unit - mean)
+        tilt = tilt + step
+        exponent = jnp.einsum("nlk,lck->nlc", tilt / unit, functions)
+        tilted = excess * jnp.exp(jnp.clip(exponent, -STEEPEST, STEEPEST))
+    return _scaled(tilted, hit, wanted.energy, threshold)
+
+
+def _spread(
+    share: jax.Array, functions: jax.Array, unit: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Mean (n, layers, 5) and covariance (n, layers, 5, 5) of the functions in their units."""
+    k = functions.shape[-1]
+    pairs = (functions[..., :, None] * functions[..., None, :]).reshape(*functions.shape[:2], k * k)
+    both = jnp.concatenate([functions, pairs], axis=-1)
+    sums = jnp.einsum("nlc,lck->nlk", share, both, precision="highest")
+    mean = sums[..., :k] / unit
+    second = sums[..., k:].reshape(*sums.shape[:2], k, k)
+    second = second / (unit[..., :, None] * unit[..., None, :])
+    return mean, second - mean[..., :, None] * mean[..., None, :]
+
+
+def _solved(matrix: jax.Array, right: jax.Array) -> jax.Array:
+    """Damped solution of symmetric systems (..., k, k), by Cholesky's method, written out."""
+    k = right.shape[-1]
+    diagonal = jnp.diagonal(matrix, axis1=-2, axis2=-1)
+    ridge = RIDGE * diagonal + 1e-5
+    low: dict[tuple[int, int], jax.Array] = {}
+    for j in range(k):
+        rest = matrix[..., j, j] + ridge[..., j] - sum(low[j, m] ** 2 for m in range(j))
+        low[j, j] = jnp.sqrt(jnp.maximum(rest, 1e-7))
+        for i in range(j + 1, k):
+            rest = matrix[..., i, j] - sum(low[i, m] * low[j, m] for m in range(j))
+            low[i, j] = rest / low[j, j]
+    forward: list[jax.Array] = []
+    for i in range(k):
+        rest = right[..., i] - sum(low[i, m] * forward[m] for m in range(i))
+        forward.append(rest / low[i, i])
+    solution: list[jax.Array] = [forward[0]] * k
+    for i in reversed(range(k)):
+        rest = forward[i] - sum(low[m, i] * solution[m] for m in range(i + 1, k))
+        solution[i] = rest / low[i, i]
+    return jnp.stack(solution, axis=-1)

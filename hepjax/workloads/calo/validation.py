@@ -1,0 +1,58 @@
+"""What is computed on the validation showers after each epoch, and the score of the best epoch."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hepjax.engine.workload import Batch, Metrics
+from hepjax.physics.calorimeter import features
+from hepjax.workloads.calo.config import CaloConfig
+from hepjax.workloads.calo.generator import showers_of
+from hepjax.workloads.calo.objective import State, losses, trained
+
+SCORE = "feature_distance"
+"""Frechet distance of the high-level features, each in units of its spread."""
+
+
+def eval_step(cfg: CaloConfig, state: State, batch: Batch, key: jax.Array) -> Metrics:
+    """Sums over a batch: the losses, and moments of the high-level features of real and generated
+    showers of the same incident energies."""
+    mask, incident, params = batch["mask"], batch["energy"], trained(cfg, state)
+    k_loss, k_made = jax.random.split(key)
+    parts = losses(cfg, params, state.stats, batch["shower"], incident, k_loss)
+    sums: Metrics = {"showers": mask.sum()}
+    sums |= {name: (part * mask).sum() for name, part in parts.items()}
+    keys = jax.random.split(k_made, len(incident))
+    fake = showers_of(cfg, params, state.stats, incident, keys)
+    for name, shower in (("real", batch["shower"]), ("fake", fake)):
+        found = features.high_level(shower, incident, cfg.calorimeter)
+        sums[f"{name}_first"] = mask @ found
+        sums[f"{name}_second"] = jnp.einsum(
+            "n,na,nb->ab", mask, found, found, precision="highest"
+        )
+    return sums
+
+
+def summarise(cfg: CaloConfig, sums: dict[str, Any]) -> dict[str, float]:
+    """Mean losses and the score, infinite for a generator that gives non-finite showers."""
+    n = float(sums["showers"])
+    means = {name: float(sums[name]) / n for name in ("layers", "margins", "copula")}
+    moments = {}
+    for name in ("real", "fake"):
+        mean = np.asarray(sums[f"{name}_first"], float) / n
+        moments[name] = mean, np.asarray(sums[f"{name}_second"], float) / n - np.outer(mean, mean)
+    spread = np.sqrt(np.maximum(np.diag(moments["real"][1]), 1e-6))
+    scaled = [(m / spread, c / np.outer(spread, spread)) for m, c in moments.values()]
+    return means | {SCORE: distance(*scaled[0], *scaled[1])}
+
+
+def distance(m1: np.ndarray, c1: np.ndarray, m2: np.ndarray, c2: np.ndarray) -> float:
+    """Frechet distance of two normal distributions, as ``distances.frechet`` of samples."""
+    if not (np.isfinite(m2).all() and np.isfinite(c2).all()):
+        return float("inf")
+    values, vectors = np.linalg.eigh(c1)
+    root = vectors * np.sqrt(np.maximum(values, 0.0)) @ vectors.T
+    cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ c2 @ root), 0.0)).sum()
+    return float(((m1 - m2) ** 2).sum() + np.trace(c1) + np.trace(c2) - 2 * cross)
