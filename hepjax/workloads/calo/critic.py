@@ -133,5 +133,3 @@ def step(
     )
     metrics = {"critic_loss": value, "generator_loss": lost}
     return replace(state, critic=critic), gradients | chosen, metrics
-
-

@@ -45,9 +45,7 @@ def layers_of(
       noise: (n, size) standard normal.
     """
     condition = incident_condition(cfg, incident)
-    vector = layer_flow(cfg).apply(
-        {"params": params["layers"]}, noise, condition, method="inverse"
-    )
+    vector = layer_flow(cfg).apply({"params": params["layers"]}, noise, condition, method="inverse")
     whole = vector * stats["spread"] + stats["mean"]
     made = layers.from_vector(cfg.calorimeter, cfg.threshold, whole, incident)
     return vector, made
@@ -73,9 +71,7 @@ def margins_of(
     )
 
 
-def correlated(
-    cfg: CaloConfig, params: Any, condition: jax.Array, noise: jax.Array
-) -> jax.Array:
+def correlated(cfg: CaloConfig, params: Any, condition: jax.Array, noise: jax.Array) -> jax.Array:
     """The copula: dependent standard normal numbers (n, layers, cells) from independent ones.
 
     Args:

@@ -87,14 +87,9 @@ def shifted(calorimeter: Calorimeter, cells: jax.Array, rows: int, columns: int)
     parts = []
     for first, end, (height, width), closed in groups(calorimeter):
         image = cells[:, first:end, : height * width].reshape(-1, end - first, height, width)
-        if closed:
-            image = jnp.roll(image, -rows, axis=2)
-        else:
-            image = _slide(image, rows, 2)
+        image = jnp.roll(image, -rows, axis=2) if closed else _slide(image, rows, 2)
         image = _slide(image, columns, 3).reshape(-1, end - first, height * width)
-        parts.append(
-            jnp.pad(image, ((0, 0), (0, 0), (0, cells.shape[2] - height * width)))
-        )
+        parts.append(jnp.pad(image, ((0, 0), (0, 0), (0, cells.shape[2] - height * width))))
     return jnp.concatenate(parts, axis=1)
 
 
@@ -103,9 +98,7 @@ def _slide(image: jax.Array, by: int, axis: int) -> jax.Array:
         return image if by == 0 else jnp.zeros_like(image)
     pads = [(0, 0)] * image.ndim
     pads[axis] = (0, by) if by > 0 else (-by, 0)
-    kept = jax.lax.slice_in_dim(
-        image, max(by, 0), image.shape[axis] + min(by, 0), axis=axis
-    )
+    kept = jax.lax.slice_in_dim(image, max(by, 0), image.shape[axis] + min(by, 0), axis=axis)
     return jnp.pad(kept, pads)
 
 

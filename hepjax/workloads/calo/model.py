@@ -65,7 +65,7 @@ class MarginNetwork(nn.Module):
         """Condition (n, c), log of the layers' energies over the threshold (n, layers), and the
         mean profile (layers, cells) relative to it."""
         count, cells = plan(self.calorimeter).inside.shape
-        parts = (condition, 0.2 * log_energy)
+        parts: tuple[jax.Array, ...] = (condition, 0.2 * log_energy)
         for width in self.hidden:
             parts = (Dense(width, nn.silu, self.dtype)(*parts),)
         tokens = Dense(count * self.token, None, self.dtype)(*parts)

@@ -27,7 +27,7 @@ from hepjax.workloads.calo.generator import (
     margins_of,
     standardised,
 )
-from hepjax.workloads.calo.geometry import plan, to_layers, turned
+from hepjax.workloads.calo.geometry import plan, shifted, to_layers, turned
 from hepjax.workloads.calo.model import (
     Margins,
     Mixing,
@@ -121,9 +121,7 @@ def margin_loss(margins: Margins, value: jax.Array, hit: jax.Array) -> jax.Array
     return -jnp.where(hit, density, jax.scipy.special.log_ndtr(normal))
 
 
-def normal_numbers(
-    margins: Margins, value: jax.Array, hit: jax.Array, key: jax.Array
-) -> jax.Array:
+def normal_numbers(margins: Margins, value: jax.Array, hit: jax.Array, key: jax.Array) -> jax.Array:
     """Numbers that are standard normal if the margins are right; of empty cells drawn below 0."""
     normal, _ = normal_of(margins, jnp.where(hit, value, 0.0))
     share = jax.random.uniform(key, value.shape, minval=1e-6, maxval=1.0)
@@ -131,26 +129,20 @@ def normal_numbers(
     return jnp.clip(jnp.where(hit, normal, below), -FAR, FAR)
 
 
-def flow_loss(
-    cfg: CaloConfig, params: Any, normal: jax.Array, condition: jax.Array
-) -> jax.Array:
+def flow_loss(cfg: CaloConfig, params: Any, normal: jax.Array, condition: jax.Array) -> jax.Array:
     """Negative log-likelihood (n,) of normal numbers under the flow, less that of independence."""
     flat = normal.reshape(len(normal), -1)[:, cells_inside(cfg.calorimeter)]
     z, slopes = cell_flow(cfg).apply({"params": params["copula"]}, flat, condition)
     return log_normal(flat) - log_normal(z) - slopes
 
 
-def mixing_loss(
-    cfg: CaloConfig, params: Any, normal: jax.Array, weight: jax.Array
-) -> jax.Array:
+def mixing_loss(cfg: CaloConfig, params: Any, normal: jax.Array, weight: jax.Array) -> jax.Array:
     """Squared distance of the correlations of neighbours from those of the mixing, a mean.
 
     Args:
       normal: (n, layers, cells).
       weight: the same shape, 1 for cells that count and 0 for others.
     """
-    from hepjax.workloads.calo.geometry import shifted
-
     weights = Mixing(cfg.calorimeter).apply({"params": params["copula"]}, method="weights")
     kernel = weights.reshape(-1, 3, 3)
     norm = (kernel**2).sum((1, 2))
@@ -192,7 +184,7 @@ def losses(
         copula = flow_loss(cfg, params, normal, condition)
     else:
         at_0, _ = normal_of(fixed, jnp.zeros_like(value))
-        sure = inside & hit & (jax.scipy.special.ndtr(-at_0) > SURELY_HIT)
+        sure = jnp.asarray(inside & hit) & (jax.scipy.special.ndtr(-at_0) > SURELY_HIT)
         copula = mixing_loss(cfg, params, normal, sure.astype(jnp.float32))
     return {
         "layers": stage_1(cfg, params, stats, vector, incident),
@@ -256,14 +248,13 @@ def train_step(
     stats = jax.tree.map(lambda a, b: jnp.where(gathering, a, b), new, state.stats)
 
     def loss(params: Any, events: Any, key: jax.Array) -> tuple[jax.Array, Metrics]:
-        parts = losses(cfg, params, stats, *events, key)
+        shower, incident = events
+        parts = losses(cfg, params, stats, shower, incident, key)
         means = {name: part.mean() for name, part in parts.items()}
         value = total_loss(cfg, means)
         return value, means | {"loss": value}
 
-    (_, metrics), gradients = mean_gradient(
-        cfg, loss, state.params, (shower, incident), k_loss
-    )
+    (_, metrics), gradients = mean_gradient(cfg, loss, state.params, (shower, incident), k_loss)
     rate = optimizers.learning_rate(cfg.optimizer, cfg.train, *clock)
     rate = jnp.where(gathering, 0.0, rate)
     state = replace(state, stats=stats)

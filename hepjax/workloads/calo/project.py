@@ -51,9 +51,7 @@ def with_energy(value: jax.Array, energy: jax.Array, threshold: float) -> jax.Ar
     return _scaled(excess, hit, energy, threshold)
 
 
-def _scaled(
-    excess: jax.Array, hit: jax.Array, energy: jax.Array, threshold: float
-) -> jax.Array:
+def _scaled(excess: jax.Array, hit: jax.Array, energy: jax.Array, threshold: float) -> jax.Array:
     wanted = jnp.maximum(energy / threshold - hit.sum(2), 0.0)
     factor = wanted / jnp.maximum(excess.sum(2), 1e-12)
     return threshold * jnp.where(hit, 1.0 + excess * factor[..., None], 0.0)
@@ -86,9 +84,7 @@ def with_moments(
     return _scaled(tilted, hit, wanted.energy, threshold)
 
 
-def _spread(
-    share: jax.Array, functions: jax.Array, unit: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+def _spread(share: jax.Array, functions: jax.Array, unit: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Mean (n, layers, 5) and covariance (n, layers, 5, 5) of the functions in their units."""
     k = functions.shape[-1]
     pairs = (functions[..., :, None] * functions[..., None, :]).reshape(*functions.shape[:2], k * k)

@@ -29,9 +29,7 @@ def eval_step(cfg: CaloConfig, state: State, batch: Batch, key: jax.Array) -> Me
     for name, shower in (("real", batch["shower"]), ("fake", fake)):
         found = features.high_level(shower, incident, cfg.calorimeter)
         sums[f"{name}_first"] = mask @ found
-        sums[f"{name}_second"] = jnp.einsum(
-            "n,na,nb->ab", mask, found, found, precision="highest"
-        )
+        sums[f"{name}_second"] = jnp.einsum("n,na,nb->ab", mask, found, found, precision="highest")
     return sums
 
 

@@ -1,0 +1,65 @@
+"""The vector of stage 1 and back."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import calo
+
+from hepjax.workloads.calo import geometry, layers
+
+
+def measured(known, cells):
+    return layers.measured(known, geometry.to_layers(known, jnp.asarray(cells)))
+
+
+@pytest.mark.parametrize("kind", calo.KINDS)
+def test_vector_and_back(kind):
+    known, made = calo.KINDS[kind], calo.showers(calo.KINDS[kind], 50)
+    true, incident = measured(known, made["ecal"]), jnp.asarray(made["energy"])
+    vector = layers.to_vector(
+        known, known.threshold, true, incident, jax.random.key(0), moments=True
+    )
+    assert vector.shape == (50, layers.size(known, moments=True))
+    back = layers.from_vector(known, known.threshold, vector, incident)
+    np.testing.assert_allclose(back.energy, true.energy, rtol=2e-3, atol=known.threshold)
+    np.testing.assert_allclose(back.energy.sum(1), true.energy.sum(1), rtol=1e-4)
+    np.testing.assert_array_equal(back.hits, true.hits)
+    many = np.asarray(true.hits) >= 4  # the moments of fewer are blurred
+    length = np.sqrt(np.asarray(true.moments[..., 2] + true.moments[..., 3]))
+    error = np.abs(np.asarray(back.moments - true.moments))
+    assert (error[..., 4] / np.maximum(length, 1e-6))[many].max() < 0.1
+
+
+def test_moments_are_those_of_the_cells():
+    """Two cells of the middle layer, 1 and 3 GeV, at x = -2 and 1 mm."""
+    cells = np.zeros((1, 5, 5, 3), np.float32)
+    cells[0, 0, 2, 1], cells[0, 3, 2, 1] = 1.0, 3.0
+    found = measured(calo.BOX, cells)
+    np.testing.assert_allclose(found.energy, [[0, 4, 0]])
+    np.testing.assert_allclose(found.hits, [[0, 2, 0]])
+    np.testing.assert_allclose(found.moments[0, 1], [0.25, 0, 1.75, 0, 1.25], atol=1e-6)
+
+
+def test_empty_showers_and_layers_stay_empty():
+    cells = np.zeros((40, 5, 5, 3), np.float32)
+    cells[20:, 2, 2, 0] = 0.5  # one hit in the first layer
+    true, incident = measured(calo.BOX, cells), jnp.full(40, 50.0)
+    vector = layers.to_vector(calo.BOX, 1e-4, true, incident, jax.random.key(1), moments=True)
+    assert np.isfinite(vector).all()
+    assert np.asarray(vector).std(0).min() > 1e-3
+    back = layers.from_vector(calo.BOX, 1e-4, vector, incident)
+    np.testing.assert_array_equal(back.hits, true.hits)
+    np.testing.assert_allclose(back.energy, true.energy, rtol=1e-4)
+
+
+def test_any_vector_gives_sound_layers():
+    vector = 8 * jax.random.normal(jax.random.key(2), (200, layers.size(calo.RAGGED, moments=True)))
+    made = layers.from_vector(calo.RAGGED, 1e-4, vector, jnp.full(200, 30.0))
+    energy, hits = np.asarray(made.energy), np.asarray(made.hits)
+    assert np.isfinite(energy).all()
+    assert (energy >= 0).all()
+    assert np.isfinite(made.moments).all()
+    assert np.all((energy == 0) | (energy >= 0.99e-4))
+    assert np.all((hits > 0) == (energy > 0))
+    assert np.all(hits * 1e-4 <= energy * 1.001)
