@@ -14,7 +14,7 @@ import yaml
 from numpy.typing import ArrayLike
 
 from hepjax import InputError
-from hepjax.engine import compilation, population, provenance, records, rundir
+from hepjax.engine import compilation, population, provenance, records, rundir, weights
 from hepjax.engine import train as training
 from hepjax.engine.checkpoint import (
     best_first,
@@ -224,6 +224,8 @@ class Run:
 def load(run_dir: str | Path, step: int | None = None, member: int | None = None) -> Run:
     """Open a run directory: verified restore on the devices that are here, however many.
 
+    ``pretrained/NAME`` opens a model that comes with the package.
+
     Args:
       step: the checkpoint wanted; by default the best of the last epochs (by the score that the
         workload names), as published, or the next best with a warning if that one is damaged.
@@ -233,6 +235,8 @@ def load(run_dir: str | Path, step: int | None = None, member: int | None = None
     """
     compilation.use_cache()
     directory = Path(expand_one(str(run_dir), "RUN"))
+    if (package := weights.packaged(directory)) is not None:
+        return _pretrained(directory, package, step, member)
     settings = rundir.read_settings(directory)
     base = table.get(settings["workload"])
     cfg = rundir.configuration(directory, base.Config, settings)
@@ -262,6 +266,25 @@ def load(run_dir: str | Path, step: int | None = None, member: int | None = None
     options = compilation.options(mesh.devices.flat[0].platform, workload.compiler_options)
     model = Model(workload, serving, Placed(mesh, trained, options))
     return Run(directory, workload, cfg, chosen, epoch, model)
+
+
+def _pretrained(directory: Path, package: Path, step: int | None, member: int | None) -> Run:
+    """Open a model that comes with the package."""
+    if step is not None or member is not None:
+        raise InputError(
+            f"{'step' if step is not None else 'member'}: expected none with {directory}, which "
+            "has one state, found one"
+        )
+    settings = rundir.read_settings(package)
+    workload = table.get(settings["workload"])
+    cfg = rundir.configuration(package, workload.Config, settings)
+    serving = replace(cfg, mesh=mesh_config(cfg.mesh, len(jax.devices())))
+    abstract = jax.eval_shape(lambda: workload.init(cfg, jax.random.key(0)))
+    mesh, placed = place(serving, abstract)
+    state = weights.load(package / weights.FILE, placed)
+    options = compilation.options(mesh.devices.flat[0].platform, workload.compiler_options)
+    model = Model(workload, serving, Placed(mesh, state, options))
+    return Run(directory, workload, cfg, 0, 0.0, model)
 
 
 def configured(

@@ -93,7 +93,7 @@ class DataConfig:
     """Incident energies kept, GeV, inclusive; showers are generated inside it. null: those of the
     calorimeter."""
     threshold: Positive | None = None
-    """Cells below are set to 0, GeV; generated cells are above it. null: that of the calorimeter."""
+    """Cells below are set to 0, GeV; generated ones are above. null: that of the calorimeter."""
     unit: Unit = "auto"
     """Unit of the cells in the files."""
 

@@ -63,8 +63,8 @@ def _optimizer(cfg: CaloConfig) -> Any:
 
 
 def seen(cells: jax.Array, energy: jax.Array, threshold: float) -> jax.Array:
-    """What the critic sees of cells (n, layers, cells) GeV: the logarithm over the threshold and the
-    root of the share in the layer (n, layers) GeV, of the same order."""
+    """What the critic sees of cells (n, layers, cells) GeV: their logarithm over the threshold, and
+    the root of their share in the layer (n, layers) GeV, of the same order."""
     share = cells / jnp.maximum(energy, threshold)[..., None]
     # The root has no slope at 0; below this an empty cell is as good as one.
     return 0.2 * jnp.log1p(cells / threshold) + jnp.sqrt(share + 1e-6)

@@ -106,10 +106,10 @@ def test_configuration_refuses_what_cannot_be(tmp_path):
 
     cfg = calo.tiny(copula="flow")
     large = dataclasses.replace(cfg.data, calorimeter=Described(calorimeter("clic-25")))
-    with pytest.raises(InputError, match="model.cells.copula: expected mix with 15625 cells"):
+    with pytest.raises(InputError, match=r"model\.cells\.copula: expected mix with 15625 cells"):
         dataclasses.replace(cfg, data=large)
     tilted = dataclasses.replace(cfg.data, calorimeter=Described(calorimeter("clic-51")))
-    with pytest.raises(InputError, match="data.calorimeter: expected a calorimeter at normal"):
+    with pytest.raises(InputError, match=r"data\.calorimeter: expected a calorimeter at normal"):
         dataclasses.replace(calo.tiny(), data=tilted)
 
 
