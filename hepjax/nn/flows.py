@@ -5,18 +5,24 @@ of the components as they are and transforms the other half with numbers that a 
 the first half and the conditions (Dinh et al., arXiv:1605.08803).
 """
 
+import itertools
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hepjax.nn.dense import Dense
 from hepjax.nn.splines import parameters, spline
+from hepjax.ops.product import product
 
 LARGEST_LOG_SCALE = 3.0
 """An affine block scales by exp of at most this."""
 BOUND = 6.0
 """Splines act inside (-BOUND, BOUND)."""
+
+
+SPREAD = nn.initializers.glorot_uniform(batch_axis=(0,))
 
 
 class CouplingFlow(nn.Module):
@@ -31,13 +37,6 @@ class CouplingFlow(nn.Module):
     """Of the rational-quadratic splines; 0: affine blocks."""
     dtype: jnp.dtype = jnp.float32
 
-    def setup(self) -> None:
-        outputs = parameters(self.bins) if self.bins else 2
-        self.networks = [
-            _Network(self.hidden, (self.size - self.kept) * outputs, self.dtype)
-            for _ in range(self.blocks)
-        ]
-
     @property
     def kept(self) -> int:
         """Components that a block leaves as they are."""
@@ -45,28 +44,58 @@ class CouplingFlow(nn.Module):
 
     def __call__(self, x: jax.Array, condition: jax.Array) -> tuple[jax.Array, jax.Array]:
         """(n, size) and conditions (n, c) to z (n, size) and log |dz/dx| (n,)."""
-        total = jnp.zeros(len(x))
-        for order, network in zip(self._orders(), self.networks, strict=True):
+
+        def apply(x: jax.Array, block: Any) -> tuple[jax.Array, jax.Array]:
+            order, weights = block
             x = x[:, order]
             still, moved = x[:, : self.kept], x[:, self.kept :]
-            moved, slopes = self._transform(moved, network(still, condition), inverse=False)
-            x = jnp.concatenate([still, moved], axis=1)
-            total += slopes.sum(1)
-        return x, total
+            moved, slopes = self._transform(moved, self._network(weights, still, condition), False)
+            return jnp.concatenate([still, moved], axis=1), slopes.sum(1)
+
+        blocks = jnp.asarray(self._orders()), self._weights(condition.shape[1])
+        z, slopes = jax.lax.scan(apply, x, blocks)
+        return z, slopes.sum(0)
 
     def inverse(self, z: jax.Array, condition: jax.Array) -> jax.Array:
         """(n, size) and conditions (n, c) to x (n, size)."""
-        for order, network in reversed(list(zip(self._orders(), self.networks, strict=True))):
-            still, moved = z[:, : self.kept], z[:, self.kept :]
-            moved, _ = self._transform(moved, network(still, condition), inverse=True)
-            z = jnp.concatenate([still, moved], axis=1)[:, np.argsort(order)]
-        return z
 
-    def _orders(self) -> list[np.ndarray]:
-        return [np.random.default_rng(k).permutation(self.size) for k in range(self.blocks)]
+        def apply(z: jax.Array, block: Any) -> tuple[jax.Array, None]:
+            order, weights = block
+            still, moved = z[:, : self.kept], z[:, self.kept :]
+            moved, _ = self._transform(moved, self._network(weights, still, condition), True)
+            return jnp.concatenate([still, moved], axis=1)[:, order], None
+
+        orders = jnp.asarray(np.argsort(self._orders(), axis=1))
+        blocks = orders, self._weights(condition.shape[1])
+        return jax.lax.scan(apply, z, blocks, reverse=True)[0]
+
+    def _orders(self) -> np.ndarray:
+        return np.stack([np.random.default_rng(k).permutation(self.size)
+                         for k in range(self.blocks)])  # fmt: skip
+
+    @nn.compact
+    def _weights(self, conditions: int) -> list[tuple[jax.Array, jax.Array]]:
+        """Kernels and biases of all blocks, so that one block is compiled; the last ones begin
+        at 0."""
+        outputs = (self.size - self.kept) * (parameters(self.bins) if self.bins else 2)
+        sizes = [self.kept + conditions, *self.hidden, outputs]
+        found = []
+        for k, (size, out) in enumerate(itertools.pairwise(sizes)):
+            init = nn.initializers.zeros if k == len(self.hidden) else SPREAD
+            kernel = self.param(f"kernel_{k}", init, (self.blocks, size, out))
+            bias = self.param(f"bias_{k}", nn.initializers.zeros, (self.blocks, out))
+            found.append((kernel.astype(self.dtype), bias.astype(self.dtype)))
+        return found
+
+    def _network(self, weights: Any, still: jax.Array, condition: jax.Array) -> jax.Array:
+        x = jnp.concatenate([still, condition], axis=1).astype(self.dtype)
+        for kernel, bias in weights[:-1]:
+            x = nn.silu(product(x, kernel) + bias)
+        kernel, bias = weights[-1]
+        return product(x, kernel) + bias
 
     def _transform(
-        self, x: jax.Array, raw: jax.Array, *, inverse: bool
+        self, x: jax.Array, raw: jax.Array, inverse: bool
     ) -> tuple[jax.Array, jax.Array]:
         raw = raw.astype(jnp.float32).reshape(*x.shape, -1)
         if self.bins:
@@ -76,20 +105,6 @@ class CouplingFlow(nn.Module):
         if inverse:
             return (x - shift) * jnp.exp(-scale), -scale
         return x * jnp.exp(scale) + shift, scale
-
-
-class _Network(nn.Module):
-    """Dense layers with SiLU; the last one begins at 0."""
-
-    hidden: tuple[int, ...]
-    outputs: int
-    dtype: jnp.dtype
-
-    @nn.compact
-    def __call__(self, *parts: jax.Array) -> jax.Array:
-        for width in self.hidden:
-            parts = (Dense(width, nn.silu, self.dtype)(*parts),)
-        return Dense(self.outputs, None, self.dtype, nn.initializers.zeros)(*parts)
 
 
 def log_normal(z: jax.Array) -> jax.Array:

@@ -73,9 +73,9 @@ def groups(calorimeter: Calorimeter) -> tuple[tuple[int, int, tuple[int, int], b
     found: list[tuple[int, int, tuple[int, int], bool]] = []
     for number, shape in enumerate(shapes):
         if found and found[-1][2] == shape:
-            found[-1] = (found[-1][0], number + 1, shape, True)
-        else:
-            found.append((number, number + 1, shape, True))
+            found[-1] = (found[-1][0], number + 1, *found[-1][2:])
+        else:  # with one or two sectors a cell would meet itself, or one neighbour twice
+            found.append((number, number + 1, shape, shape[0] > 2))
     return tuple(found)
 
 

@@ -79,7 +79,7 @@ class MarginNetwork(nn.Module):
             raw = jnp.einsum("nlt,ltk->nlk", tokens, kernel.astype(self.dtype))
         bias = self.param("bias", nn.initializers.zeros, (count, 4, cells))
         raw = raw.astype(jnp.float32).reshape(-1, count, 4, cells) + bias
-        shift, scale, skew, tail = jnp.moveaxis(raw, 2, 0)
+        shift, scale, skew, tail = (raw[:, :, k] for k in range(4))
         return Margins(
             log_energy[..., None] + profile + shift,
             0.3 + 2.5 * jnp.tanh(scale / 2.5),

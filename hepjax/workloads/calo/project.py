@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hepjax.formats.showers.calorimeter import Calorimeter
 from hepjax.workloads.calo.geometry import plan
@@ -64,7 +65,7 @@ def with_moments(
 
     Newton steps on the convex dual of the relative entropy; the energies of the layers stay.
     """
-    functions = jnp.asarray(plan(calorimeter).functions)
+    functions = plan(calorimeter).functions
     square = wanted.moments[..., 2] + wanted.moments[..., 3]
     length = jnp.sqrt(jnp.maximum(square, plan(calorimeter).floor))[..., None]
     unit = jnp.concatenate([length, length, length**2, length**2, length], axis=-1)
@@ -79,21 +80,39 @@ def with_moments(
         mean, covariance = _spread(share, functions, unit)
         step = _solved(covariance, wanted.moments / unit - mean)
         tilt = tilt + step
-        exponent = jnp.einsum("nlk,lck->nlc", tilt / unit, functions)
+        exponent = _tilted(tilt / unit, functions)
         tilted = excess * jnp.exp(jnp.clip(exponent, -STEEPEST, STEEPEST))
     return _scaled(tilted, hit, wanted.energy, threshold)
 
 
-def _spread(share: jax.Array, functions: jax.Array, unit: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _means(share: jax.Array, functions: np.ndarray) -> jax.Array:
+    """Sums (n, layers, k) of functions (layers, cells, k) with shares (n, layers, cells)."""
+    if (functions == functions[:1]).all():  # one matrix product for all layers
+        return jnp.matmul(share, functions[0], precision="highest")
+    return jnp.einsum("nlc,lck->nlk", share, functions, precision="highest")
+
+
+def _tilted(factors: jax.Array, functions: np.ndarray) -> jax.Array:
+    """Sums (n, layers, cells) of functions (layers, cells, k) with factors (n, layers, k)."""
+    if (functions == functions[:1]).all():
+        return jnp.matmul(factors, functions[0].T)
+    return jnp.einsum("nlk,lck->nlc", factors, functions)
+
+
+def _spread(
+    share: jax.Array, functions: np.ndarray, unit: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """Mean (n, layers, 5) and covariance (n, layers, 5, 5) of the functions in their units."""
     k = functions.shape[-1]
-    pairs = (functions[..., :, None] * functions[..., None, :]).reshape(*functions.shape[:2], k * k)
-    both = jnp.concatenate([functions, pairs], axis=-1)
-    sums = jnp.einsum("nlc,lck->nlk", share, both, precision="highest")
+    row, column = np.triu_indices(k)
+    both = np.concatenate([functions, functions[..., row] * functions[..., column]], axis=-1)
+    sums = _means(share, both)
     mean = sums[..., :k] / unit
-    second = sums[..., k:].reshape(*sums.shape[:2], k, k)
-    second = second / (unit[..., :, None] * unit[..., None, :])
-    return mean, second - mean[..., :, None] * mean[..., None, :]
+    pairs = sums[..., k:] / (unit[..., row] * unit[..., column])
+    pairs = pairs - mean[..., row] * mean[..., column]
+    place = np.zeros((k, k), int)
+    place[row, column] = place[column, row] = np.arange(len(row))
+    return mean, pairs[..., place]
 
 
 def _solved(matrix: jax.Array, right: jax.Array) -> jax.Array:

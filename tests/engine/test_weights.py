@@ -1,0 +1,66 @@
+"""Models that come with the package: what ``pretrained/NAME`` opens, and what it refuses."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+import yaml
+from helpers import calo
+
+import hepjax
+from hepjax import InputError
+from hepjax.engine import weights
+from hepjax.engine.config import to_settings
+from hepjax.workloads.calo import objective
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    """A packaged model with the initial weights of a small generator."""
+    cfg = calo.tiny()
+    cfg = dataclasses.replace(cfg, optimizer=dataclasses.replace(cfg.optimizer, average=0.0))
+    state = objective.init(cfg, jax.random.key(0))
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    settings = {"workload": "calo"} | to_settings(cfg)
+    (folder / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    kept = {name: state.stats[name] for name in ("mean", "spread", "profile")}
+    weights.save(folder / weights.FILE, {"params": state.params, "stats": kept})
+    monkeypatch.setattr(weights, "_folder", lambda: tmp_path)
+    return folder, state
+
+
+def test_a_packaged_model_has_the_weights_in_half_precision(model):
+    opened = hepjax.load("pretrained/tiny")
+    pairs = zip(jax.tree.leaves(opened.state.params), jax.tree.leaves(model[1].params), strict=True)
+    for found, stored in pairs:
+        np.testing.assert_array_equal(found, np.float32(np.float16(stored)))
+    assert opened.generate(energy=[20.0, 30.0]).shape == (2, 5, 5, 3)
+
+
+def test_unknown_names_and_steps_are_refused(model):
+    with pytest.raises(InputError, match="pretrained/other: expected pretrained/ and one of tiny"):
+        hepjax.load("pretrained/other")
+    with pytest.raises(InputError, match="step: expected none with pretrained/tiny"):
+        hepjax.load("pretrained/tiny", step=3)
+
+
+def test_damaged_weights_are_refused(model):
+    path = model[0] / weights.FILE
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(InputError, match="expected the weights of a pretrained model"):
+        hepjax.load("pretrained/tiny")
+
+
+def test_weights_of_another_model_are_refused(model):
+    weights.save(model[0] / weights.FILE, {"params": {"layers": {"bias_0": np.zeros((1, 2))}}})
+    with pytest.raises(InputError, match="params/layers/bias_0: expected shape"):
+        hepjax.load("pretrained/tiny")
+
+
+def test_a_folder_of_the_user_comes_first(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pretrained" / "tiny").mkdir(parents=True)
+    with pytest.raises(InputError, match="pretrained/tiny: expected a run directory"):
+        hepjax.load("pretrained/tiny")
