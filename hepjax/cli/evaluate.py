@@ -114,9 +114,10 @@ def run(args: argparse.Namespace) -> int:
                 f"--{option}: expected --reference and --generated, found RUN; "
                 "hepjax generate RUN --like FILE makes showers to compare with FILE"
             )
+        from hepjax.engine.weights import packaged
         from hepjax.run import load
 
-        out = args.out or args.run_dir / "report"
+        out = args.out or (Path("report") if packaged(args.run_dir) else args.run_dir / "report")
         opened = load(args.run_dir, args.step)
         if args.timing:
             opened.require_simulation()

@@ -16,8 +16,11 @@ import numpy as np
 from hepjax.nn.splines import parameters, spline
 from hepjax.ops.product import product
 
-LARGEST_LOG_SCALE = 3.0
+LARGEST_LOG_SCALE = 1.5
 """An affine block scales by exp of at most this."""
+REACH = 8.0
+"""Networks see components cut off here: what they make of a far one is bounded, so that errors of
+the tails do not grow from block to block. The flow stays invertible."""
 BOUND = 6.0
 """Splines act inside (-BOUND, BOUND)."""
 
@@ -88,7 +91,8 @@ class CouplingFlow(nn.Module):
         return found
 
     def _network(self, weights: Any, still: jax.Array, condition: jax.Array) -> jax.Array:
-        x = jnp.concatenate([still, condition], axis=1).astype(self.dtype)
+        near = jnp.clip(still, -REACH, REACH)
+        x = jnp.concatenate([near, condition], axis=1).astype(self.dtype)
         for kernel, bias in weights[:-1]:
             x = nn.silu(product(x, kernel) + bias)
         kernel, bias = weights[-1]

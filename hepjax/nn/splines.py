@@ -38,10 +38,9 @@ def spline(
     inside = (x > -bound) & (x < bound)
     safe = jnp.where(inside, x, 0.0)
     knots = low if inverse else left
-    chosen = (safe[..., None] >= knots) & (
-        safe[..., None]
-        < jnp.concatenate([knots[..., 1:], jnp.full_like(knots[..., :1], bound)], -1)
-    )
+    # The number of the bin, so that no number is between two bins by rounding.
+    number = (safe[..., None] >= knots[..., 1:]).sum(-1, keepdims=True)
+    chosen = jnp.arange(bins) == number
 
     def at(values: jax.Array) -> jax.Array:
         return jnp.where(chosen, values, 0.0).sum(-1)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hepjax.nn.flows import BOUND, CouplingFlow, log_normal
+from hepjax.nn.flows import BOUND, LARGEST_LOG_SCALE, CouplingFlow, log_normal
 from hepjax.nn.splines import parameters, spline
 
 SIZE, CONDITIONS = 5, 2
@@ -77,6 +77,26 @@ def test_spline_is_monotonic_and_the_identity_in_its_tails():
     outside = np.abs(np.asarray(x)) >= BOUND
     np.testing.assert_array_equal(y[outside], x[outside])
     np.testing.assert_array_equal(slopes[outside], 0)
+
+
+def test_every_number_has_a_bin():
+    """At the ends of the interval and at the knots too, both ways."""
+    raw = 3 * jax.random.normal(jax.random.key(4), (64, parameters(8)))
+    edge = np.nextafter(np.float32(BOUND), np.float32(0))
+    for x in (-edge, edge, np.float32(0)):
+        for inverse in (False, True):
+            y, slopes = spline(jnp.full(64, x), raw, BOUND, inverse=inverse)
+            assert np.isfinite(y).all()
+            assert np.isfinite(slopes).all()
+            assert np.abs(y).max() <= BOUND * 1.001
+
+
+def test_far_numbers_do_not_grow_from_block_to_block():
+    flow, params = untrained(0, spread=1.0)
+    far = jnp.full((3, SIZE), 1e6)
+    back = flow.apply(params, far, jnp.ones((3, CONDITIONS)), method="inverse")
+    assert np.abs(back).max() < 1e6 * np.exp(4 * LARGEST_LOG_SCALE)
+    assert np.isfinite(back).all()
 
 
 def test_a_flow_learns_a_curved_density_better_than_a_normal_one():
