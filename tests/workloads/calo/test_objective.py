@@ -19,7 +19,7 @@ def batch_of(cfg, n=16, seed=0):
 
 
 def updates(cfg, count, n=16):
-    state = objective.init(cfg, jax.random.key(0))
+    state = jax.jit(lambda key: objective.init(cfg, key))(jax.random.key(0))
     step = jax.jit(lambda s, b, k, c: objective.train_step(cfg, s, b, k, c))
     for k in range(count):
         clock = Clock(jnp.float32(k), jnp.int32(k))
@@ -29,7 +29,7 @@ def updates(cfg, count, n=16):
 
 def test_first_updates_gather_statistics_and_train_nothing():
     cfg = calo.tiny(moments=False)
-    start = objective.init(cfg, jax.random.key(0))
+    start = jax.jit(lambda key: objective.init(cfg, key))(jax.random.key(0))
     states = [state for state, _ in updates(cfg, 4)]
     for a, b in zip(jax.tree.leaves(states[1].params), jax.tree.leaves(start.params), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -79,6 +79,7 @@ def test_mixing_is_at_its_least_where_correlations_agree():
     assert loss(truth) < 1e-3 < loss(params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copula", ["mix", "flow"])
 def test_likelihood_falls(copula):
     history = [m for _, m in updates(calo.tiny(calo.RAGGED, copula, bins=4), 30)]
@@ -89,7 +90,7 @@ def test_likelihood_falls(copula):
 def test_the_critic_takes_over_stage_2_when_its_epoch_comes():
     cfg = calo.tiny(critic_from=3.0)
     states = [(state, m) for state, m in updates(cfg, 5)]
-    start = objective.init(cfg, jax.random.key(0)).critic["params"]
+    start = jax.jit(lambda key: objective.init(cfg, key))(jax.random.key(0)).critic["params"]
     same = [
         all(np.array_equal(a, b) for a, b in zip(
             jax.tree.leaves(s.critic["params"]), jax.tree.leaves(start), strict=True))

@@ -10,6 +10,10 @@ from hepjax.workloads.calo import geometry, layers, project
 from hepjax.workloads.calo.layers import Layers
 
 THRESHOLD = 1e-4
+KNOWN = {"static_argnums": 0}
+with_hits = jax.jit(project.with_hits, **KNOWN)
+with_energy = jax.jit(project.with_energy)
+with_moments = jax.jit(project.with_moments, **KNOWN)
 
 
 def values(known, n, seed=0):
@@ -25,9 +29,9 @@ def test_hits_and_energies_are_exact(kind):
     rng = np.random.default_rng(0)
     hits = jnp.asarray(rng.integers(0, inside + 1, (30, len(inside))).astype(np.float32))
     energy = jnp.where(hits > 0, rng.uniform(0.1, 2, hits.shape), 0.0)
-    cut = project.with_hits(known, value, hits)
+    cut = with_hits(known, value, hits)
     np.testing.assert_array_equal((cut > 0).sum(2), hits)
-    cells = project.with_energy(cut, energy, THRESHOLD)
+    cells = with_energy(cut, energy, THRESHOLD)
     np.testing.assert_allclose(cells.sum(2), energy, rtol=1e-4, atol=1e-7)
     assert np.all((np.asarray(cells) == 0) | (np.asarray(cells) >= THRESHOLD * 0.9999))
 
@@ -39,13 +43,11 @@ def test_moments_are_imposed_where_hits_allow_it():
     energy = jnp.full((40, 3), 1.0)
 
     def cells(v):
-        return project.with_energy(project.with_hits(calo.BOX, v, full), energy, THRESHOLD)
+        return with_energy(with_hits(calo.BOX, v, full), energy, THRESHOLD)
 
     target = layers.measured(calo.BOX, cells(wanted))
     before = layers.measured(calo.BOX, cells(value))
-    after = layers.measured(
-        calo.BOX, project.with_moments(calo.BOX, cells(value), target, THRESHOLD)
-    )
+    after = layers.measured(calo.BOX, with_moments(calo.BOX, cells(value), target, THRESHOLD))
     np.testing.assert_allclose(after.energy, target.energy, rtol=1e-4)
     np.testing.assert_array_equal(after.hits, target.hits)
     miss = [np.abs(np.asarray(m.moments - target.moments)) for m in (before, after)]
@@ -56,9 +58,9 @@ def test_layers_of_one_hit_survive_any_moments():
     known = calo.RAGGED
     count = len(known.layers)
     wanted = Layers(jnp.full((5, count), 0.3), jnp.ones((5, count)), jnp.full((5, count, 5), 9.0))
-    value = project.with_hits(known, values(known, 5), wanted.hits)
-    cells = project.with_energy(value, wanted.energy, THRESHOLD)
-    tilted = project.with_moments(known, cells, wanted, THRESHOLD)
+    value = with_hits(known, values(known, 5), wanted.hits)
+    cells = with_energy(value, wanted.energy, THRESHOLD)
+    tilted = with_moments(known, cells, wanted, THRESHOLD)
     assert np.isfinite(tilted).all()
     np.testing.assert_allclose(tilted.sum(2), wanted.energy, rtol=1e-4)
 
@@ -67,11 +69,9 @@ def test_gradients_pass_through_all_of_it():
     def loss(value):
         hits = jnp.full((2, 3), 9.0)
         wanted = Layers(jnp.ones((2, 3)), hits, jnp.full((2, 3, 5), 1.0).at[..., :2].set(0.0))
-        cells = project.with_energy(
-            project.with_hits(calo.BOX, value, hits), wanted.energy, THRESHOLD
-        )
-        return (project.with_moments(calo.BOX, cells, wanted, THRESHOLD) ** 2).sum()
+        cells = with_energy(with_hits(calo.BOX, value, hits), wanted.energy, THRESHOLD)
+        return (with_moments(calo.BOX, cells, wanted, THRESHOLD) ** 2).sum()
 
-    gradient = jax.grad(loss)(values(calo.BOX, 2))
+    gradient = jax.jit(jax.grad(loss))(values(calo.BOX, 2))
     assert np.isfinite(gradient).all()
     assert np.abs(gradient).max() > 0
