@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hepjax import TrainingError
 from hepjax.engine.workload import Batch, Metrics
 from hepjax.physics.calorimeter import features
 from hepjax.workloads.calo.config import CaloConfig
@@ -34,8 +35,17 @@ def eval_step(cfg: CaloConfig, state: State, batch: Batch, key: jax.Array) -> Me
 
 
 def summarise(cfg: CaloConfig, sums: dict[str, Any]) -> dict[str, float]:
-    """Mean losses and the score, infinite for a generator that gives non-finite showers."""
+    """Mean losses and the score.
+
+    Raises:
+      TrainingError: a generated shower is not finite, as of a flow whose inverse is not.
+    """
     n = float(sums["showers"])
+    if not all(np.isfinite(sums[f"fake_{order}"]).all() for order in ("first", "second")):
+        raise TrainingError(
+            f"validation: expected finite showers, found some of {n:.0f} that are not; the last "
+            "checkpoint is kept; lower optimizer.learning_rate in another --run"
+        )
     means = {name: float(sums[name]) / n for name in ("layers", "margins", "copula")}
     moments = {}
     for name in ("real", "fake"):
@@ -48,8 +58,6 @@ def summarise(cfg: CaloConfig, sums: dict[str, Any]) -> dict[str, float]:
 
 def distance(m1: np.ndarray, c1: np.ndarray, m2: np.ndarray, c2: np.ndarray) -> float:
     """Frechet distance of two normal distributions, as ``distances.frechet`` of samples."""
-    if not (np.isfinite(m2).all() and np.isfinite(c2).all()):
-        return float("inf")
     values, vectors = np.linalg.eigh(c1)
     root = vectors * np.sqrt(np.maximum(values, 0.0)) @ vectors.T
     cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ c2 @ root), 0.0)).sum()

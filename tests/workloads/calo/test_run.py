@@ -12,7 +12,7 @@ import hepjax
 from hepjax import InputError, TrainingError, run
 from hepjax.formats.showers.writer import write_showers
 from hepjax.physics.calorimeter import distances
-from hepjax.workloads.calo import generator
+from hepjax.workloads.calo import generator, validation
 from hepjax.workloads.calo.workload import WORKLOAD
 
 
@@ -64,6 +64,16 @@ def test_a_training_that_leaves_the_finite_numbers_ends(trained, tmp_path):
     wild = dataclasses.replace(cfg.optimizer, learning_rate=1e30, average=0.0)
     with pytest.raises(TrainingError, match="expected finite losses"):
         run.train(WORKLOAD, dataclasses.replace(cfg, optimizer=wild), tmp_path / "wild")
+
+
+def test_a_flow_whose_showers_are_not_finite_is_refused_after_the_epoch():
+    cfg = calo.tiny()
+    sums = dict.fromkeys(("showers", "layers", "margins", "copula"), np.float32(4))
+    sums |= {f"{name}_first": np.ones(3) for name in ("real", "fake")}
+    sums |= {f"{name}_second": 4 * np.ones((3, 3)) + np.eye(3) for name in ("real", "fake")}
+    assert validation.summarise(cfg, sums)[validation.SCORE] == pytest.approx(0, abs=1e-9)
+    with pytest.raises(TrainingError, match="validation: expected finite showers"):
+        validation.summarise(cfg, sums | {"fake_first": np.array([1, np.nan, 1])})
 
 
 def test_planted_collapse_costs_recall(trained):
