@@ -12,7 +12,7 @@ BISECTIONS = 16
 """Halvings of the interval in which the cut on the cells lies."""
 WIDEST = 8.0
 """Largest cut, in units of the logarithm of a cell."""
-STEPS = 2
+STEPS = 3
 """Newton steps to the moments."""
 STEEPEST = 4.0
 """The tilt changes a cell by a factor of exp of at most this."""
