@@ -65,6 +65,9 @@ class ObjectiveConfig:
 
     statistics: Count = 32
     """First updates, in which means and spreads are gathered and nothing is trained."""
+    cells_every: Count = 1
+    """Stage 2 learns from only one in so many showers of an update: each has many cells, and
+    stage 1 needs more showers than it."""
     symmetric: bool = True
     """Turn and mirror the showers of each update: by right angles in a square box, by sectors in a
     cylinder. False where the detector tells directions apart."""

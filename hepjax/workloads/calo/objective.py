@@ -161,9 +161,13 @@ def mixing_loss(cfg: CaloConfig, params: Any, normal: jax.Array, weight: jax.Arr
 
 def losses(
     cfg: CaloConfig, params: Any, stats: Any, shower: jax.Array, incident: jax.Array,
-    key: jax.Array,
+    key: jax.Array, every: int = 1,
 ) -> Metrics:  # fmt: skip
-    """The loss of each part on each shower, (n,); of the mixing one mean for all."""
+    """The loss of each part on each shower, (n,); of the mixing one mean for all.
+
+    Args:
+      every: stage 2 sees one in so many showers only.
+    """
     known = cfg.calorimeter
     k_vector, k_normal = jax.random.split(key)
     cells = to_layers(known, shower)
@@ -171,12 +175,14 @@ def losses(
     vector = standardised(stats, layers.to_vector(
         known, cfg.threshold, true, incident, k_vector, moments=cfg.model.layers.moments
     ))  # fmt: skip
-    condition = condition_of(cfg, incident, vector)
-    margins = margins_of(cfg, params, stats, condition, true.energy)
+    found = {"layers": stage_1(cfg, params, stats, vector, incident)}
+    cells, energy = cells[::every], true.energy[::every]
+    condition = condition_of(cfg, incident, vector)[::every]
+    margins = margins_of(cfg, params, stats, condition, energy)
     hit = cells > 0
     value = jnp.log(jnp.maximum(cells / cfg.threshold, 1.0))
     # Cells of empty layers are certain, and the padding is no cell.
-    inside = plan(known).inside & (true.energy > 0)[..., None]
+    inside = plan(known).inside & (energy > 0)[..., None]
     of_cells = jnp.where(inside, margin_loss(margins, value, hit), 0.0).sum((1, 2))
     fixed = jax.lax.stop_gradient(margins)
     normal = jnp.where(inside, normal_numbers(fixed, value, hit, k_normal), 0.0)
@@ -186,11 +192,7 @@ def losses(
         at_0, _ = normal_of(fixed, jnp.zeros_like(value))
         sure = jnp.asarray(inside & hit) & (jax.scipy.special.ndtr(-at_0) > SURELY_HIT)
         copula = mixing_loss(cfg, params, normal, sure.astype(jnp.float32))
-    return {
-        "layers": stage_1(cfg, params, stats, vector, incident),
-        "margins": of_cells,
-        "copula": copula,
-    }
+    return found | {"margins": of_cells, "copula": copula}
 
 
 def total_loss(cfg: CaloConfig, parts: Metrics) -> jax.Array:
@@ -249,7 +251,8 @@ def train_step(
 
     def loss(params: Any, events: Any, key: jax.Array) -> tuple[jax.Array, Metrics]:
         shower, incident = events
-        parts = losses(cfg, params, stats, shower, incident, key)
+        every = cfg.objective.cells_every
+        parts = losses(cfg, params, stats, shower, incident, key, every)
         means = {name: part.mean() for name, part in parts.items()}
         value = total_loss(cfg, means)
         return value, means | {"loss": value}
