@@ -1,7 +1,7 @@
 """The ladder of shower generators: how well they pass for the simulation, against time a shower.
 
     python -m benchmarks.physics.ladder measure RUN --data FOLDER --out ladder.json
-        [--name NAME] [--events 20000] [--seeds 2] [--times 1,100,10000]
+        [--name NAME] [--step N] [--events 20000] [--seeds 2] [--times 1,100,10000]
     python -m benchmarks.physics.ladder show ladder.json [--plot ladder.png]
 
 ``measure`` generates showers at the incident energies of files that the run was not trained on,
@@ -42,6 +42,7 @@ def main() -> None:
     measure.add_argument("--data", type=Path, nargs="+", required=True)
     measure.add_argument("--out", type=Path, required=True)
     measure.add_argument("--name")
+    measure.add_argument("--step", type=int, help="checkpoint; default: the best epoch")
     measure.add_argument("--events", type=int, default=20_000)
     measure.add_argument("--seeds", type=int, default=2)
     measure.add_argument("--times", default="1,100,10000", help="batches that are timed; '' none")
@@ -70,7 +71,7 @@ def measured(args: argparse.Namespace) -> dict[str, Any]:
     from hepjax.formats.atomic import plain
     from hepjax.physics.calorimeter import features, field
 
-    run = hepjax.load(args.run)
+    run = hepjax.load(args.run, args.step)
     known = run.cfg.calorimeter
     source = run.workload.open(run.cfg, args.data)
     total = min(args.events, len(source))

@@ -16,6 +16,8 @@ STEPS = 3
 """Newton steps to the moments."""
 STEEPEST = 4.0
 """The tilt changes a cell by a factor of exp of at most this."""
+LONGEST = 2.0
+"""Of a step, as the spread over the energy of the logarithm by which it changes cells."""
 RIDGE = 2e-3
 """Relative damping of the Newton steps: layers of few hits cannot have any moments."""
 
@@ -78,8 +80,11 @@ def with_moments(
         now = _scaled(tilted, hit, wanted.energy, threshold) / threshold
         share = now / jnp.maximum(total, 1e-12)[..., None]
         mean, covariance = _spread(share, functions, unit)
-        step = _solved(covariance, wanted.moments / unit - mean)
-        tilt = tilt + step
+        miss = wanted.moments / unit - mean
+        step = _solved(covariance, miss)
+        # Moments that the hits cannot have would tilt without end.
+        length_of_step = jnp.sqrt(jnp.maximum((step * miss).sum(-1, keepdims=True), 0.0))
+        tilt = tilt + step * (LONGEST / jnp.maximum(length_of_step, LONGEST))
         exponent = _tilted(tilt / unit, functions)
         tilted = excess * jnp.exp(jnp.clip(exponent, -STEEPEST, STEEPEST))
     return _scaled(tilted, hit, wanted.energy, threshold)
@@ -118,12 +123,14 @@ def _spread(
 def _solved(matrix: jax.Array, right: jax.Array) -> jax.Array:
     """Damped solution of symmetric systems (..., k, k), by Cholesky's method, written out."""
     k = right.shape[-1]
-    diagonal = jnp.diagonal(matrix, axis1=-2, axis2=-1)
-    ridge = RIDGE * diagonal + 1e-5
+    # As correlations, whose rounding is far below the damping.
+    scale = jnp.sqrt(jnp.maximum(jnp.diagonal(matrix, axis1=-2, axis2=-1), 1e-6))
+    matrix = matrix / (scale[..., :, None] * scale[..., None, :])
+    right = right / scale
     low: dict[tuple[int, int], jax.Array] = {}
     for j in range(k):
-        rest = matrix[..., j, j] + ridge[..., j] - sum(low[j, m] ** 2 for m in range(j))
-        low[j, j] = jnp.sqrt(jnp.maximum(rest, 1e-7))
+        rest = matrix[..., j, j] + RIDGE - sum(low[j, m] ** 2 for m in range(j))
+        low[j, j] = jnp.sqrt(jnp.maximum(rest, RIDGE / 2))
         for i in range(j + 1, k):
             rest = matrix[..., i, j] - sum(low[i, m] * low[j, m] for m in range(j))
             low[i, j] = rest / low[j, j]
@@ -135,4 +142,4 @@ def _solved(matrix: jax.Array, right: jax.Array) -> jax.Array:
     for i in reversed(range(k)):
         rest = forward[i] - sum(low[m, i] * solution[m] for m in range(i + 1, k))
         solution[i] = rest / low[i, i]
-    return jnp.stack(solution, axis=-1)
+    return jnp.stack(solution, axis=-1) / scale

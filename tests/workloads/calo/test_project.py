@@ -65,6 +65,22 @@ def test_layers_of_one_hit_survive_any_moments():
     np.testing.assert_allclose(tilted.sum(2), wanted.energy, rtol=1e-4)
 
 
+def test_moments_that_no_cells_have_leave_the_layers_finite():
+    """Sizes far below a cell and far beyond the calorimeter, for layers of any number of hits."""
+    known, rng = calo.RAGGED, np.random.default_rng(1)
+    inside = geometry.plan(known).inside.sum(1)
+    n = 2000
+    hits = jnp.asarray(rng.integers(1, inside + 1, (n, len(inside))).astype(np.float32))
+    size = 10.0 ** rng.uniform(-3, 5, (n, len(inside), 5))
+    size[..., :2] *= rng.choice([-1, 1], size[..., :2].shape)
+    wanted = Layers(jnp.asarray(10.0 ** rng.uniform(-1.5, 3, hits.shape), jnp.float32), hits,
+                    jnp.asarray(size, jnp.float32))  # fmt: skip
+    cells = with_energy(with_hits(known, values(known, n), hits), wanted.energy, THRESHOLD)
+    tilted = with_moments(known, cells, wanted, THRESHOLD)
+    assert np.isfinite(tilted).all()
+    np.testing.assert_allclose(tilted.sum(2), wanted.energy, rtol=1e-3)
+
+
 def test_gradients_pass_through_all_of_it():
     def loss(value):
         hits = jnp.full((2, 3), 9.0)
