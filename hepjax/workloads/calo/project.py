@@ -8,10 +8,8 @@ from hepjax.formats.showers.calorimeter import Calorimeter
 from hepjax.workloads.calo.geometry import plan
 from hepjax.workloads.calo.layers import Layers
 
-BISECTIONS = 16
+BISECTIONS = 18
 """Halvings of the interval in which the cut on the cells lies."""
-WIDEST = 8.0
-"""Largest cut, in units of the logarithm of a cell."""
 STEPS = 3
 """Newton steps to the moments."""
 STEEPEST = 4.0
@@ -26,7 +24,7 @@ def with_hits(calorimeter: Calorimeter, value: jax.Array, hits: jax.Array) -> ja
     """Values (n, layers, cells) lowered by a cut of each layer, so that ``hits`` (n, layers) of
     them are above 0. Gradients pass as if the cut were a constant."""
     inside = plan(calorimeter).inside
-    value = jnp.where(inside, value, -jnp.inf)
+    value = jnp.where(inside & (hits > 0)[..., None], value, -jnp.inf)
     fixed = jax.lax.stop_gradient(value)
 
     def halve(_: int, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
@@ -35,7 +33,11 @@ def with_hits(calorimeter: Calorimeter, value: jax.Array, hits: jax.Array) -> ja
         many = (fixed > middle[..., None]).sum(2) > hits
         return jnp.where(many, middle, low), jnp.where(many, high, middle)
 
-    start = jnp.full(hits.shape, -WIDEST), jnp.full(hits.shape, WIDEST)
+    finite = jnp.isfinite(fixed)
+    start = (
+        jnp.where(finite, fixed, jnp.inf).min(2, initial=0.0) - 1.0,
+        jnp.where(finite, fixed, -jnp.inf).max(2, initial=0.0),
+    )
     _, cut = jax.lax.fori_loop(0, BISECTIONS, halve, start)
     return value - jax.lax.stop_gradient(cut)[..., None]
 
