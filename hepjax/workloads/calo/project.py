@@ -135,7 +135,8 @@ def _solved(matrix: jax.Array, right: jax.Array) -> jax.Array:
         low[j, j] = jnp.sqrt(jnp.maximum(rest, RIDGE / 2))
         for i in range(j + 1, k):
             rest = matrix[..., i, j] - sum(low[i, m] * low[j, m] for m in range(j))
-            low[i, j] = rest / low[j, j]
+            # More than 1 is rounding: layers with one hit have no covariance.
+            low[i, j] = jnp.clip(rest / low[j, j], -1.0, 1.0)
     forward: list[jax.Array] = []
     for i in range(k):
         rest = right[..., i] - sum(low[i, m] * forward[m] for m in range(i))
