@@ -60,7 +60,7 @@ def load(path: Path, abstract: Any) -> Any:
       InputError: unreadable, or arrays of another shape.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             stored = {name: file[name] for name in file.files}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(
