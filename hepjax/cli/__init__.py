@@ -31,6 +31,7 @@ VERBS = {
     "predict": "scores or candidates of a trained run for each event, as a table",
     "generate": "write generated showers to a file",
     "export": "a trained model as ONNX, StableHLO or a Triton repository, for other programs",
+    "serve": "trained models as a service: Open Inference Protocol over HTTP and gRPC",
     "profile": "where the time of an update goes, and a trace for other tools",
     "bench": "train on fixed events, time it, report as hep-score wants it",
     "launch": "one training over several processes: here, SLURM, TPU VMs",

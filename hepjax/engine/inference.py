@@ -80,8 +80,11 @@ class Placed(Generic[S]):
 
     def _size(self, batch_size: int, count: int) -> int:
         """Rows of a batch on the devices: a multiple of the devices that share it."""
-        sharing = over_data(self.mesh).num_devices // _copies(self.mesh)
-        return -(-min(batch_size, count) // sharing) * sharing
+        return -(-min(batch_size, count) // self.sharing()) * self.sharing()
+
+    def sharing(self) -> int:
+        """Devices that share the events of a batch."""
+        return over_data(self.mesh).num_devices // _copies(self.mesh)
 
     def _apply(
         self, function: Function[S], batches: Iterator[HostBatch], count: int, batch_size: int,

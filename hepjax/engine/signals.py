@@ -9,6 +9,7 @@ STARTING  modules are imported, or all has been written    ends the process at o
 WORKING   a command works, a training has no update yet    KeyboardInterrupt, which tidies up
 SAVING    a training has updates                           is noted; the loop saves and returns
 GROUP     the same, several processes                      is noted, and SIGTERM the notice to all
+SERVING   a server answers requests                        is noted; what waits is answered
 ========  ===============================================  ======================================
 
 Another one later, or tidying that takes too long, ends the process at once: ``os._exit`` from a
@@ -43,6 +44,7 @@ class State(enum.Enum):
     WORKING = 1
     SAVING = 2
     GROUP = 3
+    SERVING = 4
 
 
 received: list[int] = []

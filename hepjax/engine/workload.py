@@ -75,6 +75,8 @@ class Answer:
     spec: Spec
     at_once: int = 256
     """Events in a batch at most, so that the memory of the devices is enough."""
+    lengths: tuple[int, ...] = ()
+    """Where events differ in length: those to which a server pads them, rising."""
 
 
 class Range(NamedTuple):

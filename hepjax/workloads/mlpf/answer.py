@@ -37,9 +37,23 @@ def inputs(cfg: MLPFConfig) -> Spec:
 def outputs(cfg: MLPFConfig) -> Answer:
     """A candidate for each element (columns of the truth), and the probability of each class."""
     probability = Field("probability", (None, len(IDENTIFIERS)), "float32")
-    return Answer(
-        "table", Spec((Field("candidates", (None, len(Particle)), "float32"), probability)), BATCH
-    )
+    spec = Spec((Field("candidates", (None, len(Particle)), "float32"), probability))
+    return Answer("table", spec, BATCH, _lengths(cfg))
+
+
+def _lengths(cfg: MLPFConfig) -> tuple[int, ...]:
+    """Lengths to which a server pads events: whole bins, each a quarter longer or one bin.
+
+    With ``published_slips`` the padding changes the answers; it is then that of the training.
+    """
+    bin_size, longest = cfg.model.bin_size, cfg.data.buckets[-1]
+    if cfg.model.published_slips or longest <= bin_size:
+        return cfg.data.buckets
+    lengths = [bin_size]
+    while lengths[-1] < longest:
+        bins = max(1, lengths[-1] // (4 * bin_size))
+        lengths.append(min(lengths[-1] + bins * bin_size, longest))
+    return tuple(lengths)
 
 
 def infer(cfg: MLPFConfig, state: State, inputs: Batch, keys: jax.Array) -> Batch:
