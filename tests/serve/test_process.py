@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers.serving import MLPF, TAGGER, Server, save
 
 from benchmarks.faults.serve_requests import ask, event
-from helpers.serving import MLPF, TAGGER, Server, save
 from hepjax.cli import main
 
 CLIENT = Path(__file__).with_name("triton_client.py")
