@@ -41,6 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "range of the training",
     )  # fmt: skip
     parser.add_argument(
+        "--eta", metavar="LOW:HIGH",
+        help="|pseudorapidities|, flat, of a run with slices; default: the range of the training",
+    )  # fmt: skip
+    parser.add_argument(
         "--extrapolate", action="store_true", help="allow what the model was not trained on"
     )
     parser.add_argument("--seed", type=int, default=0)
@@ -66,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--events: expected a number of showers, or --like FILE, found neither")
     if args.like is not None and args.angle is not None:
         raise InputError("--angle: expected no --like with it, whose angles are taken, found both")
-    for name in ("energy", "angle"):
+    for name in ("energy", "angle", "eta"):
         text = getattr(args, name)
         setattr(args, name, None if text is None else parse_range(f"--{name}", text))
     request_devices(args.devices)
@@ -92,7 +96,8 @@ def run(args: argparse.Namespace) -> int:
                 started, first = time.monotonic(), len(showers)
                 cpu = time.process_time()
             rows = slice(done, done + len(showers))
-            write({"ecal": showers} | {name: a[rows] for name, a in asked.items()})
+            told = {name: a[rows] for name, a in asked.items() if name != "eta"}
+            write({"ecal": showers} | told)
             done += len(showers)
             advance(len(showers))
     ended, cpu = time.monotonic(), time.process_time() - cpu
@@ -183,6 +188,13 @@ def _asked(args: argparse.Namespace, opened: "Run") -> "dict[str, np.ndarray]":
     known = opened.workload.ranges(opened.cfg)
     if args.angle is not None and "theta" not in known:
         raise InputError(f"--angle: expected a run with angles, found {args.run_dir} without")
+    if args.eta is not None and "eta" not in known:
+        raise InputError(f"--eta: expected a run with slices in eta, found {args.run_dir} without")
+    if args.like is not None and "eta" in known:
+        raise InputError(
+            "--like: expected --energy and --eta for a run with slices, found a file, which says "
+            "no eta"
+        )
     if args.like is not None:
         source = open_showers(args.like)
         asked = {"energy": source.energy, "theta": source.theta}
@@ -203,6 +215,8 @@ def _asked(args: argparse.Namespace, opened: "Run") -> "dict[str, np.ndarray]":
     windows = {name: (low, high) for name, (low, high, _) in known.items()}
     if args.energy is not None:
         windows["energy"] = args.energy
+    if args.eta is not None:
+        windows["eta"] = args.eta
     if args.angle is not None:
         windows["theta"] = (np.radians(args.angle[0]), np.radians(args.angle[1]))
     return {

@@ -63,7 +63,7 @@ def test_named_benchmarks_exist(page):
 @each_page
 def test_named_configurations_exist(page):
     for name in re.findall(
-        r"(?<![\w./])(?:gan3d|tagger|mlpf)/[a-z]\w*(?!\w|\.\w|/)", page.read_text()
+        r"(?<![\w./])(?:gan3d|tagger|mlpf|wgan)/[a-z]\w*(?!\w|\.\w|/)", page.read_text()
     ):
         assert (ROOT / "configs" / f"{name}.yaml").is_file(), f"{page.name} names {name}"
 

@@ -1,0 +1,1 @@
+"""FastCaloGAN: one Wasserstein GAN with gradient penalty for each slice of pseudorapidity."""

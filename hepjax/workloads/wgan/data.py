@@ -1,0 +1,121 @@
+"""Showers of all slices side by side: event i has one shower of each slice."""
+
+from pathlib import Path
+
+import numpy as np
+
+from hepjax import InputError
+from hepjax.engine.workload import Field, Sources, Spec
+from hepjax.formats.showers.reader import open_showers, with_cells
+from hepjax.formats.source import Batch, Source, divided
+from hepjax.workloads.wgan.config import WganConfig
+
+BINS = 30
+"""Of the histogram of the total energy at each incident energy."""
+WIDTH = 3.0
+"""It reaches so many RMS to both sides of the mode."""
+LOOKED_AT = 20_000
+"""Events from which mode and RMS are taken."""
+
+
+class Slices:
+    """Several sources as one: as many events as the largest has; the others repeat theirs."""
+
+    def __init__(self, parts: list[Source], shape: tuple[int, ...]) -> None:
+        self.parts, self.shape = parts, shape
+        self.blocks = max(parts, key=len).blocks
+
+    def __len__(self) -> int:
+        return max(map(len, self.parts))
+
+    def __getitem__(self, indices: np.ndarray) -> Batch:
+        """``voxels`` (n, slices, voxels) GeV and ``energy`` (n, slices) GeV."""
+        taken = [with_cells(p[np.asarray(indices) % len(p)], self.shape) for p in self.parts]
+        return {
+            "voxels": np.stack([t["ecal"].reshape(len(indices), -1) for t in taken], axis=1),
+            "energy": np.stack([t["energy"] for t in taken], axis=1),
+        }
+
+
+def sources(cfg: WganConfig) -> Sources:
+    """Training and validation events of all slices.
+
+    Raises:
+      InputError: files that cannot be used, or a slice without events for one of the two.
+    """
+    pairs = []
+    for path in cfg.data.files:
+        source = _opened(cfg, [Path(path)])
+        pairs.append(divided(source, cfg.data.validation_fraction, "showers", cfg.data.rotate))
+    shape = cfg.calorimeter.shape
+    training, validation = (Slices([pair[k] for pair in pairs], shape) for k in (0, 1))
+    return Sources(training, validation)
+
+
+def open_events(cfg: WganConfig, paths: list[Path]) -> Source:
+    """Showers of these files, one for each slice.
+
+    Raises:
+      InputError: another number of files, or files that cannot be used.
+    """
+    if len(paths) != cfg.slices:
+        raise InputError(
+            f"--data: expected a file or folder for each of the {cfg.slices} slices, found "
+            f"{len(paths)}"
+        )
+    return Slices([_opened(cfg, [path]) for path in paths], cfg.calorimeter.shape)
+
+
+def _opened(cfg: WganConfig, paths: list[Path]) -> Source:
+    known = cfg.calorimeter
+    source = open_showers(paths, unit=cfg.data.unit, calorimeter=known)
+    if source.energy is None or source.grid != known.shape:
+        raise InputError(
+            f"{paths[0]}: expected showers of {known.voxels} voxels ({known.name}) with incident "
+            f"energies, found {source.grid}"
+        )
+    low, high = cfg.data.energies[0], cfg.data.energies[-1]
+    outside = (source.energy < 0.99 * low) | (source.energy > 1.01 * high)
+    if outside.any():
+        raise InputError(
+            f"{paths[0]}: expected incident energies of {low:g} to {high:g} GeV (data.energies), "
+            f"found {source.energy.min():g} to {source.energy.max():g}"
+        )
+    return source
+
+
+def spec(cfg: WganConfig, source: Source) -> Spec:
+    """Fields of a batch, and the edges of the histograms of the score.
+
+    ``edges``: for each slice and energy the lowest edge and the width of a bin, in units of the
+    incident energy.
+    """
+    rows = np.unique(np.linspace(0, len(source) - 1, min(len(source), LOOKED_AT)).astype(int))
+    events = source[rows]
+    total = events["voxels"].sum(axis=-1) / events["energy"]
+    index = nearest(np.asarray(cfg.data.energies), events["energy"])
+    edges = tuple(
+        tuple(_edges(total[index[:, s] == e, s]) for e in range(len(cfg.data.energies)))
+        for s in range(cfg.slices)
+    )
+    shape = (cfg.slices, cfg.calorimeter.voxels)
+    fields = (
+        Field("voxels", shape, "float32", "GeV"), Field("energy", shape[:1], "float32", "GeV")
+    )  # fmt: skip
+    return Spec(fields, (("edges", edges),))
+
+
+def nearest(energies: np.ndarray, energy: np.ndarray) -> np.ndarray:
+    """Index of the nearest of ``energies``, by ratio."""
+    middles = np.sqrt(energies[1:] * energies[:-1])
+    return np.searchsorted(middles, energy)
+
+
+def _edges(total: np.ndarray) -> tuple[float, float]:
+    """Lowest edge and width of the bins: from the mode 3 RMS to both sides."""
+    if len(total) < 2 or np.ptp(total) == 0:
+        return 0.0, 1.0 / BINS
+    counts, edges = np.histogram(total, BINS)
+    mode = float(edges[counts.argmax()] + edges[counts.argmax() + 1]) / 2
+    rms = float(total.std())
+    return mode - WIDTH * rms, 2 * WIDTH * rms / BINS

@@ -1,0 +1,246 @@
+"""FastCaloGAN: networks and losses as published, members, restarts, slices."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import hepjax
+import hepjax.run
+from hepjax import InputError
+from hepjax.cli import main
+from hepjax.engine import records
+from hepjax.engine.config import build, find_config, read_settings
+from hepjax.engine.workload import Clock
+from hepjax.workloads.table import configure
+from hepjax.workloads.wgan import objective, restart, score, step, tournament
+from hepjax.workloads.wgan.config import WganConfig
+from hepjax.workloads.wgan.data import BINS, Slices
+from hepjax.workloads.wgan.workload import WORKLOAD
+
+SMALL = {
+    "model": {"latent": 8, "generator": [16], "critic": [16], "norm": "hidden", "output": "relu"},
+    "objective": {
+        "critic_updates": 2,
+        "restart_every": 5,
+        "restart_after": 10,
+    },
+    "optimizer": {"learning_rate": 1e-3},
+    "train": {"batch_size": 32, "steps": 20, "record_every": 5},
+    "mesh": {"devices": 1},
+}
+
+
+def config(slices, **more):
+    data = {
+        "files": [str(path) for path in slices], "energies": [4.096, 16.384, 65.536],
+        "eta": [0.2, 0.25, 0.3][: len(slices) + 1],
+    }  # fmt: skip
+    return build(WganConfig, SMALL | {"data": data} | more)
+
+
+@pytest.mark.parametrize(
+    ("name", "generator", "critic"),
+    [("photons", 107_290, 408_481), ("photons_low", 261_268, 408_481),
+     ("caloshowergan", None, 408_113)],
+)  # fmt: skip
+def test_networks_have_the_published_number_of_parameters(name, generator, critic):
+    _, cfg = configure(read_settings(find_config(f"wgan/{name}"), []))
+    one = jax.eval_shape(lambda: objective.born(cfg, jax.random.key(0)))
+    count = [sum(x.size for x in jax.tree.leaves(t)) for t in
+             ((one.generator, one.stats), one.critic)]  # fmt: skip
+    assert generator in (None, count[0])
+    assert count[1] == critic
+
+
+def test_the_penalty_of_a_linear_critic_is_known(slices):
+    """The slope of w . x is w everywhere, so the penalty is (|w| - 1)^2."""
+    cfg = replace(config(slices[:1]), model=replace(config(slices[:1]).model, critic=(1,)))
+    voxels = cfg.calorimeter.voxels
+    params = jax.tree.map(jnp.zeros_like, objective.born(cfg, jax.random.key(0)).critic)
+    kernel = params["Layer_0"]["kernel"].at[:voxels, 0].set(0.1)
+    params["Layer_0"] = {"kernel": kernel, "bias": jnp.array([100.0])}  # above the corner of ReLU
+    params["Layer_1"] = {"kernel": jnp.ones((1, 1)), "bias": jnp.zeros(1)}
+    real, fake = jnp.ones((4, voxels)), jnp.zeros((4, voxels))
+    loss = objective.critic_loss(cfg, params, real, fake, jnp.zeros((4, 2)), jax.random.key(1))
+    slope = 0.1 * voxels**0.5
+    assert loss == pytest.approx(-0.1 * voxels + 10 * (slope - 1) ** 2, rel=1e-4)
+
+
+def test_chi2_of_the_same_distribution_is_about_one():
+    rng = np.random.default_rng(0)
+    cut = np.linspace(-3, 3, BINS + 1)
+    h = np.stack([[np.histogram(rng.normal(size=2000), cut)[0] for _ in range(5)]
+                  for _ in range(2)])  # fmt: skip
+    same = score.reduced(jnp.asarray(h[:1], float), jnp.asarray(h[1:], float))
+    assert same[0] == pytest.approx(1.0, abs=0.35)
+    moved = np.roll(h[1:], 2, axis=-1)
+    assert score.reduced(jnp.asarray(h[:1], float), jnp.asarray(moved, float))[0] > 5
+
+
+def test_histograms_count_every_event(slices):
+    cfg = config(slices[:1])
+    edges = jnp.array([[0.5, 0.02]] * 3)
+    total = jnp.array([0.5, 0.51, 0.9, 2.0, jnp.nan])
+    energy = jnp.array([4.096, 4.096, 16.384, 65.536, 65.536])
+    found = score.histograms(cfg, total, energy, edges, jnp.array([1.0, 1, 1, 1, 0]))
+    assert found.sum() == 4
+    assert found[0, 0] == 2
+    assert found[1, 20] + found[1, 19] == 1
+    assert found[2, -1] == 1
+
+
+def test_slices_lie_side_by_side_and_the_short_one_repeats(slices):
+    source = WORKLOAD.sources(config(slices)).train
+    assert isinstance(source, Slices)
+    assert len(source) == 320
+    events = source[np.array([0, 250])]
+    assert events["voxels"].shape == (2, 2, 368)
+    share = events["voxels"].sum(-1) / events["energy"]
+    np.testing.assert_allclose(share, [[0.8, 0.5]] * 2, rtol=0.4)
+    again = source[np.array([10])]["voxels"][0, 1]
+    np.testing.assert_array_equal(events["voxels"][1, 1], again)  # 240 training events
+
+
+def state_and_batch(cfg, seed=0):
+    source = WORKLOAD.sources(cfg).train
+    raw = {k: jnp.asarray(v) for k, v in source[np.arange(cfg.train.batch_size)].items()}
+    batch = objective.prepare(cfg, WORKLOAD.spec(cfg, source), raw)
+    return objective.init(cfg, jax.random.key(seed)), batch
+
+
+def test_members_together_train_as_they_do_alone(slices):
+    cfg = replace(
+        config(slices),
+        objective=replace(config(slices).objective, restart_every=0, tournament_every=0),
+    )
+    state, batch = state_and_batch(cfg)
+    clock, key = Clock(jnp.float32(0), jnp.float32(3)), jax.random.key(9)
+    both, _ = step.train_step(cfg, state, batch, key, clock)
+    for number in range(2):
+        alone, _ = objective.member_step(
+            cfg, jax.tree.map(lambda x, n=number: x[n], state.each), batch["voxels"][:, number],
+            batch["energy"][:, number], jax.random.fold_in(key, number), clock,
+        )  # fmt: skip
+        for a, b in zip(jax.tree.leaves(both.each), jax.tree.leaves(alone), strict=True):
+            np.testing.assert_allclose(a[number], b, rtol=2e-3, atol=2e-5)
+
+
+def test_a_member_that_fails_begins_anew_from_the_best_of_its_slice(slices):
+    cfg = config(slices[:1], replicas=3)
+    state, batch = state_and_batch(cfg)
+    poisoned = jax.tree.map(lambda x: x.at[1].set(jnp.nan), state.each.critic)
+    state = replace(state, each=replace(state.each, critic=poisoned))
+    clock = Clock(jnp.float32(0), jnp.float32(4))
+    after, metrics = step.train_step(cfg, state, batch, jax.random.key(1), clock)
+    np.testing.assert_array_equal(after.restarts, [0, 1, 0])
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(after))
+    donor = int(np.argmin(np.asarray(after.score)[[0, 2]])) * 2
+    for leaf in jax.tree.leaves(after.each.generator):
+        np.testing.assert_array_equal(leaf[1], leaf[donor])
+    np.testing.assert_array_equal(metrics["restarts"], [0, 1, 0])
+
+
+def test_the_rule_of_failure(slices):
+    cfg = config(slices[:1], replicas=4)
+    state, _ = state_and_batch(cfg)
+    fine = jnp.ones(4, bool)
+    state = replace(state, score=jnp.array([1.0, 1.2, 1.1, 9.0]), improved=jnp.full(4, 50))
+    failed = restart.has_failed(cfg, state, jnp.int32(60), fine)
+    np.testing.assert_array_equal(failed, [False, False, False, True])
+    early = restart.has_failed(cfg, replace(state, begun=jnp.full(4, 55)), jnp.int32(60), fine)
+    assert not early.any()
+    tired = replace(state, restarts=jnp.full(4, cfg.objective.most_restarts))
+    assert not restart.has_failed(cfg, tired, jnp.int32(60), fine).any()
+    patient = replace(state, score=jnp.ones(4), improved=jnp.array([0, 60, 60, 60]))
+    late = restart.has_failed(cfg, patient, jnp.int32(cfg.objective.restart_patience), fine)
+    np.testing.assert_array_equal(late, [True, False, False, False])
+
+
+def test_donors_are_of_the_same_slice_or_its_neighbour(slices):
+    data = {"files": [str(slices[0])] * 3, "eta": [0.0, 0.1, 0.2, 0.3],
+            "energies": [4.096, 16.384, 65.536]}  # fmt: skip
+    cfg = build(WganConfig, SMALL | {"data": data})
+    state, _ = state_and_batch(cfg)
+    state = replace(state, score=jnp.array([1.0, 2.0, 3.0]))
+    donor, there = restart.donors(cfg, state, jnp.array([False, False, True]))
+    assert donor[2] == 1  # not the better one of slice 0
+    assert there.all()
+    _, there = restart.donors(cfg, state, jnp.array([False, True, True]))
+    assert not there[2]
+
+
+def test_pairs_are_of_one_slice_and_mutual():
+    cfg = replace(WganConfig(), replicas=4)
+    cfg = replace(cfg, data=replace(cfg.data, eta=(0.1, 0.2, 0.3), files=("a", "b")))
+    met = set()
+    for number in range(20):
+        partner = np.asarray(tournament.pairs(cfg, jax.random.key(number)))
+        np.testing.assert_array_equal(partner[partner], np.arange(8))
+        assert (partner // 4 == np.arange(8) // 4).all()
+        assert (partner != np.arange(8)).all()
+        met.add(tuple(partner))
+    assert len(met) > 5
+    odd = np.asarray(tournament.pairs(replace(cfg, replicas=3), jax.random.key(0)))
+    assert (odd == np.arange(6)).sum() == 2
+
+
+def test_the_other_generator_must_win_every_metric():
+    own = jnp.array([[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]])
+    other = jnp.array([[0.9, 0.9], [0.5, 1.1], [1.0, 0.5]])
+    np.testing.assert_array_equal(tournament.wins(own, other), [True, False, False])
+
+
+def test_the_better_generator_travels_and_critics_stay(slices):
+    cfg = config(slices[:1], replicas=2)
+    state, batch = state_and_batch(cfg)
+    # The second generator makes too much energy everywhere, so it loses by both metrics.
+    bad = jax.tree.map(lambda x: x.at[1].add(10.0), state.each.generator)
+    state = replace(state, each=replace(state.each, generator=bad))
+    after = tournament.held(cfg, state, batch, jax.random.key(2))
+    np.testing.assert_array_equal(after.origin, [0, 0])
+    for leaf in jax.tree.leaves(after.each.generator):
+        np.testing.assert_array_equal(leaf[1], leaf[0])
+    for a, b in zip(
+        jax.tree.leaves(after.each.critic), jax.tree.leaves(state.each.critic), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture(scope="module")
+def run(slices, tmp_path_factory):
+    run = tmp_path_factory.mktemp("wgan") / "run"
+    objective = SMALL["objective"] | {"tournament_every": 7}
+    hepjax.run.train(WORKLOAD, config(slices, replicas=2, objective=objective), run)
+    return run
+
+
+def test_a_run_scores_each_member_and_generates_by_energy_and_eta(run, tmp_path, capsys):
+    rows = [r for r in records.read(run / "metrics.jsonl") if r["event"] == "validation"]
+    assert all(len(row["chi2_ndf"]) == 4 for row in rows)
+    opened = hepjax.load(run)
+    energy = np.full(6, 16.384)
+    showers = opened.generate(energy=energy, eta=np.array([0.22, 0.28] * 3), seed=1)
+    assert showers.shape == (6, 368)
+    same = opened.generate(energy=energy, eta=[0.22], seed=1)
+    np.testing.assert_allclose(same[::2], showers[::2], rtol=1e-4, atol=1e-6)
+    assert not np.allclose(same[1], showers[1])
+    with pytest.raises(InputError, match=r"eta: expected 0.2 to 0.3"):
+        opened.generate(energy=energy, eta=[0.5])
+    with pytest.raises(InputError, match="conditions: expected energy and eta, found energy"):
+        opened.generate(energy=energy)
+    argv = ["generate", str(run), f"--out={tmp_path / 'g.h5'}", "--events=8", "--eta=0.2:0.3"]
+    assert main([*argv, "--energy=5:60", "--quiet"]) == 0
+    assert main([*argv[:2], f"--out={tmp_path / 'h.h5'}", f"--like={tmp_path / 'g.h5'}"]) == 2
+    assert "which says no eta" in capsys.readouterr().err
+
+
+def test_a_wrong_number_of_slices_is_refused(slices):
+    with pytest.raises(InputError, match=r"data.eta: expected one edge more than the 2"):
+        build(WganConfig, SMALL | {"data": {"files": list(map(str, slices)), "eta": [0.2, 0.25]}})
+    with pytest.raises(InputError, match="expected a file or folder for each of the 2 slices"):
+        WORKLOAD.open(config(slices), [slices[0]])
+    with pytest.raises(InputError, match="a multiple of the 2 updates of the critic"):
+        config(slices, train={"batch_size": 33})
