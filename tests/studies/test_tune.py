@@ -74,6 +74,7 @@ def test_promoted_trials_go_on_from_their_checkpoints(toy_config, toy_space, tmp
         assert sum(r["event"] == "resume" for r in rows) == count - 1
 
 
+@pytest.mark.slow
 def test_the_median_rule_stops_trials(toy_config, tmp_path, monkeypatch):
     space = tmp_path / "bad.yaml"
     # The first six trials are good, the others bad and slow enough to be looked at.
