@@ -238,8 +238,8 @@ def _losses(ways: list[Trained]) -> Any:
     for (axis,), label in zip(grid, ("evaluations of a batch", "seconds"), strict=True):
         axis.set_yscale("log")
         axis.set_xlabel(label)
-        axis.set_ylabel("relative error")
         axis.legend(frameon=False)
+    grid[0][0].set_ylabel("relative error")
     layout.head(figure, "genetic training beside RMSprop")
     return figure
 
@@ -254,7 +254,7 @@ def _energies(ways: list[Trained], test: Images, energy: np.ndarray, scores: dic
         axis.plot([0, energy.max()], [0, energy.max()], color="0.3", lw=1)
         axis.set_title(way.name)
         axis.set_xlabel("true energy (GeV)")
-        axis.set_ylabel("estimated (GeV)")
+        axis.set_ylim(0, 1.15 * energy.max())
         (last,) = grid[-1]
         known = scores[way.name]
         last.stairs(
@@ -262,7 +262,8 @@ def _energies(ways: list[Trained], test: Images, energy: np.ndarray, scores: dic
         )
     last.axhline(0.1, color="0.5", ls="--", lw=1)
     last.set_xlabel("true energy (GeV)")
-    last.set_ylabel("mean relative error")
+    last.set_title("mean relative error")
+    grid[0][0].set_ylabel("estimated (GeV)")
     last.set_ylim(bottom=0)
     last.legend(frameon=False, fontsize=10)
     layout.head(figure, f"{len(energy):,} test showers")
