@@ -43,13 +43,29 @@ def sources(cfg: WganConfig) -> Sources:
     Raises:
       InputError: files that cannot be used, or a slice without events for one of the two.
     """
-    pairs = []
-    for path in cfg.data.files:
-        source = _opened(cfg, [Path(path)])
-        pairs.append(divided(source, cfg.data.validation_fraction, "showers", cfg.data.rotate))
+    training = _each(cfg, "files", cfg.data.files)
     shape = cfg.calorimeter.shape
-    training, validation = (Slices([pair[k] for pair in pairs], shape) for k in (0, 1))
-    return Sources(training, validation)
+    if cfg.data.validation_files:
+        validation = _each(cfg, "validation_files", cfg.data.validation_files)
+        return Sources(Slices(training, shape), Slices(validation, shape))
+    share, turn = cfg.data.validation_fraction, cfg.data.rotate
+    pairs = [divided(source, share, "showers", turn) for source in training]
+    parts = (Slices([pair[k] for pair in pairs], shape) for k in (0, 1))
+    return Sources(*parts)
+
+
+def _each(cfg: WganConfig, key: str, files: tuple[str, ...]) -> list[Source]:
+    """The showers of each slice.
+
+    Raises:
+      InputError: another number of files than slices, or files that cannot be used.
+    """
+    if len(files) != cfg.slices:
+        raise InputError(
+            f"data.{key}: expected a file or folder for each of the {cfg.slices} slices of "
+            f"data.eta, found {len(files)}"
+        )
+    return [_opened(cfg, [Path(path)]) for path in files]
 
 
 def open_events(cfg: WganConfig, paths: list[Path]) -> Source:

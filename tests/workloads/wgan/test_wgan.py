@@ -251,8 +251,13 @@ def test_a_run_scores_each_member_and_generates_by_energy_and_eta(run, tmp_path,
 
 
 def test_a_wrong_number_of_slices_is_refused(slices):
-    with pytest.raises(InputError, match=r"data.eta: expected one edge more than the 2"):
-        build(WganConfig, SMALL | {"data": {"files": list(map(str, slices)), "eta": [0.2, 0.25]}})
+    few = build(WganConfig, SMALL | {"data": {"files": list(map(str, slices)), "eta": [0.2, 0.25]}})
+    with pytest.raises(
+        InputError, match=r"data.files: expected a file or folder for each of the 1"
+    ):
+        WORKLOAD.sources(few)
+    with pytest.raises(InputError, match=r"data.eta: expected two or more rising edges"):
+        build(WganConfig, SMALL | {"data": {"eta": [0.3, 0.2]}})
     with pytest.raises(InputError, match="expected a file or folder for each of the 2 slices"):
         WORKLOAD.open(config(slices), [slices[0]])
     with pytest.raises(InputError, match="a multiple of the 2 updates of the critic"):
