@@ -14,6 +14,7 @@ THINGS = {
     "showers": "showers in a W/Si calorimeter",
     "photons": "electrons and photons as crystal images",
     "jets": "jets as detector images",
+    "hits": "hits of charged particles in a tracking detector",
     "events": "tracks and towers with their particles, for particle flow",
 }
 

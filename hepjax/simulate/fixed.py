@@ -11,11 +11,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from hepjax.formats.atomic import make_folder
 from hepjax.formats.packed.writer import write_packed
 from hepjax.formats.particleflow.writer import dataset_name, write_events
 from hepjax.formats.showers.calorimeters import calorimeter
 from hepjax.formats.showers.writer import write_showers
+from hepjax.formats.tracking.trackml import write_event
 from hepjax.simulate.collisions.events import provenance, simulate_events
+from hepjax.simulate.hits.events import simulate_event
 from hepjax.simulate.jets.images import jet_grid
 from hepjax.simulate.jets.jets import TASKS
 from hepjax.simulate.jets.toy import simulate_toy_jets
@@ -71,9 +74,28 @@ def write_fixed_events(out: Path, events: int, seed: int, advance: Advance) -> N
     write_events(out, ntuples(), stem=None, dataset=dataset, provenance=about)
 
 
-FIXED: dict[str, Callable[[Path, int, int, Advance], None]] = {
+HIT_PARTICLES = 500
+"""Charged particles in an event of hits of a benchmark."""
+
+
+def write_hits(
+    out: Path, events: int, seed: int, advance: Advance, particles: int = HIT_PARTICLES
+) -> int:
+    """Charged particles in the TrackML detector, as its csv files; return the number of hits."""
+    hits = 0
+    make_folder(out)
+    for number in range(events):
+        event = simulate_event(particles, seed, number)
+        write_event(out, number + 1, event)
+        hits += len(event)
+        advance(1)
+    return hits
+
+
+FIXED: dict[str, Callable[[Path, int, int, Advance], object]] = {
     "showers": write_fixed_showers,
     "jets": write_fixed_jets,
     "events": write_fixed_events,
+    "hits": write_hits,
 }
 """By kind of event: writes a number of events with a seed into a new folder."""

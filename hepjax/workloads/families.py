@@ -14,6 +14,7 @@ from hepjax.formats.packed.manifest import is_packed
 from hepjax.formats.particleflow.reader import holds_events
 from hepjax.formats.recognise import recognise
 from hepjax.formats.source import Source
+from hepjax.formats.tracking.trackml import is_event
 from hepjax.workloads import table
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ FAMILIES = {
         Family("calochallenge", CALORIMETER, _showers, _pack_showers, _compare_showers),
         Family("jets", JETS, pack=_pack_jets),
         Family("packed", JETS, _packed, compare=_compare_showers),
+        Family("tracking", "hepjax.physics.tracking.inspect"),
         Family("mlpf", "hepjax.physics.particleflow.inspect", _events),
     )
 }
@@ -118,6 +120,8 @@ def family_of(path: Path) -> Family:
     for workload in table.outside():
         if workload.files is not None and workload.files.recognises(path):
             return workload.files
+    if path.exists() and is_event(path):
+        return FAMILIES["tracking"]
     if holds_events(path):  # also a split of a TFDS data set, which is not the name of a file
         return FAMILIES["mlpf"]
     if not path.exists():

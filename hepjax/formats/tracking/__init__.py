@@ -1,0 +1,1 @@
+"""Hits of charged particles in tracking detectors: the detector, events, their files."""

@@ -1,0 +1,1 @@
+"""Tracks from hits: candidate edges, connected hits, and how many particles are found."""

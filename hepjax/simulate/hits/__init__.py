@@ -1,0 +1,1 @@
+"""Hits of charged particles in the TrackML detector: exact helices, scattering, noise."""
