@@ -89,6 +89,9 @@ def judged(read: Arrays, sample: Sample, right: str, touched: set[str], known: A
     else:
         compared = []
     for name in [main, *compared] if compared else []:
-        if name in compared and not np.array_equal(read[name], known[name]):
+        sound = known[name]
+        if "TFRecord" in sample.name:  # cut between two records it is a whole file of fewer
+            sound = sound[: len(read[name])]
+        if name in compared and not np.array_equal(read[name], sound):
             return f"{name} differs from the sound file"
     return ""

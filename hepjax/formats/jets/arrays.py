@@ -184,6 +184,10 @@ def scalars_of(path: Path, columns: Mapping[str, str | None], asked: Meaning) ->
     return tuple(name for name, holds in columns.items() if holds is None)
 
 
+LARGEST_NUMBER = 8
+"""Bytes of a number in a table: Parquet knows no larger ones."""
+
+
 def words_of(dtype: np.dtype, row: tuple[int, ...]) -> str | None:
     """What a column of arrays holds, for ``scalars_of``.
 
@@ -193,6 +197,8 @@ def words_of(dtype: np.dtype, row: tuple[int, ...]) -> str | None:
     kinds = {"U": "text", "T": "text", "S": "bytes", "O": "text or objects", "c": "complex numbers"}
     if dtype.kind not in "fiub":
         return kinds.get(dtype.kind, str(dtype))
+    if dtype.itemsize > LARGEST_NUMBER:
+        return f"numbers of {8 * dtype.itemsize} bits"
     return None if row in ((), (1,)) else f"{' x '.join(map(str, row))} numbers an event"
 
 

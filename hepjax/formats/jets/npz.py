@@ -219,6 +219,11 @@ def _shape(path: Path, file: zipfile.ZipFile, name: str) -> tuple[int, ...]:
             f"{words_of(dtype, ())}; write the number of its class"
         )
     kinds = "fiu" if len(shape) > 2 else "fiub"
+    if dtype.itemsize > LARGEST_NUMBER and dtype.kind in kinds and len(shape) > 2:
+        raise InputError(
+            f"{path}: expected numbers of at most 64 bits in {name}, found {dtype}; save it as "
+            "float32"
+        )
     if dtype.kind not in kinds or (by_columns and max(shape[1:], default=1) > 1):
         order = " in Fortran order" if by_columns else ""
         raise InputError(
