@@ -18,6 +18,7 @@ from hepjax import InputError
 from hepjax.formats.damage import reading
 from hepjax.formats.images import Grid, SparseImages
 from hepjax.formats.jets.arrays import (
+    LARGEST_NUMBER,
     Columns,
     Piece,
     canonical,
@@ -219,7 +220,7 @@ def _shape(path: Path, file: zipfile.ZipFile, name: str) -> tuple[int, ...]:
             f"{words_of(dtype, ())}; write the number of its class"
         )
     kinds = "fiu" if len(shape) > 2 else "fiub"
-    if dtype.itemsize > LARGEST_NUMBER and dtype.kind in kinds and len(shape) > 2:
+    if dtype.itemsize > LARGEST_NUMBER and dtype.kind in kinds:
         raise InputError(
             f"{path}: expected numbers of at most 64 bits in {name}, found {dtype}; save it as "
             "float32"

@@ -218,6 +218,19 @@ def test_npz_headers_are_checked_before_anything_is_made(tmp_path):
     fails(npz(path, form | {"descr": "f4" * 9000}, b"", y=y), "expected sound npz data")
 
 
+def test_numbers_of_more_than_64_bits_go_into_no_table(tmp_path):
+    image, wide = np.ones((3, 4, 4), np.float32), np.ones(3, np.longdouble)
+    for name, arrays in {
+        "image": {"X": image.astype(np.longdouble)}, "column": {"X": image, "pt": wide},
+    }.items():  # fmt: skip
+        np.savez(tmp_path / f"{name}.npz", y=np.ones(3), **arrays)
+        fails(tmp_path / f"{name}.npz", r"expected numbers of at most 64 bits in \w+.npy", ("pT",))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["X_jets"], file["y"], file["pt"] = image, np.ones(3), wide
+    (jets,) = open_jets(tmp_path / "a.h5", channels=("pT",), labels=LABELS)
+    assert "pt" not in next(iter(jets.stream(batch=3)))[1]
+
+
 def test_object_arrays_are_never_unpickled(tmp_path):
     class Trap:
         def __reduce__(self):
