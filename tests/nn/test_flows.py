@@ -1,5 +1,7 @@
 """Coupling flows and splines: inverse, log-determinant against automatic differentiation."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +16,8 @@ SIZE, CONDITIONS = 5, 2
 def untrained(bins: int, spread: float = 0.1):
     """A flow whose last layers are not 0 any more, so that it is far from the identity."""
     flow = CouplingFlow(SIZE, blocks=4, hidden=(16,), bins=bins)
-    params = flow.init(jax.random.key(0), jnp.zeros((1, SIZE)), jnp.zeros((1, CONDITIONS)))
+    init = jax.jit(flow.init)
+    params = init(jax.random.key(0), jnp.zeros((1, SIZE)), jnp.zeros((1, CONDITIONS)))
     leaves, tree = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(1), len(leaves))
     moved = [p + spread * jax.random.normal(k, p.shape) for p, k in zip(leaves, keys, strict=True)]
@@ -26,9 +29,9 @@ def test_inverse_gives_back_what_went_in(bins):
     flow, params = untrained(bins)
     x = 2 * jax.random.normal(jax.random.key(2), (200, SIZE))
     condition = jax.random.normal(jax.random.key(3), (200, CONDITIONS))
-    z, _ = flow.apply(params, x, condition)
+    z, _ = jax.jit(flow.apply)(params, x, condition)
     assert np.abs(np.sort(z) - np.sort(x)).max() > 0.1
-    back = flow.apply(params, z, condition, method="inverse")
+    back = jax.jit(partial(flow.apply, method="inverse"))(params, z, condition)
     error = np.abs(np.asarray(back - x))
     assert np.quantile(error, 0.99) < 1e-5
     assert error.max() < 1e-4  # where a spline is steep, rounding is magnified
@@ -39,9 +42,9 @@ def test_log_determinant_is_that_of_the_jacobian(bins):
     flow, params = untrained(bins)
     x = jax.random.normal(jax.random.key(2), (6, SIZE))
     condition = jax.random.normal(jax.random.key(3), (6, CONDITIONS))
-    _, found = flow.apply(params, x, condition)
+    _, found = jax.jit(flow.apply)(params, x, condition)
     of_one = jax.jacrev(lambda a, c: flow.apply(params, a[None], c[None])[0][0])
-    _, expected = jnp.linalg.slogdet(jax.vmap(of_one)(x, condition))
+    _, expected = jnp.linalg.slogdet(jax.jit(jax.vmap(of_one))(x, condition))
     np.testing.assert_allclose(found, expected, atol=2e-4)
 
 
@@ -64,7 +67,7 @@ def test_density_integrates_to_one():
     params = jax.tree.map(
         lambda p: p + 0.3 * jax.random.normal(jax.random.key(p.size), p.shape), params
     )
-    z, slopes = flow.apply(params, grid, none)
+    z, slopes = jax.jit(flow.apply)(params, grid, none)
     total = jnp.exp(log_normal(z) + slopes).sum() * (axis[1] - axis[0]) ** 2
     assert float(total) == pytest.approx(1.0, abs=0.01)
 
@@ -99,6 +102,7 @@ def test_far_numbers_do_not_grow_from_block_to_block():
     assert np.isfinite(back).all()
 
 
+@pytest.mark.slow
 def test_a_flow_learns_a_curved_density_better_than_a_normal_one():
     """x2 = x1^2 + noise: the mean log-likelihood of the fit comes near that of the truth."""
     import optax

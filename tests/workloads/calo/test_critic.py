@@ -42,7 +42,7 @@ def test_penalty_of_a_linear_score_is_its_squared_slope():
     assert float(found) == pytest.approx(float((slope**2).sum()))
 
 
-@pytest.mark.parametrize("kind", ["box", "ragged"])
+@pytest.mark.parametrize("kind", ["box", pytest.param("ragged", marks=pytest.mark.slow)])
 def test_second_derivatives_of_the_penalties_are_right(kind):
     """The gradient of R1 + R2 in the critic's parameters, which goes backward twice, against
     central differences along a random direction."""

@@ -87,6 +87,7 @@ def test_likelihood_falls(copula):
     assert history[-1]["layers"] < history[2]["layers"]
 
 
+@pytest.mark.slow
 def test_the_critic_takes_over_stage_2_when_its_epoch_comes():
     cfg = calo.tiny(critic_from=3.0)
     states = [(state, m) for state, m in updates(cfg, 5)]

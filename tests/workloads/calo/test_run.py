@@ -59,6 +59,7 @@ def test_energies_outside_of_the_training_are_refused(trained):
         trained[0].generate(theta=[1.5])
 
 
+@pytest.mark.slow
 def test_a_training_that_leaves_the_finite_numbers_ends(trained, tmp_path):
     _, cfg, _ = trained
     wild = dataclasses.replace(cfg.optimizer, learning_rate=1e30, average=0.0)
