@@ -3,9 +3,10 @@
     python -m benchmarks.speed.serve RUN --clients 1 8 32 128 --seconds 5
 
 Each client asks over gRPC for one event (MLPF: of ``--length`` elements, the others at random) and
-asks again when it has the answer. Clients and server share the machine. ``--onnx FILE``, of
-``hepjax export RUN --format onnx``, adds ONNX Runtime, called for one event after another without
-any server.
+asks again when it has the answer. Clients and server share the machine. ``cpu_ms`` is the processor
+time of the server for a request, which holds on a busy machine too; ``events_a_batch`` is the mean.
+``--onnx FILE``, of ``hepjax export RUN --format onnx``, adds ONNX Runtime, called for one event
+after another without any server.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from typing import Any
 import grpc
 import numpy as np
 
+from benchmarks.speed.tagger_epoch import cpu_seconds
 from hepjax.serve.messages import SERVICE, classes
 
 DTYPES = {"FP32": np.float32, "BOOL": bool, "INT32": np.int32}
@@ -128,6 +131,13 @@ async def load(
     }  # fmt: skip
 
 
+def counted(address: str) -> tuple[int, int]:
+    """Events and batches that the server has answered."""
+    with urllib.request.urlopen(f"http://{address}/v2/models/stats") as answer:
+        (stats,) = json.load(answer)["model_stats"]
+    return stats["inference_count"], stats["execution_count"]
+
+
 def direct(path: Path, seconds: float, length: int) -> dict[str, Any]:
     """Events a second and latencies of ONNX Runtime on one event after another, two threads."""
     import onnxruntime
@@ -146,14 +156,16 @@ def direct(path: Path, seconds: float, length: int) -> dict[str, Any]:
             array = rng.random(shape) if value is None else np.full(shape, value)
             given[port.name] = array.astype(np.float32)
     session.run(None, given)
-    latencies, ends = [], time.monotonic() + seconds
+    latencies, ends, cpu = [], time.monotonic() + seconds, time.process_time()
     while (began := time.monotonic()) < ends:
         session.run(None, given)
         latencies.append(time.monotonic() - began)
+    cpu = time.process_time() - cpu
     p50, p99 = np.percentile(latencies, [50, 99])
     return {
         "clients": 1, "requests_per_s": round(len(latencies) / seconds, 1),
         "p50_ms": round(1e3 * p50, 2), "p99_ms": round(1e3 * p99, 2), "refused": 0,
+        "cpu_ms": round(1e3 * cpu / len(latencies), 2), "events_a_batch": 1.0,
     }  # fmt: skip
 
 
@@ -173,8 +185,15 @@ def main() -> None:
         more = ("--lengths", f"{args.length // 2},{args.length}") if _ragged(args.run) else ()
         with started(args.run, "--batch-size", size, *more) as server:
             for clients in args.clients:
-                name = args.run.resolve().name
+                name, pid = args.run.resolve().name, server["process"].pid
+                before = (cpu_seconds([pid]), *counted(server["http"]))
                 row = asyncio.run(load(server["grpc"], name, clients, args.seconds, lengths))
+                after = (cpu_seconds([pid]), *counted(server["http"]))
+                seconds, events, batches = (b - a for a, b in zip(before, after, strict=True))
+                row |= {
+                    "cpu_ms": round(1e3 * seconds / events, 2),
+                    "events_a_batch": round(events / batches, 1),
+                }
                 print(json.dumps({"server": f"batches up to {size}"} | row), flush=True)
     if args.onnx is not None:
         row = direct(args.onnx, args.seconds, args.length)

@@ -105,7 +105,9 @@ def handler(service: Service, failed: Failed) -> grpc.GenericRpcHandler:
             try:
                 if name not in OPEN:
                     service.require_token(_authorization(context))
-                made = await answer(_read(kinds[f"{name}Request"], data), context)
+                with service.memory.share() as share:
+                    share.grow(len(data))
+                    made = await answer(_read(kinds[f"{name}Request"], data), context)
                 return bytes(made.SerializeToString())
             except Refusal as refusal:
                 code = getattr(grpc.StatusCode, refusal.reason.grpc)
@@ -129,9 +131,11 @@ def handler(service: Service, failed: Failed) -> grpc.GenericRpcHandler:
             made = kinds["ModelStreamInferResponse"]()
             identity = ""
             try:
-                asked = _read(kinds["ModelInferRequest"], data)
-                identity = asked.id
-                made.infer_response.CopyFrom(await infer(asked, context.time_remaining()))
+                with service.memory.share() as share:
+                    share.grow(len(data))
+                    asked = _read(kinds["ModelInferRequest"], data)
+                    identity = asked.id
+                    made.infer_response.CopyFrom(await infer(asked, context.time_remaining()))
             except Refusal as refusal:
                 made.error_message = str(refusal)
             except Exception as error:

@@ -1,9 +1,7 @@
 """The HTTP side: paths of the Open Inference Protocol and of Triton's extensions, and /metrics."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -12,73 +10,47 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hepjax.serve import describe, http_body
+from hepjax.serve.memory import Share
 from hepjax.serve.metrics import CONTENT_TYPE, exposition
 from hepjax.serve.refusal import Reason, Refusal, ours
 from hepjax.serve.service import Service
 
 BODY_SECONDS = 30.0
 """In which the body of a request has to arrive."""
-BODIES = 8
-"""So many bodies of the largest size may be in memory at once."""
 GONE = 499
 """Status for a client that closed the connection; nobody receives it."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-@dataclass(eq=False)
-class Memory:
-    """Bytes of bodies that are held now."""
+async def _body(request: Request, share: Share) -> bytes:
+    """The body of a request.
 
-    largest: int
-    """Of one body."""
-    held: int = 0
-
-    @contextlib.asynccontextmanager
-    async def body(self, request: Request) -> AsyncIterator[bytes]:
-        """The body of a request, counted until the end of the block.
-
-        Raises:
-          Refusal: too large, too slow, or too many at once.
-          ClientDisconnect: it was cut off.
-        """
-        announced = request.headers.get("content-length", "0")
-        self._require_size(int(announced) if len(announced) < 20 else 10**20)
-        chunks, size = [], 0
-        try:
-            try:
-                async with asyncio.timeout(BODY_SECONDS):
-                    async for chunk in request.stream():
-                        chunks.append(chunk)
-                        size += len(chunk)
-                        self.held += len(chunk)
-                        self._require_size(size)
-            except TimeoutError:
-                raise Refusal(
-                    Reason.SLOW,
-                    f"body: expected it within {BODY_SECONDS:.0f} s, found {size} bytes",
-                ) from None
-            yield b"".join(chunks)
-        finally:
-            self.held -= size
-
-    def _require_size(self, size: int) -> None:
-        if size > self.largest:
-            raise Refusal(
-                Reason.LARGE, f"body: expected at most {self.largest} bytes, found {size} or more"
-            )
-        if self.held > BODIES * self.largest:
-            raise Refusal(Reason.FULL, "expected memory for the request, found others in it; later")
+    Raises:
+      Refusal: too large, too slow, or too many at once.
+      ClientDisconnect: it was cut off.
+    """
+    announced = request.headers.get("content-length", "0")
+    share.memory.require_size(int(announced) if len(announced) < 20 else 10**20)
+    chunks = []
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                chunks.append(chunk)
+                share.grow(len(chunk))
+    except TimeoutError:
+        raise Refusal(
+            Reason.SLOW, f"body: expected all in {BODY_SECONDS:.0f} s, found {share.size} bytes"
+        ) from None
+    return b"".join(chunks)
 
 
-def app(service: Service, largest: int, failed: Callable[[Exception], object]) -> Starlette:
+def app(service: Service, failed: Callable[[Exception], object]) -> Starlette:
     """The application.
 
     Args:
-      largest: bytes of a request.
       failed: told of exceptions that no request explains.
     """
-    memory = Memory(largest)
 
     def route(path: str, method: str, handler: Handler, closed: bool = True) -> Route:
         async def guarded(request: Request) -> Response:
@@ -126,12 +98,13 @@ def app(service: Service, largest: int, failed: Callable[[Exception], object]) -
         return Response(exposition(service), media_type=CONTENT_TYPE)
 
     async def infer(request: Request) -> Response:
-        async with memory.body(request) as body:
+        with service.memory.share() as share:
+            body = await _body(request, share)
             asked = http_body.parse(body, request.headers.get(http_body.HEADER))
-        named = _named(request)
-        answer = await _unless_gone(
-            request, service.infer("http", named["name"], named.get("version", ""), asked)
-        )
+            named = _named(request)
+            answer = await _unless_gone(
+                request, service.infer("http", named["name"], named.get("version", ""), asked)
+            )
         content, headers = http_body.render(
             asked, answer.served.name, answer.version, answer.served.program.signature.outputs,
             answer.arrays, answer.parameters,
@@ -146,7 +119,7 @@ def app(service: Service, largest: int, failed: Callable[[Exception], object]) -
         route("/v2/", "GET", server),
         route("/v2/models/stats", "GET", statistics),
         route("/v2/repository/index", "POST", index),
-        route("/metrics", "GET", metrics),
+        route("/metrics", "GET", metrics, closed=False),
     ]
     for path in (one, one + "/versions/{version}"):
         routes += [

@@ -43,7 +43,7 @@ class Asked:
 
     inputs: list[Given]
     outputs: list[Wanted] = field(default_factory=list)
-    """None: all."""
+    """Empty: all."""
     id: str = ""
     parameters: Parameters = field(default_factory=dict)
     binary: bool = False

@@ -15,6 +15,7 @@ import uvicorn
 from hepjax import InputError
 from hepjax.serve import grpc_calls, http_app, log
 from hepjax.serve.listeners import Certificate, Patient, bind, bind_grpc
+from hepjax.serve.memory import Memory
 from hepjax.serve.queue import Queue
 from hepjax.serve.served import opened
 from hepjax.serve.service import Service
@@ -78,9 +79,9 @@ async def serve(
     bound, ports = _bound(options, calls)
     device = ThreadPoolExecutor(1, "devices")
     queue = Queue(options.queue, device, log.bug)
-    service = Service(queue, options.token)
+    service = Service(queue, Memory(options.largest), options.token)
     calls.add_generic_rpc_handlers((grpc_calls.handler(service, log.bug),))
-    http = _Server(_http(options, http_app.app(service, options.largest, log.bug)))
+    http = _Server(_http(options, http_app.app(service, log.bug)))
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(device.shutdown, wait=False, cancel_futures=True)
         listening = asyncio.create_task(http.serve([bound]))

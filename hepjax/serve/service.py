@@ -4,6 +4,7 @@ import hmac
 import time
 from dataclasses import dataclass, field, replace
 
+from hepjax.serve.memory import Memory
 from hepjax.serve.program import Arrays
 from hepjax.serve.queue import Queue
 from hepjax.serve.refusal import Reason, Refusal
@@ -16,6 +17,7 @@ class Service:
     """The state of a server."""
 
     queue: Queue
+    memory: Memory
     token: str | None = None
     """Clients have to send it as a bearer token."""
     models: dict[str, Served] = field(default_factory=dict)
