@@ -16,6 +16,7 @@ EXTRAS = {
     "geant4": (("geant4_pybind",), "showers from Geant4"),
     "energy": (("pynvml",), "energy and load of NVIDIA GPUs"),
     "test": (("pytest", "hypothesis"), "the test suite"),
+    "serve": (("starlette", "uvicorn", "grpc", "prometheus_client"), "hepjax serve"),
     "torch-bench": (("torch", "onnxruntime"), "benchmarks against PyTorch and ONNX Runtime"),
 }
 

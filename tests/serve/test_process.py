@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -46,6 +47,14 @@ def test_wrong_commands_are_one_line(run, tmp_path, capsys):
         assert err[-1].startswith("hepjax: error: ")
         assert said in err[-1]
         assert len([line for line in err if not line.startswith("{")]) == 1
+
+
+def test_a_missing_package_is_one_line(run, monkeypatch, capsys):
+    for name in [name for name in sys.modules if name.startswith("hepjax.serve")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert main(["serve", str(run)]) == 2
+    assert "pip install 'hepjax[serve]'" in capsys.readouterr().err
 
 
 def test_sigterm_answers_what_is_there_and_ends_with_143(run):
