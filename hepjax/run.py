@@ -40,7 +40,7 @@ from hepjax.engine.progress import progress
 from hepjax.engine.same_data import require_same_data
 from hepjax.engine.step import init_state
 from hepjax.engine.train import Outcome
-from hepjax.engine.workload import About, Model, Workload
+from hepjax.engine.workload import About, Detail, Model, Workload
 from hepjax.formats.source import Source
 from hepjax.workloads import table
 
@@ -162,14 +162,25 @@ class Run:
                 first += len(next(iter(answers.values())))
 
     def evaluate(
-        self, paths: list[Path], out: Path, *, seed: int = 0, quiet: bool = True
-    ) -> dict[str, Any]:
+        self, paths: list[Path], out: Path, *, seed: int = 0, quiet: bool = True,
+        detail: Detail | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
         """Write the report page on the events of ``paths`` into ``out``; return its scores.
 
         Without paths the test events of the run are used, or its validation events if it has no
         others.
+
+        Args:
+          detail: all plots one by one, or slow metrics, for workloads that have them.
+        Raises:
+          InputError: unusable events, or details that this workload does not have.
         """
         require_seed("seed", seed)
+        if detail is not None and self.workload.evaluate_in_detail is None:
+            raise InputError(
+                f"{self.directory}: expected a run of showers for all plots (--plots) or slow "
+                f"metrics (--metrics), found one of {self.workload.name}, which has none"
+            )
         source, part = self.judged(paths)
         about = About(
             yaml.safe_dump(to_settings(self.cfg), sort_keys=False),
@@ -180,6 +191,8 @@ class Run:
             records.read(self.directory / "metrics.jsonl"),
         )  # fmt: skip
         model = replace(self.model, seed=seed, quiet=quiet)
+        if detail is not None and self.workload.evaluate_in_detail is not None:
+            return self.workload.evaluate_in_detail(self.cfg, model, source, out, about, detail)
         if self.workload.evaluate is not None:
             return self.workload.evaluate(self.cfg, model, source, out, about)
         return _validated(model, source, out, about)

@@ -103,14 +103,17 @@ DEFECTS: dict[str, Defect] = {
 }  # fmt: skip
 SHOULD_SEE = {
     "nothing": (),
-    "energy scale +5 %": ("tests", "sampling_fraction", "ecal_sum", "total", "high_boosted"),
+    "energy scale +5 %": (
+        *("tests", "sampling_fraction", "response", "energy_fit", "total"),
+        *("high", "high_boosted"),
+    ),
     "widths +5 %": ("tests", "profile_x", "profile_y", "width_x", "width_r", "high_boosted"),
     "dead layer": (
         *("tests", "profile_z", "shapes", "layers", "sparsity by layer"),
         *("low", "high", "high_boosted", "fpd", "kpd"),
     ),
     "lost correlations": ("slices", "high", "high_boosted"),
-    "mode collapse": ("diversity", "recall", "coverage"),
+    "mode collapse": ("diversity", "ssim", "recall", "coverage"),
     "noise below threshold": (
         *("tests", "sparsity", "cell_spectrum", "sparsity by layer", "high_boosted"),
     ),

@@ -104,9 +104,13 @@ class Generator(Walk):
 
     def __init__(self, cfg: Gan3DConfig) -> None:
         super().__init__(cfg.model.generator, (cfg.model.latent,), cfg)
+        self.energy_power = cfg.model.energy_power
 
     def forward(self, latent: Tensor) -> Tensor:
-        return self.walk(latent).to(latent.dtype)
+        cells = self.walk(latent).to(latent.dtype)
+        if self.energy_power:
+            return cells * latent[:, :1, None, None, None] ** self.energy_power
+        return cells
 
 
 class Discriminator(Walk):
@@ -257,8 +261,9 @@ def latent(cfg: Gan3DConfig, truth: Batch) -> Tensor:
     noise = torch.randn(len(energy), noise_size(cfg))
     if cfg.model.inputs == "product":
         return energy * noise
-    given = [energy, truth["theta"][:, None]] if cfg.with_angle else [energy]
-    return torch.cat([*given, noise], dim=1)
+    if cfg.with_angle:
+        return torch.cat([energy, truth["theta"][:, None], noise], dim=1)
+    return torch.cat([energy * (ENERGY_UNIT / cfg.energies[1]), noise], dim=1)
 
 
 def flip_labels(cfg: Gan3DConfig, label: float, n: int) -> Tensor:

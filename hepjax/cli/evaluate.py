@@ -6,20 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hepjax.engine.workload import Detail
     from hepjax.run import Run
 
-PLAIN = ("few", None)
-"""Values of options that were not given."""
-OF_FILES = (
-    "plots",
-    "workers",
-    "geometry",
-    "threshold",
-    "events",
-    "metrics",
-    "reference_unit",
-    "generated_unit",
-)
+OF_FILES = ("geometry", "threshold", "events", "reference_unit", "generated_unit")
 """Options that only a comparison of files has."""
 
 
@@ -108,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         paths = {name: list(map(str, getattr(args, name))) for name in ("reference", "generated")}
         scores = write_report(report, out, provenance=paths, progress=bar)
     else:
-        if others := [name for name in OF_FILES if getattr(args, name) not in PLAIN]:
+        if others := [name for name in OF_FILES if getattr(args, name) is not None]:
             option = others[0].replace("_", "-")
             raise InputError(
                 f"--{option}: expected --reference and --generated, found RUN; "
@@ -118,10 +108,13 @@ def run(args: argparse.Namespace) -> int:
         from hepjax.run import load
 
         out = args.out or (Path("report") if packaged(args.run_dir) else args.run_dir / "report")
+        detail = _detail(args)
         opened = load(args.run_dir, args.step)
         if args.timing:
             opened.require_simulation()
-        scores = opened.evaluate(args.data, out, seed=args.seed, quiet=args.quiet)
+        scores = opened.evaluate(
+            args.data, out, seed=args.seed, quiet=args.quiet, detail=detail
+        )  # fmt: skip
         if args.timing:
             scores["timing"] = _timing(opened, args.data, out, args.json)
     print(json.dumps(scores) if args.json else f"{out / 'index.html'}")
@@ -141,6 +134,33 @@ def _timing(run: "Run", data: list[Path], out: Path, quiet: bool) -> list[dict[s
     if not quiet:
         print("\n".join(text(rows, clock.engine if clock else "")))
     return rows
+
+
+def _detail(args: argparse.Namespace) -> "Detail | None":
+    """What was asked of a report beyond the usual.
+
+    Raises:
+      InputError: not a number of processes.
+    """
+    workers = _workers(args)
+    if not workers and args.metrics == "few":
+        return None
+    from hepjax.engine.workload import Detail
+
+    return Detail(workers, args.metrics)
+
+
+def _workers(args: argparse.Namespace) -> int:
+    """Processes that draw all plots; 0 if nobody asked for them."""
+    from hepjax import InputError
+
+    if args.workers is not None and args.workers < 1:
+        raise InputError(f"--workers: expected at least 1, found {args.workers}")
+    if args.plots == "few":
+        return 0
+    from hepjax.report.gallery import cores
+
+    return args.workers or cores()
 
 
 def _asked(args: argparse.Namespace) -> dict[str, Any]:
@@ -164,18 +184,13 @@ def _asked(args: argparse.Namespace) -> dict[str, Any]:
         if args.events < 2:
             raise InputError(f"--events: expected at least 2, found {args.events}")
         asked["events"] = args.events
-    if args.workers is not None and args.workers < 1:
-        raise InputError(f"--workers: expected at least 1, found {args.workers}")
-    if args.plots == "all":
-        from hepjax.report.gallery import cores
-
-        asked["gallery_workers"] = args.workers or cores()
+    asked["gallery_workers"] = _workers(args)
     if args.metrics != "few":
         from hepjax.physics.calorimeter import field
         from hepjax.physics.calorimeter.evaluate import EVENTS
 
-        asked["more"] = field.SMALL if args.metrics == "small" else field.PUBLISHED
-        asked.setdefault("events", max(EVENTS, asked["more"].events))
+        asked["more"] = settings = field.SETTINGS[args.metrics]
+        asked.setdefault("events", max(EVENTS, settings.events))
     return asked
 
 

@@ -108,6 +108,15 @@ class About(NamedTuple):
     history: list[dict[str, Any]]
 
 
+class Detail(NamedTuple):
+    """What a report holds beyond the usual, because someone asked for it."""
+
+    gallery_workers: int = 0
+    """All plots one by one, drawn by as many processes; 0 for none."""
+    metrics: Literal["few", "small", "published"] = "few"
+    """Slow metrics, and with which settings."""
+
+
 @dataclass(frozen=True)
 class Benchmark:
     """The fixed work of ``hepjax bench``."""
@@ -125,6 +134,8 @@ class Benchmark:
     validated: tuple[str, ...] = ()
     """Further settings when validation events come from files of their own."""
 
+
+EvaluateInDetail = Callable[[Cfg, "Model[Cfg, S]", Source, Path, About, Detail], Scores]
 
 Simulation = Callable[[Path, int, int, Advance], object]
 """Writes so many events of a seed into a new folder: (folder, events, seed, advance)."""
@@ -187,6 +198,8 @@ class Workload(Generic[Cfg, S]):
     """Conditions outside of which events are generated only if a user insists."""
     evaluate: "Callable[[Cfg, Model[Cfg, S], Source, Path, About], Scores] | None" = None
     """Write the report page on the events of a source; by default the validation metrics."""
+    evaluate_in_detail: "EvaluateInDetail[Cfg, S] | None" = None
+    """The same with hundreds of plots or slow metrics, for workloads that have them."""
     benchmark: Benchmark | None = None
     compiler_options: dict[str, Options] = field(default_factory=dict, hash=False, compare=False)
     """By platform: what XLA is asked for beside its defaults, see ``engine.compilation``."""

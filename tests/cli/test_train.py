@@ -98,6 +98,31 @@ def test_evaluate_two_files(tiny_run, tmp_path, capsys):
     assert (out / "index.html").stat().st_size > 10_000
 
 
+def test_evaluate_a_run_with_all_plots(tiny_run, tmp_path, capsys):
+    data, out = tmp_path / "test.h5", tmp_path / "report"
+    main(["generate", str(tiny_run), "--events=60", "--seed=3", f"--out={data}"])
+    argv = ["evaluate", str(tiny_run), "--data", str(data), f"--out={out}", "--quiet"]
+    assert main([*argv, "--workers=0", "--plots=all"]) == 2
+    assert "--workers: expected at least 1" in capsys.readouterr().err
+    assert main([*argv, "--plots=all", "--workers=1"]) == 0
+    scores = json.loads((out / "scores.json").read_text())
+    drawn = {path.stem for path in (out / "figures" / "all").iterdir()}
+    assert drawn == {plot["name"] for plot in scores["plots"]}
+    assert len(drawn) > 60
+    assert (out / "plots.html").exists()
+
+
+@pytest.mark.slow
+def test_evaluate_a_run_with_the_metrics_of_the_field(tiny_run, tmp_path):
+    data, out = tmp_path / "test.h5", tmp_path / "report"
+    main(["generate", str(tiny_run), "--events=60", "--seed=3", f"--out={data}"])
+    argv = ["evaluate", str(tiny_run), "--data", str(data), f"--out={out}", "--quiet"]
+    assert main([*argv, "--metrics=small"]) == 0
+    found = json.loads((out / "scores.json").read_text())["field"]
+    assert found["settings"] == "small"
+    assert {"low", "high", "fpd", "recall"} <= set(found)
+
+
 def command(*argv):
     return [sys.executable, "-m", "hepjax", *argv]
 

@@ -13,7 +13,14 @@ import numpy as np
 
 from hepjax.formats.showers.calorimeter import Calorimeter
 from hepjax.formats.showers.calorimeters import by_shape, unknown
-from hepjax.physics.calorimeter import features, grids, layers, metrics, observables
+from hepjax.physics.calorimeter import (
+    features,
+    grids,
+    layers,
+    metrics,
+    observables,
+    response,
+)
 
 Sample = dict[str, np.ndarray]
 """Per-event quantities as ``quantities_of_chunk`` returns them; the leading axis is the event."""
@@ -25,6 +32,9 @@ RESAMPLES = 20
 FAMILIES = {
     "sampling_fraction": "Sampling fraction: |difference of means| / mean (published MRE)",
     "ecal_sum": "Visible energy: Wasserstein distance / mean",
+    "response": "Visible over incident energy: Wasserstein distance / mean",
+    "energy_fit": "Fitted response: |difference of the curves| / reference",
+    "resolution": "Fitted energy resolution: |difference of the curves| / reference",
     "profile_x": "Profile along x: separation power of the mean profiles",
     "profile_y": "Profile along y: separation power of the mean profiles",
     "profile_r": "Profile along r: separation power of the mean profiles",
@@ -42,6 +52,8 @@ FAMILIES = {
     "layers": "Layer by layer: separation power of energies, centres, widths, sparsity (published)",
     "angle": "Measured angle: |difference of means| / mean (published)",
     "diversity": "Diversity: difference of the mean similarity of shower pairs",
+    "ssim": "Diversity: difference of the mean structural similarity (SSIM) of shower pairs",
+    "gromov_wasserstein": "Diversity: lower bound of the Gromov-Wasserstein distance / mean",
     "correlation": "Correlations: mean |difference| over pairs of quantities (published)",
     "slices": "Correlations of slices: mean squared difference of arctanh (published)",
     "auxiliary": "Energy that the discriminator regresses: Wasserstein distance / mean",
@@ -185,8 +197,13 @@ def totals(
     separation = layers.separations(
         layers.counts(reference["layer_bins"]), layers.counts(generated["layer_bins"]), axes
     )
+    energy_fit, resolution = response.distances(
+        *((s["sampling_fraction"], s["energy"]) for s in (reference, generated))
+    )
     whole = {
         "layers": separation.pop("layers"),
+        "energy_fit": energy_fit,
+        "resolution": resolution,
         "correlation": metrics.correlation_distance(
             *(observables.correlation_matrix(s["correlated"]) for s in (reference, generated))
         ),
@@ -294,6 +311,7 @@ def _scores(reference: Sample, generated: Sample) -> dict[str, float]:
     angle = {"angle": metrics.relative(mean_r[name], mean_g[name])} if name in mean_r else {}
     return {
         "ecal_sum": metrics.wasserstein(r["ecal_sum"], g["ecal_sum"]),
+        "response": metrics.wasserstein(r["sampling_fraction"], g["sampling_fraction"]),
         **{name: metrics.separation(mean_r[name], mean_g[name]) for name in names},
         "moments": metrics.moments_error(r["moments"], g["moments"]),
         "shapes": float(

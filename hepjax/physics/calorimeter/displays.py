@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from hepjax.physics.calorimeter import observables
-from hepjax.physics.calorimeter.figures import Pair, bin_title
-from hepjax.report import maps
+from hepjax.physics.calorimeter import likeness, observables
+from hepjax.physics.calorimeter.figures import Pair, bin_title, edges_of
+from hepjax.report import maps, plots
 from hepjax.report.document import Drawing
 
 
@@ -90,3 +90,39 @@ def names(pair: Pair) -> list[str]:
         f"M{said.get(n[1], n[1])}{n[2]}" if n.startswith("M") else n for n in observables.CORRELATED
     ]
     return named + ["|θ-π/2|"] * (pair.reference["correlated"].shape[1] - len(named))
+
+
+def diversity(pair: Pair, pictures: list[list[np.ndarray]]) -> Drawing:
+    """How alike single showers of a bin of energy are.
+
+    Args:
+      pictures: of reference and generated, see ``samples.Reduced``.
+    """
+    similar: tuple[list[np.ndarray], ...] = ([], [])
+    apart: tuple[list[np.ndarray], ...] = ([], [])
+    for bin_pictures in zip(*pictures, strict=True):
+        if min(map(len, bin_pictures)) < 2:
+            continue
+        span = float(bin_pictures[0].mean(0).max()) or 1.0
+        mean = likeness.pair_distances(bin_pictures[0]).mean() or 1.0
+        for k, shown in enumerate(bin_pictures):
+            similar[k].append(likeness.structural_similarity(shown, span))
+            apart[k].append(likeness.pair_distances(shown) / mean)
+    panels = []
+    for xlabel, values in (
+        ("structural similarity (SSIM) of two showers", similar),
+        ("distance of two showers / mean of the reference", apart),
+    ):
+        r, g = (np.concatenate(v) if v else np.zeros(0) for v in values)
+        if len(r) == 0:
+            r = g = np.zeros(1)
+        edges = edges_of(r, g)
+        shares = (plots.distribution(v, edges) for v in (r, g))
+        panels.append(plots.Panel("", xlabel, *shares))
+    return Drawing(
+        "diversity", "How alike showers are",
+        "Pairs of showers of about one energy, by their pictures in the plane of the last two "
+        "axes. Generated showers that are too much alike lie to the right on the left and to the "
+        "left on the right.",
+        pair.overlay(panels, "share of pairs", columns=2),
+    )  # fmt: skip

@@ -104,3 +104,14 @@ def low_level(
     return np.concatenate(
         [incident, shares, np.log10(layer * MEV + FLOOR)], axis=1, dtype=np.float32
     )
+
+
+def relative_energies(sample: np.ndarray, calorimeter: Calorimeter) -> np.ndarray:
+    """High-level features (n, features) with energies over the incident one, for decision trees.
+
+    Trees cut along one feature at a time and find a ratio of two features with difficulty.
+    """
+    energies = [group in ("layer", "total") for group, _ in columns(calorimeter)]
+    found = np.array(sample, float)
+    found[:, energies] -= found[:, :1]  # logarithms
+    return found

@@ -23,7 +23,7 @@ NAMES = {
     "low": "Classifier on cells",
     "low_normalised": "Classifier on cells, normalised by layer",
     "high": "Classifier on high-level features",
-    "high_boosted": "Boosted trees on high-level features",
+    "high_boosted": "Boosted trees on high-level features, energies over the incident one",
 }
 
 
@@ -79,6 +79,10 @@ PUBLISHED = Settings(
 )
 
 
+SETTINGS = {"small": SMALL, "published": PUBLISHED}
+"""By what ``--metrics`` asks for."""
+
+
 def scores(
     reference: Sample, generated: Sample, calorimeter: Calorimeter, settings: Settings,
     advance: Callable[[int], object] = lambda n: None,
@@ -116,6 +120,7 @@ def _against(
             inputs = [reference.features, generated.features]
         if name.endswith("boosted"):
             classify = classifier.boosted
+            inputs = [features.relative_energies(x, calorimeter) for x in inputs]
         auc, error, jsd, jsd_error = classifier.over_seeds(
             classify, inputs[0], inputs[1], settings.seeds
         )

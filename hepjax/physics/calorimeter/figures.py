@@ -19,10 +19,6 @@ from hepjax.report.layout import Figure
 
 PROFILE_BINS = 15
 """Bins of incident energy in plots against energy."""
-CURVE_RANGE = (10.0, 500.0)
-"""GeV; where the published sampling-fraction curve holds."""
-CLIC = ("clic-25", "clic-51", "unknown")
-"""Calorimeters beside which that curve is drawn: CLIC, and boxes that nobody described."""
 MOST_BINS = 60
 Take = Callable[[Sample], np.ndarray]
 """One quantity of a sample, (n,)."""
@@ -86,37 +82,6 @@ def p_value(p: float) -> str:
     return f"{p:.2f}" if p >= 0.01 else f"{p:.0e}"
 
 
-def energy_response(pair: Pair) -> Iterator[Drawing]:
-    """Sampling fraction against energy, and the visible energy in each bin."""
-    figure = _against_energy(
-        pair, {"": lambda s: s["sampling_fraction"]}, "visible / incident energy"
-    )
-    if pair.calorimeter.name in CLIC:
-        _published_curve(figure, *pair.bins[0])
-    yield Drawing(
-        "sampling_fraction", "Sampling fraction against incident energy",
-        "Mean visible over incident energy; the ratio should stay at 1 within its errors. The "
-        "dashed curve, where there is one, is the published CLIC detector.",
-        figure,
-    )  # fmt: skip
-    yield Drawing(
-        "ecal_sum", "Visible energy",
-        "Energy in all cells in bins of incident energy, the numbers of showers in brackets; p is "
-        "the probability of such a difference by chance (Kolmogorov-Smirnov and χ² tests).",
-        _distributions(pair, "ecal_sum", "visible energy [GeV]"),
-    )  # fmt: skip
-
-
-def _published_curve(figure: Figure, low: float, high: float) -> None:
-    x = np.linspace(max(low, CURVE_RANGE[0]), max(min(high, CURVE_RANGE[1]), low), 60)
-    curve = np.asarray(observables.published_sampling_fraction(x))
-    axis = figure.axes[0]
-    axis.plot(x, curve, "--", color="0.25", lw=1.4, label="published CLIC electron curve")
-    bottom, top = axis.get_ylim()
-    axis.set_ylim(min(bottom, 0.97 * curve.min()), max(top, 1.03 * curve.max()))
-    axis.legend(loc="best", frameon=False)
-
-
 def shapes(pair: Pair) -> Iterator[Drawing]:
     """Mean energy along each axis, in each bin."""
     words = {
@@ -151,7 +116,7 @@ def shower_moments(pair: Pair) -> Iterator[Drawing]:
     yield Drawing(
         "moments_energy", "Mean moments against incident energy",
         "The depth of the shower (Mz1) grows with the logarithm of the energy; zoomed scale.",
-        _against_energy(pair, take, "mean moment"),
+        against_energy(pair, take, "mean moment"),
     )  # fmt: skip
 
 
@@ -166,7 +131,7 @@ def longitudinal(pair: Pair) -> Iterator[Drawing]:
     yield Drawing(
         "ratios_energy", "Longitudinal ratios against incident energy",
         "With energy the shower moves from the front (R1) to the back (R3).",
-        _against_energy(pair, take, "mean share"),
+        against_energy(pair, take, "mean share"),
     )  # fmt: skip
 
 
@@ -175,7 +140,7 @@ def cells(pair: Pair) -> Iterator[Drawing]:
     yield Drawing(
         "hits", "Hits",
         "Number of cells above the threshold in bins of incident energy.",
-        _distributions(pair, "hits", f"cells above {pair.calorimeter.hit * 1e3:g} MeV"),
+        distributions(pair, "hits", f"cells above {pair.calorimeter.hit * 1e3:g} MeV"),
     )  # fmt: skip
     drawn = filled(pair.reference["cell_spectrum"], pair.generated["cell_spectrum"])
     edges = np.linspace(*observables.SPECTRUM_RANGE, observables.SPECTRUM_BINS + 1)
@@ -323,7 +288,7 @@ def _cells_along(pair: Pair, axis: str) -> np.ndarray:
     return np.arange(pair.reference[f"profile_{axis}"].shape[1] + 1) - 0.5
 
 
-def _distributions(pair: Pair, name: str, xlabel: str) -> Figure:
+def distributions(pair: Pair, name: str, xlabel: str) -> Figure:
     """One panel per bin of energy with the distribution of a quantity and p-values."""
     panels = [_distribution(title, xlabel, r[name], g[name]) for title, r, g in pair.split()]
     return pair.overlay(panels, "share of showers")
@@ -344,7 +309,7 @@ def _distribution(
     return plots.Panel(title, xlabel, *drawn, _tests(r, g, edges))
 
 
-def _against_energy(pair: Pair, take: dict[str, Take], ylabel: str) -> Figure:
+def against_energy(pair: Pair, take: dict[str, Take], ylabel: str) -> Figure:
     """One panel per quantity with its mean in bins of incident energy."""
     low, high = pair.bins[0]
     edges = np.linspace(low, max(high, low + 1), PROFILE_BINS + 1)

@@ -37,7 +37,9 @@ from hepjax.physics.calorimeter import (
     figures,
     gallery,
     layers,
+    likeness,
     metrics,
+    response_figures,
     samples,
     significance,
 )
@@ -67,7 +69,8 @@ Outputs = dict[str, np.ndarray]
 def report(
     reference: dict[str, np.ndarray], generated: dict[str, np.ndarray], *,
     labels: tuple[str, str] = ("Monte Carlo", "3DGAN"), discriminator: Outputs | None = None,
-    calorimeter: Calorimeter | None = None,
+    calorimeter: Calorimeter | None = None, more: field.Settings | None = None,
+    gallery_workers: int = 0, progress: Progress = no_progress,
 ) -> Report:  # fmt: skip
     """Compare generated showers with reference showers, both in memory; see ``report_on``.
 
@@ -89,8 +92,9 @@ def report(
         samples.of_arrays(s["ecal"], s["energy"], s.get("theta")) for s in (reference, generated)
     ]
     return report_on(
-        pair[0], pair[1], labels=labels, discriminator=discriminator, calorimeter=calorimeter
-    )
+        pair[0], pair[1], labels=labels, discriminator=discriminator, calorimeter=calorimeter,
+        more=more, gallery_workers=gallery_workers, progress=progress,
+    )  # fmt: skip
 
 
 def report_on(
@@ -245,6 +249,9 @@ def _scores(
     of_all, first, second = reduced[0].alike
     scores["families"]["diversity"] = metrics.mean_over_bins(np.abs(of_all - reduced[1].alike[0]))
     noise["diversity"] = metrics.mean_over_bins(np.abs(first - second))
+    scores["families"] |= _likeness([r.pictures for r in reduced])
+    halves = [[p[k::2] for p in reduced[0].pictures] for k in (0, 1)]
+    noise |= _likeness(halves)
     if discriminator is not None:
         scores["families"] |= _judged(discriminator)
     tests = significance.tests(r, g, bins)
@@ -262,6 +269,26 @@ def _scores(
         "energy_range": list(bins[0]),
         "calorimeter": pair.calorimeter.name,
         "labels": list(pair.labels),
+    }
+
+
+def _likeness(pictures: list[list[np.ndarray]]) -> dict[str, float]:
+    """Scores of how alike the showers of a bin are, means over the bins.
+
+    Args:
+      pictures: of reference and generated, see ``Reduced``.
+    """
+    similar, distance = [], []
+    for r, g in zip(*pictures, strict=True):
+        if min(len(r), len(g)) < metrics.MIN_EVENTS // 2:
+            continue
+        span = float(r.mean(0).max()) or 1.0
+        one, other = (likeness.structural_similarity(p, span).mean() for p in (r, g))
+        similar.append(abs(one - other))
+        distance.append(likeness.gromov_wasserstein(r, g))
+    return {
+        "ssim": metrics.mean_over_bins(similar),
+        "gromov_wasserstein": metrics.mean_over_bins(distance),
     }
 
 
@@ -291,11 +318,15 @@ def _sections(
         yield "All plots", [worst_plots(scores)]
     if "field" in scores:
         yield "Metrics of the field", [field.table(scores["field"])]
-    yield "Energy", [*figures.energy_response(pair), energy_table(scores)]
+    yield "Energy", [
+        *response_figures.energy_response(pair), response_figures.energy_resolution(pair),
+        energy_table(scores),
+    ]  # fmt: skip
     yield "Mean showers", [displays.projections(pair, *means)]
     yield "Single showers", [displays.single_showers(pair, energy, *(r.picked for r in reduced))]
     yield "Shapes", figures.shapes(pair)
     yield "Moments", figures.shower_moments(pair)
+    yield "Diversity", [displays.diversity(pair, [r.pictures for r in reduced])]
     yield "Longitudinal ratios", figures.longitudinal(pair)
     yield "Cells", figures.cells(pair)
     yield "Hottest cell", figures.hottest_cell(pair)

@@ -6,6 +6,7 @@ and the sums that tell how alike they are; and a few showers as they came.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -50,6 +51,9 @@ class Reduced(NamedTuple):
     """Mean energy in GeV summed along one axis of the grid, (bins, ...) each."""
     alike: np.ndarray
     """Mean similarity of shower pairs, (3, bins): of all, and of every other from 0 and from 1."""
+    pictures: list[np.ndarray]
+    """Of the showers that ``alike`` compares, bin by bin: energy in the y-z or r-z plane over the
+    incident one, (k, y or r, layers)."""
     picked: np.ndarray
     """The showers that were asked for, on the grid, (k, a, b, layers)."""
     cells: np.ndarray | None
@@ -92,6 +96,10 @@ def reduce(
     groups = similar.reshape(-1, len(showers))
     units = np.zeros((len(groups), calorimeter.voxels), np.float32)
     numbers = np.zeros(len(groups), int)
+    chosen = similar[0].any(0)
+    plane_number, side = (2, shape[1]) if calorimeter.box else (1, shape[0])
+    pictures = np.zeros((int(chosen.sum()), side, shape[2]), np.float32)
+    place = np.cumsum(chosen) - 1
     picked: dict[int, np.ndarray] = {}
     kept: list[np.ndarray] = []
     for cells, first, count in chunks(showers):
@@ -113,6 +121,12 @@ def reduce(
                 cells[:count].reshape(count, -1) / np.where(length > 0, length, 1)[:, None]
             )
             numbers += mask.sum(1)
+        compared = np.flatnonzero(chosen[rows])
+        if len(compared):
+            plane = _planes(cells, calorimeter)[plane_number]
+            pictures[place[first + compared]] = (
+                np.asarray(plane)[compared] / energy[compared, None, None]
+            )
         for pick in picks[(picks >= first) & (picks < first + count)]:
             one = cells[pick - first][None]
             picked[int(pick)] = np.asarray(grids.on_grid(one, calorimeter))[0]
@@ -125,6 +139,7 @@ def reduce(
         {name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
         tuple(plane / events for plane in planes),
         np.array(alike).reshape(3, -1),
+        [pictures[place[np.flatnonzero(group)]] for group in similar[0]],
         np.stack([picked[int(p)] for p in picks]) if len(picks) else np.zeros((0, *shape)),
         np.concatenate(kept) if kept else None,
     )
@@ -146,6 +161,11 @@ def similar_showers(energy: np.ndarray, bins: metrics.Bins) -> np.ndarray:
 def _plane_sums(grid: jax.Array, weight: jax.Array) -> tuple[jax.Array, ...]:
     inside = weight.astype(grid.dtype)
     return tuple(jnp.tensordot(inside, p, 1) for p in observables.projections(grid))
+
+
+@partial(jax.jit, static_argnums=1)
+def _planes(cells: np.ndarray, calorimeter: Calorimeter) -> tuple[jax.Array, ...]:
+    return observables.projections(grids.on_grid(cells, calorimeter))
 
 
 def _projected(

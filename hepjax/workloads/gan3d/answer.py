@@ -18,6 +18,7 @@ from hepjax.engine.workload import (
     About,
     Answer,
     Batch,
+    Detail,
     Field,
     Model,
     Range,
@@ -42,6 +43,7 @@ from hepjax.workloads.gan3d.objective import (
 
 MOST_EVENTS = 10_000  # of the published validation; keeps the samples within 2 GB of memory
 BATCH = 256
+USUAL = Detail()
 
 
 def inputs(cfg: Gan3DConfig) -> Spec:
@@ -119,9 +121,11 @@ def judgement(cfg: Gan3DConfig) -> Any:
 
 
 def evaluate(
-    cfg: Gan3DConfig, model: Model[Gan3DConfig, State], source: Source, out: Path, about: About
-) -> Scores:
+    cfg: Gan3DConfig, model: Model[Gan3DConfig, State], source: Source, out: Path, about: About,
+    detail: Detail = USUAL,
+) -> Scores:  # fmt: skip
     """Report on showers generated at energies and angles of ``source``; return the scores."""
+    from hepjax.physics.calorimeter.field import SETTINGS
     from hepjax.physics.calorimeter.report import report
     from hepjax.report.document import check_folder, write_report
 
@@ -141,10 +145,12 @@ def evaluate(
         for said, suffix in (("real", ""), ("energy", "_energy")):
             if said in parts[0]:
                 judged[name + suffix] = np.concatenate([part[said] for part in parts])
+    bar = functools.partial(progress, quiet=model.quiet)
     found = report(
-        reference, generated, discriminator=judged, calorimeter=cfg.calorimeter
+        reference, generated, discriminator=judged, calorimeter=cfg.calorimeter,
+        more=SETTINGS.get(detail.metrics), gallery_workers=detail.gallery_workers, progress=bar,
     )  # fmt: skip
-    return write_report(found, out, **about._asdict())
+    return write_report(found, out, progress=bar, **about._asdict())
 
 
 def asked_of(cfg: Gan3DConfig, showers: dict[str, np.ndarray]) -> HostBatch:

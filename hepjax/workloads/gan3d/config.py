@@ -28,8 +28,8 @@ class ModelConfig:
     """Length of the vector that goes into the generator."""
     inputs: Literal["product", "energy", "energy-angle"] = "product"
     """What that vector is: noise times the incident energy / 100 GeV (published for the fixed
-    angle); or noise behind the energy; or noise behind the energy and the polar angle in rad
-    (published for the variable angle)."""
+    angle); or noise behind the energy over the highest one of data.energy_range; or noise behind
+    the energy / 100 GeV and the polar angle in rad (published for the variable angle)."""
     generator: tuple[Layer, ...] = layers.PUBLISHED_GENERATOR
     """From the latent vector to the cells; the keys of a layer are below. ``[]``: a small network
     that fits data.calorimeter."""
@@ -39,6 +39,10 @@ class ModelConfig:
     """What the discriminator says beside real or fake: the incident energy, learnt; and from the
     cells, without weights, the measured polar angle, the visible energy, numbers of cells by their
     energy."""
+    energy_power: NotNegative = 0.0
+    """Cells of the generator are multiplied by the energy of that vector to this power, so that it
+    learns shapes rather than scales; 0, they are not, is published. With the value of data.power
+    the visible energy is proportional to the incident one to begin with."""
     norm_epsilon: Positive = 1e-3
     """Added to the variance in batch norm; 1e-6 is published for the variable angle."""
     dropout: Fraction = 0.2
@@ -206,6 +210,10 @@ class Gan3DConfig(RunConfig):
         yield (
             not self.with_angle or self.calorimeter.box,
             "model.inputs", f"no angle, as {self.calorimeter.name} is no box of cells",
+        )  # fmt: skip
+        yield (
+            self.model.energy_power == 0 or self.model.inputs != "product",
+            "model.energy_power", "0 with model.inputs=product, whose noise has the energy in it",
         )  # fmt: skip
         yield (
             "angle" not in self.model.heads or self.calorimeter.box,

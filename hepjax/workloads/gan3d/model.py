@@ -45,7 +45,11 @@ class Generator(nn.Module):
         x, norm = latent, _norm(self.cfg, self.dtype, self.norm_axis, train)
         for layer in self.cfg.generator:
             x = _layer(layer, x, norm, self.closed, self.dtype)
-        return (x if x.ndim == 5 else x[..., None]).astype(jnp.float32)
+        cells = (x if x.ndim == 5 else x[..., None]).astype(jnp.float32)
+        if self.cfg.energy_power:
+            energy = latent[:, 0].reshape(-1, *(1,) * (cells.ndim - 1))
+            cells *= energy**self.cfg.energy_power
+        return cells
 
 
 class Discriminator(nn.Module):

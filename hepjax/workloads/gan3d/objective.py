@@ -197,8 +197,9 @@ def with_noise(cfg: Gan3DConfig, truth: Batch, noise: jax.Array) -> jax.Array:
     energy = truth["energy"][:, None]
     if cfg.model.inputs == "product":
         return energy * noise
-    given = [energy, truth["theta"][:, None]] if cfg.with_angle else [energy]
-    return jnp.concatenate([*given, noise], axis=1)
+    if cfg.with_angle:
+        return jnp.concatenate([energy, truth["theta"][:, None], noise], axis=1)
+    return jnp.concatenate([energy * (ENERGY_UNIT / cfg.energies[1]), noise], axis=1)
 
 
 def latent(cfg: Gan3DConfig, truth: Batch, key: jax.Array) -> jax.Array:

@@ -36,6 +36,7 @@ WORKLOAD: Workload[Gan3DConfig, objective.State] = Workload(
     conditions=answer.conditions,
     ranges=answer.ranges,
     evaluate=answer.evaluate,
+    evaluate_in_detail=answer.evaluate,
     # 16,000 showers of 25 x 25 x 25 cells in float32 are 1 GB.
     benchmark=Benchmark("gan3d/published", "showers", events=256, complete=16_000),
 )

@@ -153,3 +153,19 @@ def test_codes_are_the_bins_of_numpy():
             expected = np.histogram(sample[:, column], 20, (0, 1))[0]
             np.testing.assert_array_equal(counts[k, :20], expected)
     assert metrics.separation(counts[0], counts[0]) == 0
+
+
+def test_trees_see_energies_over_the_incident_one():
+    """A scale of the cells moves the same columns by the same number at every incident energy."""
+    box = Calorimeter("box", tuple(Layer() for _ in range(2)), cells=(5, 3), cell_mm=(10.0, 10.0))
+    cells = spread(box.shape, n=6)
+    energy = np.array([1.0, 2, 4, 8, 16, 32])
+    once, twice = (
+        features.relative_energies(np.asarray(features.high_level(c, energy, box)), box)
+        for c in (cells, 2 * cells)
+    )
+    of_energies = [g in ("layer", "total") for g, _ in features.columns(box)]
+    moved = np.where(of_energies, np.log10(2), 0)
+    np.testing.assert_allclose(twice - once, np.tile(moved, (6, 1)), atol=2e-4)
+    total = [g for g, _ in features.columns(box)].index("total")
+    np.testing.assert_allclose(10 ** once[:, total], cells.sum((1, 2, 3)) / energy, rtol=1e-3)

@@ -159,7 +159,16 @@ def test_equal_samples_have_no_distance_in_any_family():
     scores = compare(sample, sample, metrics.energy_bins(10, 100, 300))
     assert all(value == pytest.approx(0, abs=1e-7) for value in scores["families"].values())
     assert scores["moments_shapes_total"] == 0
-    others = {"diversity", "real_fake", "auxiliary", "angle", "profile_r", "profile_alpha"}
+    others = {
+        "diversity",
+        "ssim",
+        "gromov_wasserstein",
+        "real_fake",
+        "auxiliary",
+        "angle",
+        "profile_r",
+        "profile_alpha",
+    }
     assert set(scores["families"]) == set(comparison.FAMILIES) - others
 
 

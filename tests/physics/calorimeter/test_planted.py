@@ -23,11 +23,13 @@ SETTINGS = field.Settings(
 )  # fmt: skip
 SEEN = {
     "nothing": (),
-    "energy scale +5 %": ("tests", "sampling_fraction"),
+    "energy scale +5 %": (
+        *("tests", "sampling_fraction", "response", "energy_fit", "total", "high_boosted"),
+    ),
     "widths +5 %": ("tests",),
     "dead layer": ("tests", "profile_z", "layers", "high_boosted"),
     "lost correlations": ("slices", "high_boosted"),
-    "mode collapse": ("diversity", "recall", "coverage"),
+    "mode collapse": ("diversity", "ssim", "recall", "coverage"),
     "noise below threshold": ("cell_spectrum",),
 }  # fmt: skip
 """By 600 showers; the benchmark asks for more of more showers. The tests do not see the noise here:

@@ -121,6 +121,10 @@ LAST = "{filters: 1, kernel: [2, 2, 2], padding: [0, 0, 0]}"
             ["model.inputs=energy-angle", "objective.conditions=batch"],
             r"^data\.angle_range: expected low < high, as clic-25 knows one angle only",
         ),
+        (
+            ["model.energy_power=1"],
+            r"^model\.energy_power: expected 0 with model\.inputs=product",
+        ),
         (["data.calorimeter=clic"], r"^clic: expected a YAML file.*did you mean clic-"),
         (["data.calorimeter=3"], r"^data\.calorimeter: expected the name or file"),
         (

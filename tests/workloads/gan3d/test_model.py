@@ -151,3 +151,20 @@ def test_dropout_keeps_the_share_and_the_mean():
     np.testing.assert_allclose(np.unique(y), [0, 256 / 205], rtol=1e-6)
     assert np.ptp(np.asarray((y > 0).mean((1, 2, 3, 4)))) > 0  # events differ
     np.testing.assert_array_equal(Dropout(0.2).apply({}, x, False), x)
+
+
+def test_cells_grow_with_the_energy_to_the_power():
+    """The same noise at twice the energy, seen by a generator that cannot see the energy itself."""
+    cfg = packaged("any", "data.energy_range=[1,10]")
+    state = jax.jit(partial(objective.init, cfg))(jax.random.key(0))
+    variables = objective.frozen(cfg, state.generator)
+    kernel = variables["params"]["Dense_0"]["kernel"].at[0].set(0.0)
+    variables["params"] = variables["params"] | {
+        "Dense_0": variables["params"]["Dense_0"] | {"kernel": kernel}
+    }
+    noise = jnp.tile(jax.random.normal(jax.random.key(1), (1, objective.noise_size(cfg))), (2, 1))
+    inputs = objective.with_noise(cfg, {"energy": jnp.array([0.05, 0.1])}, noise)
+    np.testing.assert_allclose(inputs[:, 0], [0.5, 1.0], rtol=1e-6)  # of 10 GeV
+    once, twice = objective.generate(cfg, variables, inputs)
+    assert once.max() > 0
+    np.testing.assert_allclose(twice, once * 2**0.85, rtol=1e-5)

@@ -72,6 +72,11 @@ def test_the_report_is_on_the_test_part(run_dir, capsys):
     assert figures == {"roc", "scores", "pt", "images", "saliency", "training"}
 
 
+def test_plots_of_showers_are_refused(run_dir, capsys):
+    assert main(["evaluate", str(run_dir), "--plots=all", "--quiet"]) == 2
+    assert "expected a run of showers for all plots" in capsys.readouterr().err
+
+
 def test_events_without_labels_are_not_judged_on(run_dir, tmp_path):
     images = SparseImages(np.arange(5), np.arange(4, dtype=np.uint32), np.ones(4, np.float32))
     new = write_packed(tmp_path / "new", [(images, {"event": np.arange(4)})], GRID, {})
