@@ -139,7 +139,7 @@ STYLE = """
   background: var(--paper); padding: .8rem 0; z-index: 1; }
 .tools input, .tools select { font: inherit; padding: .35rem .6rem; border: 1px solid var(--line);
   border-radius: 6px; background: #fff; color: var(--ink); }
-.tools input { min-width: 22rem; }
+.tools input { width: 22rem; max-width: 100%; }
 .plots { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(280px, 1fr)); }
 .plot { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: .6rem;
   color: var(--ink); text-decoration: none; font-size: .86rem; display: flex; gap: .1rem;
@@ -148,6 +148,7 @@ STYLE = """
 .plot img { width: 100%; height: auto; margin-bottom: .3rem; }
 .plot span { color: var(--soft); }
 .all { max-width: 1800px; margin: 0 auto; padding: 0 2rem 4rem; }
+@media (max-width: 1000px) { .all { padding: 0 1rem 3rem; } .tools { position: static; } }
 """
 SCRIPT = """
 const box = document.getElementById('plots'), all = [...box.children];

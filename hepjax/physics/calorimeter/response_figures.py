@@ -54,7 +54,7 @@ def energy_resolution(pair: Pair) -> Drawing:
             spread = np.full(PROFILE_BINS, np.nan)
             drawn.append(plots.from_values(edges, spread, spread))
             continue
-        words.append(f"{label}: {100 * fit.stochastic:.0f} % / √E ⊕ {100 * fit.constant:.1f} %")
+        words.append(f"{label}: a {100 * fit.stochastic:.0f} %, c {100 * fit.constant:.1f} %")
         expected = fit.at(energy)
         away = fraction / np.where(expected > 0, expected, np.inf) - 1
         index = np.clip(np.digitize(energy, edges) - 1, 0, PROFILE_BINS - 1)
@@ -65,8 +65,8 @@ def energy_resolution(pair: Pair) -> Drawing:
     panel = plots.Panel("", "incident energy [GeV]", drawn[0], drawn[1], "\n".join(words))
     return Drawing(
         "energy_resolution", "Energy resolution",
-        "Spread of the visible energy about its fitted mean, over that mean; the fits add a "
-        "stochastic term and a constant one in quadrature.",
+        "Spread of the visible energy about its fitted mean, over that mean, and the stochastic "
+        "term a / √E (E in GeV) and the constant term c that were fitted to it, in quadrature.",
         pair.overlay([panel], "relative spread", columns=1),
     )  # fmt: skip
 

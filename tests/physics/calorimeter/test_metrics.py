@@ -243,7 +243,8 @@ def test_batches_of_any_size_give_the_same(monkeypatch):
     )
     for name, values in one.sample.items():
         np.testing.assert_array_equal(values, other.sample[name])
-    for a, b in zip([*one.projections, *one[2:]], [*other.projections, *other[2:]], strict=True):
+    parts = [[*s.projections, *s.pictures, s.alike, s.picked, s.cells] for s in (one, other)]
+    for a, b in zip(*parts, strict=True):
         np.testing.assert_array_equal(a, b)
     assert one.cells.shape == (100, 625)
     picks = np.flatnonzero(inside[1])[: metrics.SIMILARITY_SHOWERS]
