@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import optimize
 
+from hepjax.physics.calorimeter import metrics
+
 DEGREE = 2
 """Of the polynomial in ln E of the mean."""
 POINTS = 20
@@ -68,14 +70,13 @@ def distances(
     Args:
       reference, generated: visible over incident energies (n,) and incident energies (n,) GeV.
     Returns:
-      NaN, NaN with too few showers in either.
+      NaN, NaN with too few showers in either; NaN where the reference has no mean or no spread.
     """
     r, g = fitted(*reference), fitted(*generated)
     if r is None or g is None:
         return float("nan"), float("nan")
     energy = np.quantile(reference[1], (np.arange(POINTS) + 0.5) / POINTS)
-    means = np.abs(g.at(energy) - r.at(energy)) / np.abs(r.at(energy))
-    spreads = r.resolution(energy), g.resolution(energy)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        spread = np.abs(spreads[1] - spreads[0]) / spreads[0]
-    return float(means.mean()), float(np.nan_to_num(spread).mean())
+    return (
+        metrics.relative(r.at(energy), g.at(energy)),
+        metrics.relative(r.resolution(energy), g.resolution(energy)),
+    )

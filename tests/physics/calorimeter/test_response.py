@@ -39,6 +39,9 @@ def test_scale_and_spread_are_told_apart():
 def test_empty_showers_are_wholly_wrong_and_few_showers_say_nothing():
     fraction, energy = sample(n=200)
     assert response.distances((fraction, energy), (0 * fraction, energy)) == pytest.approx((1, 1))
+    mean, spread = response.distances((0 * fraction, energy), (fraction, energy))
+    assert np.isnan(mean)
+    assert np.isnan(spread)
     few = fraction[:5], energy[:5]
     assert np.isnan(response.distances(few, few)).all()
 
