@@ -98,6 +98,7 @@ def test_evaluate_two_files(tiny_run, tmp_path, capsys):
     assert (out / "index.html").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_evaluate_a_run_with_all_plots(tiny_run, tmp_path, capsys):
     data, out = tmp_path / "test.h5", tmp_path / "report"
     main(["generate", str(tiny_run), "--events=60", "--seed=3", f"--out={data}"])
