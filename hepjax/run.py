@@ -178,8 +178,9 @@ class Run:
         require_seed("seed", seed)
         if detail is not None and self.workload.evaluate_in_detail is None:
             raise InputError(
-                f"{self.directory}: expected a run of showers for all plots (--plots) or slow "
-                f"metrics (--metrics), found one of {self.workload.name}, which has none"
+                f"{self.directory}: expected a workload with all plots (--plots) and slow metrics "
+                f"(--metrics), found {self.workload.name}; for showers compare files with "
+                "--reference and --generated"
             )
         source, part = self.judged(paths)
         about = About(

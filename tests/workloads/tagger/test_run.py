@@ -74,7 +74,7 @@ def test_the_report_is_on_the_test_part(run_dir, capsys):
 
 def test_plots_of_showers_are_refused(run_dir, capsys):
     assert main(["evaluate", str(run_dir), "--plots=all", "--quiet"]) == 2
-    assert "expected a run of showers for all plots" in capsys.readouterr().err
+    assert "expected a workload with all plots" in capsys.readouterr().err
 
 
 def test_events_without_labels_are_not_judged_on(run_dir, tmp_path):
