@@ -101,8 +101,11 @@ def opened(
     if run.workload.members(run.cfg) > 1:
         raise InputError(f"{directory}: expected a run of one model, found one of a population")
     arrays, answer = signature(run.workload, run.cfg), run.workload.outputs(run.cfg)
-    if arrays.ragged and not (lengths or answer.lengths):
-        raise InputError(f"--lengths: expected those to which events of {directory} are padded")
+    if arrays.ragged and not answer.lengths:
+        raise InputError(
+            f"{directory}: expected a model whose events can be padded, found one of "
+            f"{run.workload.name}, which is not served; use hepjax predict"
+        )
     used = (lengths or answer.lengths) if arrays.ragged else (0,)
     largest = most or (LARGEST_RAGGED if arrays.ragged else LARGEST)
     program = compile_program(

@@ -13,6 +13,7 @@ import pytest
 from helpers.serving import MLPF, TAGGER, Server, save
 
 from benchmarks.faults.serve_requests import ask, event
+from hepjax import InputError
 from hepjax.cli import main
 
 CLIENT = Path(__file__).with_name("triton_client.py")
@@ -47,6 +48,15 @@ def test_wrong_commands_are_one_line(run, tmp_path, capsys):
         assert err[-1].startswith("hepjax: error: ")
         assert said in err[-1]
         assert len([line for line in err if not line.startswith("{")]) == 1
+
+
+def test_graphs_are_not_served(tmp_path):
+    from hepjax.run import configured
+    from hepjax.serve.served import opened
+
+    run = save(tmp_path / "graphs", "tracking", configured("tracking/demo", [])[1])
+    with pytest.raises(InputError, match="expected a model whose events can be padded"):
+        opened("graphs", run, 1, (8,))
 
 
 def test_a_missing_package_is_one_line(run, monkeypatch, capsys):
