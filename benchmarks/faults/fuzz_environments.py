@@ -128,7 +128,8 @@ class Environments:
             )  # fmt: skip
         code, wrong, usage = finished(process.pid, SECONDS)
         process.returncode = code  # so that Popen does not wait for it again
-        said = Said(code, *(path.read_text(errors="replace") for path in streams))
+        spoken = "utf-16" if changes.get("PYTHONIOENCODING") == "utf-16" else None
+        said = Said(code, *(path.read_text(spoken, errors="replace") for path in streams))
         wrong = wrong or said.wrong()
         if not wrong and said.code == 0 and not said.out.strip():
             wrong = "exit code 0 without a word"

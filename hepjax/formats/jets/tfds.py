@@ -2,9 +2,7 @@
 tensorflow-datasets; TensorFlow itself is neither needed nor imported.
 """
 
-import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from hepjax.formats.jets.arrays import (
     words_of,
 )
 from hepjax.formats.jets.meaning import Meaning, agree, flat_shape, make_grid
+from hepjax.formats.silence import silenced
 
 IMAGE_FEATURES = ("X_jets", "X_jet", "X", "image")
 
@@ -53,11 +52,13 @@ class TfdsJets:
         stop = self.events if stop is None else min(stop, self.events)
         before = 0
         with reading(self.path, "array_record"):
-            builder = _builder(self.path)
+            with silenced():
+                builder = _builder(self.path)
             for split, events in self.splits:
                 low, high = max(start - before, 0), min(stop - before, events)
                 if low < high:
-                    source = builder.as_data_source(split=split)
+                    with silenced():
+                        source = builder.as_data_source(split=split)
                     for a, b in ranges(low, high, batch, 4 * self.grid.size):
                         yield self._decode(source.__getitems__(range(a, b)), before + a)
                 before += events
@@ -76,7 +77,7 @@ def describe_tfds(path: Path, asked: Meaning) -> TfdsJets:
       InputError: no jet images, no labels, another file format, damage, or a meaning that nobody
         states.
     """
-    with reading(path, "array_record"):
+    with reading(path, "array_record"), silenced():
         builder = _builder(path)
         info = builder.info
         if info.file_format is None or info.file_format.value != "array_record":
@@ -111,22 +112,10 @@ def describe_tfds(path: Path, asked: Meaning) -> TfdsJets:
     return TfdsJets(path, events, grid, meaning.labels or {}, splits, name, scalars)
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the remarks of the library on data sets that it did not build itself."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
-
-
 def _builder(path: Path) -> Any:
-    with _quiet():
-        import tensorflow_datasets as tfds
+    import tensorflow_datasets as tfds
 
-        return tfds.builder_from_directory(path)
+    return tfds.builder_from_directory(path)
 
 
 def _words(feature: Any) -> str | None:

@@ -143,7 +143,8 @@ def read_manifest(folder: Path) -> Manifest:
             made_from=content["made_from"],
         )
         largest = manifest.largest
-        _require(type(largest) is int and largest >= 0, "largest", largest)
+        fits = type(largest) is int and 0 <= largest <= manifest.meaning.grid.size < 2**31
+        _require(fits, "largest", largest)
         _require(bool(manifest.shards), "shards", "none")
         return manifest
     except (Exception, MemoryError) as error:  # JSON of any form, and any refusal of the disk

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepjax import InputError
-from hepjax.formats.coarse import common_grid, expand
+from hepjax.formats.coarse import common_grid
 from hepjax.formats.files import Paths, as_paths, each_once
 from hepjax.formats.packed.layout import BLOCK_EVENTS
 from hepjax.formats.packed.manifest import Manifest, Meaning, Shard, read_manifest
-from hepjax.formats.packed.shard import VerifiedShard, largest_event
+from hepjax.formats.packed.shard import VerifiedShard, largest_event, on_grid
 from hepjax.formats.source import Batch
 from hepjax.formats.sparse import (
     ROW_CELLS,
@@ -138,7 +138,7 @@ class PackedSource:
                 f"{file.path}: expected {n} events in block {number} and the columns of the "
                 f"manifest, found {len(images)} and {', '.join(values)}; pack again"
             )
-        images = expand(images, reader.meaning.grid, self.grid)
+        images = on_grid(file.path, images, reader.meaning.grid, self.grid)
         if images.largest > self.width:
             raise InputError(
                 f"{file.path}: expected at most {self.width} cells an event as the manifest says, "

@@ -108,11 +108,26 @@ def _numbers(table: pa.Table, name: str) -> np.ndarray:
     return column.to_numpy()
 
 
+def on_grid(path: Path, images: SparseImages, own: Grid, grid: Grid) -> SparseImages:
+    """Images of a shard on the grid of its set, which has the same pixels, finer channels perhaps.
+
+    Raises:
+      InputError: other pixels or channels.
+    """
+    if (own.shape, own.names) != (grid.shape, grid.names):
+        raise InputError(
+            f"{path}: expected images of {grid.shape} pixels and channels {', '.join(grid.names)} "
+            f"as the manifest says, found {own.shape} and {', '.join(own.names)}; pack again"
+        )
+    return expand(images, own, grid)
+
+
 def largest_event(path: Path, grid: Grid) -> int:
     """Cells of the event of a shard that has most, once it is expanded to a finer grid."""
     reader = ShardReader(path)
     return max(
-        expand(reader.read(k)[0], reader.meaning.grid, grid).largest for k in range(reader.blocks)
+        on_grid(path, reader.read(k)[0], reader.meaning.grid, grid).largest
+        for k in range(reader.blocks)
     )
 
 

@@ -17,6 +17,7 @@ from hepjax.formats.damage import reading
 from hepjax.formats.files import exists_inside
 from hepjax.formats.particleflow.columns import ARRAYS
 from hepjax.formats.particleflow.events import EventFile, Events, join
+from hepjax.formats.silence import silenced
 
 BLOCK_EVENTS = 32
 """Events decoded together; records are stored one by one, 1.3 ms each with 5,000 elements."""
@@ -71,7 +72,7 @@ def _source(path: Path) -> tuple[str, Any]:
     import tensorflow_datasets as tfds
 
     folder, split = _folder_and_split(path)
-    with reading(folder, "TFDS"):
+    with reading(folder, "TFDS"), silenced():
         builder = tfds.builder_from_directory(folder)
         counts = {name: info.num_examples for name, info in builder.info.splits.items()}
         formats = {form.value for form in builder.info.available_file_formats()}

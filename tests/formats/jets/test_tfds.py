@@ -59,6 +59,15 @@ def test_damaged_folders(prepared, tmp_path):
     damaged(prepared, tmp_path / "6", lambda f: (f / train).write_bytes(flipped))
 
 
+def test_the_library_prints_nothing_between_our_lines(prepared, tmp_path, capfd):
+    def other_type(folder):
+        path = folder / "features.json"
+        path.write_text(path.read_text().replace("float32", "floatXY"))
+
+    damaged(prepared, tmp_path / "7", other_type)
+    assert capfd.readouterr().out == ""
+
+
 def test_folders_of_another_file_format(prepared, tmp_path):
     folder = tmp_path / "jets"
     shutil.copytree(prepared, folder)

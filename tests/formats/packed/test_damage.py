@@ -88,6 +88,7 @@ def resealed(path, change):
         lambda m: m["shards"][0].update(label_events=[1]),
         lambda m: m["shards"].clear(),
         lambda m: m.update(largest=None),
+        lambda m: m.update(largest=10**30),
         lambda m: m["meaning"]["grid"].update(shape=[]),
         lambda m: m["meaning"]["grid"].update(shape=[10, -15]),
         lambda m: m["meaning"]["grid"].update(channels=[]),
@@ -106,6 +107,12 @@ def test_a_manifest_of_other_values_with_a_right_checksum(packed, change):
     resealed(path, change)
     with pytest.raises(InputError, match=r"manifest\.json: expected a sound manifest, found"):
         read_manifest(packed)
+
+
+def test_a_manifest_of_other_pixels_than_its_shards(packed):
+    resealed(packed / "manifest.json", lambda m: m["meaning"]["grid"].update(shape=[10, 15, 5]))
+    with pytest.raises(InputError, match=r"expected images of \(10, 15, 5\) pixels .* as the man"):
+        _read_all(packed)
 
 
 def test_no_set_is_not_an_interrupted_one(tmp_path):
