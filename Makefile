@@ -25,7 +25,7 @@ demo: .venv/installed
 	@echo "The report that compares generated showers with Monte Carlo: $(abspath $(RUN))/report/index.html"
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: .venv/installed
 	$(BIN)/ruff check .

@@ -65,7 +65,7 @@ def load(path: Path, abstract: Any) -> Any:
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(
             f"{path}: expected the weights of a pretrained model, found damage ({error}); install "
-            "hepjax again"
+            "the package again"
         ) from None
 
     def filled(way: Any, leaf: jax.ShapeDtypeStruct) -> jax.Array:
@@ -76,7 +76,7 @@ def load(path: Path, abstract: Any) -> Any:
         if values.shape != leaf.shape:
             raise InputError(
                 f"{path}: {name}: expected shape {leaf.shape}, found {values.shape}; install "
-                "hepjax again"
+                "the package again"
             )
         return jax.device_put(values.astype(leaf.dtype), leaf.sharding)
 
@@ -84,7 +84,7 @@ def load(path: Path, abstract: Any) -> Any:
     if stored:
         raise InputError(
             f"{path}: expected arrays of the model alone, found {next(iter(stored))} too; install "
-            "hepjax again"
+            "the package again"
         )
     return state
 

@@ -63,6 +63,7 @@ def test_weights_go_to_the_events_and_not_events_to_the_weights(layout, monkeypa
     assert moved["all-reduce"] <= 4 * weights
 
 
+@pytest.mark.slow
 def test_a_device_makes_and_judges_its_own_share_of_the_fakes(monkeypatch):
     """Fakes come of random keys, which are on all devices: nothing but the engine spreads them."""
     monkeypatch.setenv("HEPJAX_CONV3D", "xla")  # whose products the compiler can count

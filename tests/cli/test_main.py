@@ -47,6 +47,11 @@ def test_module_equals_program():
     )
 
 
+def test_a_training_needs_a_configuration(capsys):
+    assert main(["train"]) == 2
+    assert "CONFIG: expected one name of a configuration, found none" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -54,7 +59,6 @@ def test_module_equals_program():
         ("--nope", "'--nope': expected an argument of hepjax, found another; see hepjax --help"),
         ("inspect a --json=3", "--json: expected no value, found '3'; see hepjax inspect --help"),
         ("bench gan3d --out a --e 3", "--e: expected one option, found several that begin so: "),
-        ("train", "expected CONFIG, found none; see hepjax train --help"),
         ("train gan3d/demo --run", "--run: expected one argument, found none; see hepjax train"),
         ("doctor --devices two", "--devices: expected a whole number, found 'two'; see hepjax"),
         ("trian gan3d/demo", "VERB: expected one of "),

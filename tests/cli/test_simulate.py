@@ -81,7 +81,7 @@ def test_an_interrupted_run_leaves_no_incomplete_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr("hepjax.simulate.showers.showers.simulate_showers", interrupted)
     assert simulate(tmp_path / "a") == 130
-    assert list((tmp_path / "a").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

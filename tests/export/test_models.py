@@ -353,6 +353,7 @@ def test_weights_in_16_bits():
     assert 0 < np.abs(first - second).max() < 5e-3 * first.max()
 
 
+@pytest.mark.slow
 def test_a_host_is_timed(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("hepjax.bench.hosts.CONFIGS", {"par04": "gan3d/demo"})
     monkeypatch.setattr("hepjax.bench.hosts.EVENTS", 3)

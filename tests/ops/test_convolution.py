@@ -319,7 +319,7 @@ def test_kernels_are_built_where_there_is_a_compiler(tmp_path):
     assert [p.suffix for p in (tmp_path / "hepjax").iterdir()] == [".so"]
 
 
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=4, deadline=None, derandomize=True)
 @given(case=convolutions(longest=5), scale=st.tuples(*(st.integers(1, 4),) * 3))
 def test_the_coarse_kernel_is_the_same_by_sums_and_by_products(case, scale):
     """A CPU takes the products and an accelerator the sums."""

@@ -13,6 +13,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from hepjax.workloads import table
+
 PACKAGE = Path(__file__).with_name("hepjax_pulses")
 DIST_INFO = "hepjax_pulses-0.1.dist-info"
 ENTRY_POINTS = "[hepjax.workloads]\npulses = hepjax_pulses.workload:WORKLOAD\n"
@@ -109,7 +111,7 @@ def test_bench_times_it(trained):
 
 def test_an_unknown_workload_names_all(trained):
     (trained.here / "no.yaml").write_text("workload: pulse\n")
-    assert "gan3d, mlpf, tagger, pulses" in trained("train", "no.yaml", code=2).stderr
+    assert f"{', '.join(table.OWN)}, pulses" in trained("train", "no.yaml", code=2).stderr
 
 
 def test_a_package_that_does_not_import_is_one_line(trained, site):

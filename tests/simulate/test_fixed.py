@@ -10,11 +10,14 @@ from hepjax.formats.particleflow.reader import open_events
 from hepjax.formats.showers.reader import open_showers
 from hepjax.simulate import fixed
 from hepjax.simulate.fixed import FIXED
+from hepjax.workloads.tracking.config import TrackingConfig
+from hepjax.workloads.tracking.data import open_events as open_graphs
 
 OPEN = {
     "showers": open_showers,
     "jets": open_packed,
     "events": lambda out: open_events(out, buckets=[6400]),
+    "hits": lambda out: open_graphs(TrackingConfig(), [out]),
 }
 
 

@@ -65,6 +65,7 @@ def test_scores_find_the_20_per_cent(report):
     assert counts[0] == 120
 
 
+@pytest.mark.slow
 def test_few_showers_of_a_dead_generator_still_give_a_page(tmp_path):
     few = showers(2, n=3)
     dead = few | {"ecal": np.zeros_like(few["ecal"])}

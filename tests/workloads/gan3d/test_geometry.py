@@ -40,9 +40,10 @@ def test_a_box_and_an_irregular_cylinder_are_left_as_they_are():
 @pytest.mark.parametrize(
     "name",
     [
-        "lead-scintillator", "par04", "atlas-photons",
+        "atlas-photons",
         *(pytest.param(n, marks=pytest.mark.slow)
-          for n in ("atlas-pions", "par04-fine", "clic-25", "clic-51")),
+          for n in ("lead-scintillator", "par04", "atlas-pions", "par04-fine", "clic-25",
+                    "clic-51")),
     ],
 )  # fmt: skip
 def test_every_calorimeter_is_learnt_and_generated(name):

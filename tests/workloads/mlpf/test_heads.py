@@ -10,7 +10,9 @@ from hepjax.formats.particleflow.columns import Element
 from hepjax.workloads.mlpf import objective
 
 
-@pytest.mark.parametrize("model", [CONCAT, ADDITIVE], ids=["concat", "additive"])
+@pytest.mark.parametrize(
+    "model", [pytest.param(CONCAT, marks=pytest.mark.slow), ADDITIVE], ids=["concat", "additive"]
+)
 def test_directions_begin_as_those_of_the_element(model):
     cfg = config(model)
     raw = {k: jnp.asarray(v) for k, v in raw_events([14, 11], 16).items()}

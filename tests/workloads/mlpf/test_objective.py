@@ -101,7 +101,9 @@ def batch_of(cfg):
     return objective.prepare(cfg, Spec(), raw)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "concat")) for n in MODELS]
+)
 def test_gradient_is_the_slope_of_the_loss(name):
     cfg = config(replace(MODELS[name], inputs="log"), objective=ObjectiveConfig(regression="mse"))
     state, batch = objective.init(cfg, jax.random.key(0)), batch_of(cfg)
@@ -130,7 +132,8 @@ def test_gradient_is_the_slope_of_the_loss(name):
 
 
 @pytest.mark.parametrize(("name", "precision"), [
-    ("concat", "float32"), ("additive", "bfloat16"), ("sparse", "float32"),
+    ("concat", "float32"), pytest.param("additive", "bfloat16", marks=pytest.mark.slow),
+    ("sparse", "float32"),
 ])  # fmt: skip
 def test_two_events_are_learnt(name, precision):
     cfg = config(

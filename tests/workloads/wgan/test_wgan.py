@@ -137,6 +137,7 @@ def test_members_together_train_as_they_do_alone(slices):
         np.testing.assert_allclose(*made, rtol=1e-2, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_member_that_fails_begins_anew_from_the_best_of_its_slice(slices):
     cfg = config(slices[:1], replicas=3)
     state, batch = state_and_batch(cfg)
