@@ -26,6 +26,11 @@ jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest set-up first, so that two processes end together."""
+    items.sort(key=lambda item: "unchanged" not in item.nodeid)
+
+
 @pytest.fixture(scope="session")
 def reference_data() -> Path:
     """The folder of third-party simulated data; tests that need it skip where it is absent."""

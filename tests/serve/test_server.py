@@ -181,8 +181,9 @@ def raw(server, data, limit=20.0):
     """What a server sends to a client that sends these bytes and then nothing."""
     host, port = server.http.split(":")
     with socket.create_connection((host, int(port)), timeout=limit) as client:
-        client.sendall(data)
-        client.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):  # refused before all was sent
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
         answer = b""
         with contextlib.suppress(ConnectionResetError):  # it does not read what it refuses
             while part := client.recv(65536):
