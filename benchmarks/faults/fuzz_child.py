@@ -31,7 +31,7 @@ ADDRESSES = 2**36
 SLOW = "Very slow compile?"
 """What XLA says on a machine that does too much at a time."""
 LONGEST_LINE = 1500
-REMARK = re.compile(r"hepjax: (note|warning): .*")
+REMARK = re.compile(r"hepjax: (note|warning|this SLURM job has).*")
 
 
 @dataclass

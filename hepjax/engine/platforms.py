@@ -14,6 +14,8 @@ PLUGINS = {"cuda": ("jax_cuda13_plugin", "jax_cuda12_plugin"), "tpu": ("libtpu",
 EXTRAS = {"cuda": "cuda", "gpu": "cuda", "tpu": "tpu"}
 
 
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+"""How much XLA says; jax asks for 1, warnings, where nobody says otherwise."""
 PARSE = "from jaxlib import xla_client; xla_client.CompileOptions()"
 """The least that makes XLA read its flags."""
 SAID = re.compile(r"^[EF]\d{4} .*?\] (.*)$", re.MULTILINE)
@@ -28,6 +30,8 @@ def require_flags() -> None:
     Raises:
       InputError: it ended.
     """
+    if not os.environ.get(LOG_LEVEL, "1").strip().isdigit():
+        os.environ[LOG_LEVEL] = "1"  # what XLA takes for 0: its log between our lines
     flags = os.environ.get("XLA_FLAGS", "").strip()
     if not flags:
         return

@@ -1,5 +1,7 @@
 """Variables that keep jax or XLA from starting: named in one line, none of them a bug."""
 
+import os
+
 import pytest
 
 from hepjax import InputError
@@ -47,3 +49,10 @@ def test_other_errors_are_none_of_jax(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     assert platforms.unusable(ValueError("invalid literal for int() with base 10: 'x'")) is None
     assert platforms.unusable(KeyError("energy")) is None
+
+
+def test_a_level_of_logs_that_is_none_says_nothing(monkeypatch):
+    for found, kept in (("a=b", "1"), ("", "1"), ("0", "0"), ("2", "2")):
+        monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", found)
+        platforms.require_flags()
+        assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == kept
