@@ -147,8 +147,7 @@ def _numbers(parameter: Any) -> bool:
 def _unknown(equation: Any, what: str) -> InputError:
     layer = str(equation.source_info.name_stack) or "the model"
     return InputError(
-        f"{layer}: expected operations that ONNX has, found {what}; "
-        "--format stablehlo exports every model"
+        f"{layer}: expected operations that ONNX has, found {what}; --format stablehlo has them"
     )
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from hepjax import InputError
 from hepjax.engine.config import MeshConfig
-from hepjax.engine.workload import Field, Workload
+from hepjax.engine.workload import Field, Spec, Workload
 from hepjax.export import elementwise, indexing, products, shapes  # noqa: F401  (they register)
 from hepjax.export.graph import Graph, Node
 from hepjax.export.hosts import Host
@@ -36,6 +37,22 @@ def servable(cfg: Any) -> Any:
     return replace(cfg, mesh=MeshConfig(), train=replace(cfg.train, precision="float32"))
 
 
+def whole(model: Spec, name: str) -> int:
+    """The size of which open axes are multiples; 1 without any.
+
+    Raises:
+      InputError: a model with open axes that nobody can fill up, such as graphs.
+    """
+    if WHOLE in dict(model.facts):
+        return int(model.fact(WHOLE))
+    if any(None in field.shape for field in model.fields):
+        raise InputError(
+            f"{name}: expected a model whose events can be padded, found one of graphs, which is "
+            "not exported; use hepjax predict"
+        )
+    return 1
+
+
 def write(workload: Workload[Any, Any], cfg: Any, state: Any, host: Host, opset: int) -> Written:
     """The ONNX graph of a trained model as a host wants it.
 
@@ -50,7 +67,7 @@ def write(workload: Workload[Any, Any], cfg: Any, state: Any, host: Host, opset:
     batch, number = jax.export.symbolic_shape(f"{BATCH}, {NUMBER}")
     batch = batch if host.batch is None else host.batch
     model = workload.inputs(cfg)
-    multiple = int(dict(model.facts).get(WHOLE, 1))
+    multiple = whole(model, workload.name)
     sizes = _Sizes(batch, number, multiple)
     given = {f.name: _input(graph, f, sizes) for f in host.inputs}
 

@@ -14,7 +14,7 @@ from hepjax import MissingExtraError
 from hepjax.export.exported import description
 from hepjax.export.hosts import generic
 from hepjax.export.parity import ELEMENTS, TOLERANCE, Parity, ParityError, example
-from hepjax.export.program import BATCH, NUMBER, WHOLE, servable
+from hepjax.export.program import BATCH, NUMBER, servable, whole
 from hepjax.formats.atomic import write_bytes, write_json
 from hepjax.ops.conv_platform import library_only
 from hepjax.run import Run
@@ -38,11 +38,11 @@ def export_stablehlo(run: Run, path: Path, *, seed: int = 0) -> dict[str, Any]:
         raise MissingExtraError("jax.export", "onnx") from None
     workload, cfg = run.workload, servable(run.cfg)
     model = workload.inputs(cfg)
-    whole = int(dict(model.facts).get(WHOLE, 1))
+    multiple = whole(model, workload.name)
     batch, number = jax.export.symbolic_shape(f"{BATCH}, {NUMBER}")
     shapes = [
         jax.ShapeDtypeStruct(
-            (batch, *(whole * number if n is None else n for n in f.shape)), f.dtype
+            (batch, *(multiple * number if n is None else n for n in f.shape)), f.dtype
         )
         for f in model.fields
     ]
@@ -65,7 +65,7 @@ def export_stablehlo(run: Run, path: Path, *, seed: int = 0) -> dict[str, Any]:
     about = description(run, host, 0, found)
     del about["opset"]
     about |= {
-        "platforms": list(PLATFORMS), "elements_multiple_of": whole,
+        "platforms": list(PLATFORMS), "elements_multiple_of": multiple,
         "inputs": [
             {"name": f.name, "shape": [str(n) for n in s.shape], "dtype": f.dtype, "unit": f.unit}
             for f, s in zip(model.fields, shapes, strict=True)
@@ -85,8 +85,8 @@ def _compare(run: Run, cfg: Any, content: bytes, seed: int) -> Parity:
     """
     workload, rng = run.workload, np.random.default_rng(seed)
     model, count = workload.inputs(cfg), 3
-    whole = int(dict(model.facts).get(WHOLE, 1))
-    elements = -(-ELEMENTS[0] // whole) * whole
+    multiple = whole(model, workload.name)
+    elements = -(-ELEMENTS[0] // multiple) * multiple
     given = {f.name: example(f, count, elements, workload.ranges(cfg), rng) for f in model.fields}
     loaded = jax.export.deserialize(bytearray(content))
     said = loaded.call(*(given[f.name] for f in model.fields), np.int32(seed))

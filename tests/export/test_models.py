@@ -207,6 +207,12 @@ def test_a_target_that_does_not_fit_says_what_differs(workload, cfg, target, wor
         targets.host(target, workload, cfg, drawn(workload, cfg, trained(workload, cfg)))
 
 
+def test_graphs_are_not_exported():
+    graphs = table.get("tracking")
+    with pytest.raises(InputError, match=r"^tracking: expected a model whose events can be padded"):
+        program.whole(graphs.inputs(graphs.Config()), "tracking")
+
+
 def test_resampling_keeps_the_energy_and_the_radius():
     matrix, rings, sectors, width = box_to_cylinder((25, 25), (5.1, 5.1))
     np.testing.assert_allclose(matrix.sum(1), 1, rtol=1e-5)
