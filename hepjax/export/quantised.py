@@ -4,7 +4,7 @@ ONNX Runtime quantises with ranges seen on calibration events. The scores of the
 report decide: while one moves by more than the tolerance, the layers that lose most stay float.
 """
 
-import logging
+import math
 import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
@@ -18,6 +18,7 @@ from hepjax.engine.workload import About
 from hepjax.export import parity
 from hepjax.export.applied import OnnxModel, applied
 from hepjax.export.onnx_file import onnx
+from hepjax.formats.silence import silenced
 from hepjax.formats.source import Part, Source
 from hepjax.run import Run
 
@@ -81,7 +82,7 @@ def quantised(
             )
         made = _int8(proto, chosen, given)
         after = _scores(run, applied(run, made, seed), source, seed)
-        worst = max((abs(after[k] - before[k]) for k in before), default=0.0)
+        worst = max((abs(after.get(k, math.inf) - before[k]) for k in before), default=0.0)
         if worst <= tolerance:
             both = {k: [before[k], after[k]] for k in before}
             return Quantised(made, both, floats, len(names))
@@ -133,8 +134,7 @@ def _events(run: Run, content: bytes, source: Source, seed: int) -> list[dict[st
 def _int8(proto: Any, chosen: list[str], given: list[dict[str, np.ndarray]]) -> bytes:
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
-    logging.getLogger().setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory(prefix="hepjax-int8-") as folder:
+    with silenced(), tempfile.TemporaryDirectory(prefix="hepjax-int8-") as folder:
         before, after = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         before.write_bytes(proto.SerializeToString())
         quantize_static(
@@ -163,7 +163,10 @@ def _by_loss(
 
 
 def _scores(run: Run, model: OnnxModel, source: Source, seed: int) -> dict[str, float]:
-    """The plain scores of the report of the workload on the events of ``source``."""
+    """The plain scores of the report of the workload on the events of ``source``.
+
+    Left out are errors, counts, and what is no finite number up to 10, such as a rejection.
+    """
     if run.workload.evaluate is None:
         raise InputError(
             f"--precision int8: expected a workload with a report, found {run.workload.name}"
