@@ -18,7 +18,7 @@ LOOKED_AT = 9000
 
 
 def look(event):
-    """Hits and layers a particle, share of noise, pT in GeV at 16, 50, 84 %, shares of the parts."""
+    """Hits and layers a particle, noise, pT in GeV at 16, 50, 84 %, shares of the parts."""
     names, count = np.unique(event.particle[event.particle != 0], return_counts=True)
     pairs = set(zip(event.particle.tolist(), event.surface.tolist(), strict=True))
     layers = sum(particle != 0 for particle, _ in pairs) / len(names)

@@ -22,7 +22,7 @@ from hepjax.engine.workload import (
     Scores,
     Spec,
 )
-from hepjax.formats.showers.reader import with_cells
+from hepjax.formats.showers.sample import first_showers, require_energies
 from hepjax.formats.source import Source
 from hepjax.workloads.calo.config import CaloConfig
 from hepjax.workloads.calo.generator import showers_of
@@ -63,8 +63,7 @@ def conditions(cfg: CaloConfig, asked: dict[str, np.ndarray]) -> HostBatch:
     if set(asked) != {"energy"}:
         raise InputError(f"conditions: expected energy, found {', '.join(asked) or 'none'}")
     energy = np.asarray(asked["energy"], np.float32)
-    if energy.ndim != 1 or len(energy) == 0 or not np.all(np.isfinite(energy) & (energy > 0)):
-        raise InputError("energy: expected a list of positive numbers in GeV, found others")
+    require_energies(energy)
     return {"energy": energy}
 
 
@@ -76,13 +75,10 @@ def evaluate(
     from hepjax.report.document import check_folder, write_report
 
     check_folder(out)
-    total, parts = min(len(source), MOST_EVENTS), []
+    total = min(len(source), MOST_EVENTS)
     with progress("read", total, "showers", quiet=model.quiet) as advance:
-        for start in range(0, total, BATCH):
-            batch = source[np.arange(start, min(start + BATCH, total))]
-            parts.append(with_cells(batch, cfg.calorimeter.shape))
-            advance(len(parts[-1]["energy"]))
-    cells, energy = (np.concatenate([p[key] for p in parts]) for key in ("ecal", "energy"))
+        reference = first_showers(source, cfg.calorimeter.shape, total, advance)
+    cells, energy = reference["ecal"], reference["energy"]
     cells = np.where(cells < cfg.threshold, np.float32(0), cells)
     made = []
     with progress("generate", total, "showers", quiet=model.quiet) as advance:

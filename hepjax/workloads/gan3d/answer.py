@@ -27,7 +27,7 @@ from hepjax.engine.workload import (
     Spec,
 )
 from hepjax.formats.showers.angle import measured_angle
-from hepjax.formats.showers.reader import with_cells
+from hepjax.formats.showers.sample import first_showers, require_energies
 from hepjax.formats.source import Source
 from hepjax.workloads.gan3d.config import Gan3DConfig
 from hepjax.workloads.gan3d.geometry import to_image
@@ -86,8 +86,7 @@ def conditions(cfg: Gan3DConfig, asked: dict[str, np.ndarray]) -> HostBatch:
         )
     given = {name: np.asarray(asked[name], np.float32) for name in names}
     energy = given["energy"]
-    if energy.ndim != 1 or len(energy) == 0 or not np.all(np.isfinite(energy) & (energy > 0)):
-        raise InputError("energy: expected a list of positive numbers in GeV, found others")
+    require_energies(energy)
     if not cfg.with_angle:
         return given
     theta = given["theta"]
@@ -172,11 +171,5 @@ def read_showers(
     """The first ``MOST_EVENTS`` showers: ``ecal`` (n, ...) GeV, ``energy`` (n,) GeV and, if the
     source has true polar angles, ``theta`` (n,) rad."""
     total = min(len(source), MOST_EVENTS)
-    parts = []
     with progress(label, total, "showers", quiet=quiet) as advance:
-        for start in range(0, total, BATCH):
-            batch = source[np.arange(start, min(start + BATCH, total))]
-            parts.append(with_cells(batch, shape))
-            advance(len(parts[-1]["energy"]))
-    fields = [field for field in ("ecal", "energy", "theta") if field in parts[0]]
-    return {field: np.concatenate([p[field] for p in parts]) for field in fields}
+        return first_showers(source, shape, total, advance)

@@ -20,6 +20,7 @@ from hepjax.engine.workload import (
     Scores,
     Spec,
 )
+from hepjax.formats.showers.sample import require_energies
 from hepjax.formats.source import Source
 from hepjax.workloads.wgan.config import WganConfig
 from hepjax.workloads.wgan.objective import State, answering, generated, noise_of
@@ -79,8 +80,7 @@ def conditions(cfg: WganConfig, asked: dict[str, np.ndarray]) -> HostBatch:
         )
     given = {name: np.asarray(asked[name], np.float32) for name in names}
     energy = given["energy"]
-    if energy.ndim != 1 or len(energy) == 0 or not np.all(np.isfinite(energy) & (energy > 0)):
-        raise InputError("energy: expected a list of positive numbers in GeV, found others")
+    require_energies(energy)
     if cfg.slices > 1:
         eta = np.abs(given["eta"])
         if eta.shape not in (energy.shape, (1,)) or not np.isfinite(eta).all():
