@@ -71,6 +71,10 @@ def main() -> int:
         if args.plan:
             print(plan(planned, args.minutes, lacking))
             return 0
+        if "jax" in lacking:  # every part would fail
+            parser.error(
+                f"expected a Python with jax (PYTHON names it), found {sys.executable} without"
+            )
         args.out.mkdir(parents=True, exist_ok=True)
         results = run(planned, args, lacking, Path(scratch))
     print((args.out / "table.md").read_text())

@@ -169,6 +169,16 @@ def test_what_is_missing_is_said_with_a_way_out():
     assert loan.said({}) == ""
 
 
+def test_a_python_without_jax_is_refused_before_the_minutes_are_spent(tmp_path):
+    bare = tmp_path / "python"
+    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')  # no site-packages
+    bare.chmod(0o755)
+    done = script(str(tmp_path / "out"), "--rehearse", PYTHON=str(bare))
+    assert done.returncode == 2
+    assert "expected a Python with jax (PYTHON names it), found" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_agreement_names_the_array_that_is_furthest_off():
     theirs = {
         "metrics/loss": np.float32(2.0), ".params['a']": np.ones(4, np.float32),
