@@ -365,6 +365,7 @@ def train(
     with contextlib.ExitStack() as stack:
         with processes.together():
             if jax.process_index() == 0:
+                stack.enter_context(rundir.gone_if_refused(run_dir))
                 stack.enter_context(rundir.locked(run_dir))
                 rundir.open_for_training(run_dir, settings, cfg)
         with processes.together():

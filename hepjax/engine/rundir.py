@@ -203,6 +203,21 @@ def _same_paths(old: Any, new: Any) -> bool:
     return len(one) == len(other) and all(map(paths.same, one, other))
 
 
+@contextmanager
+def gone_if_refused(run: Path) -> Iterator[None]:
+    """Take a new run directory away again when bad input ends its training before a checkpoint."""
+    new = not run.exists()
+    try:
+        yield
+    except InputError:
+        if new and not has_begun(run):
+            with suppress(OSError):  # something else is in it, or it was never made
+                for name in ("config.yaml", FILE, "lock"):
+                    (run / name).unlink(missing_ok=True)
+                run.rmdir()
+        raise
+
+
 def require_shared(run: Path) -> None:
     """Refuse to train with a run directory that only some processes of a group see.
 

@@ -57,7 +57,20 @@ def steps(run="run"):
 def test_a_first_mistake_is_corrected_in_the_same_directory(mistake):
     with pytest.raises(InputError):
         train(**mistake)
+    assert not Path("run").exists()  # nothing half-written
     assert train().step == 6
+
+
+def test_a_mistake_takes_away_nothing_that_was_there():
+    Path("run").mkdir()
+    with pytest.raises(InputError):
+        train(files=["evetns"])
+    assert Path("run").is_dir()
+    train(**{"train.epochs": 1})
+    before = sorted(p.name for p in Path("run").iterdir())
+    with pytest.raises(InputError):
+        train(files=["evetns"])
+    assert sorted(p.name for p in Path("run").iterdir()) == before
 
 
 def test_a_first_mistake_may_be_the_workload():
