@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks.setting import environment
 from hepjax.bench import data
 from hepjax.engine.checkpoint import complete_steps
+from hepjax.formats.packed.manifest import PLAN_FILE
 
 HEPJAX = [sys.executable, "-m", "hepjax"]
 TRAININGS = {
@@ -174,11 +175,17 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def unfinished(found: dict[str, str], whole: dict[str, str], folder: Path) -> list[str]:
-    """Names of files that the undisturbed command does not leave, or leaves otherwise."""
+    """Names of files that the undisturbed command does not leave, or leaves otherwise.
+
+    The plan of a set that is not packed to its end is what the same command goes on with.
+    """
+    plans = {name for name in found if Path(name).name == PLAN_FILE and _ends(folder / name)}
     return [
         name for name, digest in found.items()
-        if name not in whole or (whole[name] and digest != whole[name])
-        or not (whole[name] or _ends(folder / name))
+        if name not in plans and (
+            name not in whole or (whole[name] and digest != whole[name])
+            or not (whole[name] or _ends(folder / name))
+        )
     ]  # fmt: skip
 
 

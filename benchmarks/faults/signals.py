@@ -133,7 +133,7 @@ def _interrupt_training(
         "first update": lambda: "compiled in" in _said(ground),
         "training": lambda: len(_records(run)) > known + 1,  # the first says: resumed
         "validation": lambda: _ends_an_epoch(_records(run)[known:]),
-        "save": lambda: any(".tmp" in p.name for p in (run / "checkpoints").glob("*")),
+        "save": lambda: any("-tmp" in p.name for p in (run / "checkpoints").glob("*")),  # of Orbax
         "end": lambda: " updates" in _said(ground),
     }
     after = MOMENTS[one.moment] * one.part * earlier

@@ -61,3 +61,12 @@ def test_half_written_files_are_found(tmp_path):
     (tmp_path / "index.html").write_text("<html>")
     found = {"a.h5": "2", "scores.json": "7", "index.html": "8", "b.h5": "1"}
     assert unfinished(found, whole, tmp_path) == list(found)
+
+
+def test_a_plan_that_the_same_command_goes_on_with_is_no_half_written_file(tmp_path):
+    (tmp_path / "set").mkdir()
+    plan = tmp_path / "set" / "pack.json"
+    plan.write_text('{"a": 1}')
+    assert unfinished({"set/pack.json": "1"}, {"set/manifest.json": "2"}, tmp_path) == []
+    plan.write_text('{"a": ')
+    assert unfinished({"set/pack.json": "1"}, {}, tmp_path) == ["set/pack.json"]
