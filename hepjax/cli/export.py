@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-FORMATS = ("onnx", "stablehlo", "triton")
+FORMATS = ("onnx", "qonnx", "stablehlo", "triton")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -12,7 +12,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_dir", metavar="RUN", type=Path, help="run directory")
     parser.add_argument(
         "--format", choices=FORMATS, required=True,
-        help="ONNX; StableHLO by jax.export; or a model repository for Triton",
+        help="ONNX; QONNX of a trigger network, for hls4ml; StableHLO by jax.export; or a model "
+        "repository for Triton",
     )  # fmt: skip
     parser.add_argument(
         "--out", type=Path, required=True, metavar="PATH",
@@ -45,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tolerance", type=float, default=0.02, metavar="X",
         help="largest change of a score in int8; default: 0.02",
     )  # fmt: skip
+    parser.add_argument(
+        "--member", type=int, metavar="N", help="network of curve.costs, from 0; of --format qonnx"
+    )
     parser.add_argument("--step", type=int, metavar="N", help="checkpoint; default: the best epoch")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -57,11 +61,13 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--batch-size: expected at least 1, found {args.batch_size}")
     options = ("target", "opset", "noise", "batch_size")
     given = [o for o in options if getattr(args, o) not in (None, "generic")]
-    if args.format == "stablehlo" and given:
+    if args.format in ("stablehlo", "qonnx") and given:
         raise InputError(
             f"--{given[0].replace('_', '-')}: expected --format onnx or triton with it, found "
-            "stablehlo"
+            f"{args.format}"
         )
+    if args.member is not None and args.format != "qonnx":
+        raise InputError(f"--member: expected --format qonnx with it, found {args.format}")
     if args.batch_size is not None and (args.target != "generic" or args.format == "triton"):
         raise InputError("--batch-size: expected --format onnx for the target generic, found both")
     plain = args.format == "onnx" and args.target == "generic"
@@ -79,15 +85,18 @@ def run(args: argparse.Namespace) -> int:
     from hepjax.export.exported import OPSET, export_onnx
     from hepjax.export.onnx_file import onnx, require_opset
     from hepjax.export.stablehlo import export_stablehlo
+    from hepjax.export.trigger import export_qonnx
     from hepjax.export.triton import export_triton
     from hepjax.run import load
 
     opset = OPSET if args.opset is None else args.opset
-    if args.format != "stablehlo":
+    if args.format not in ("stablehlo", "qonnx"):
         require_opset(opset)
         onnx()
     opened = load(args.run_dir, args.step)
-    if args.format == "stablehlo":
+    if args.format == "qonnx":
+        about = export_qonnx(opened, args.out, args.member)
+    elif args.format == "stablehlo":
         about = export_stablehlo(opened, args.out)
     elif args.format == "triton":
         about = export_triton(opened, args.out, target=args.target, opset=opset, noise=args.noise)
@@ -117,7 +126,7 @@ def _require_place(args: argparse.Namespace) -> None:
         raise InputError(
             f"{args.out}: expected the name of a file in an existing folder, found {found}"
         )
-    if args.format == "onnx" and args.out.suffix != ".onnx":
+    if args.format in ("onnx", "qonnx") and args.out.suffix != ".onnx":
         raise InputError(f"--out: expected a file name that ends in .onnx, found {args.out}")
     if args.format == "stablehlo" and args.out.suffix == ".json":
         raise InputError(f"--out: expected another ending than .json, found {args.out}")
@@ -126,6 +135,14 @@ def _require_place(args: argparse.Namespace) -> None:
 def _said(args: argparse.Namespace, about: dict) -> str:
     """What was written, for people."""
     parity = about["parity"]
+    if args.format == "qonnx":
+        return "\n".join([
+            f"{args.out}: network {about['member']} of the task {about['task']}, epoch "
+            f"{about['epoch']:g}",
+            f"grids   {', '.join(about['grids'])}",
+            f"sums    {', '.join(about['accumulators'])}",
+            f"{parity['differ']} of {parity['compared']:,} sums differ from the run",
+        ])  # fmt: skip
     ports = [
         f"{kind[:-1]:<7} {port['name']} {port['dtype']} [{', '.join(map(str, port['shape']))}]"
         f"{' ' + port['unit'] if port.get('unit', '1') != '1' else ''}"

@@ -15,6 +15,7 @@ THINGS = {
     "photons": "electrons and photons as crystal images",
     "jets": "jets as detector images",
     "hits": "hits of charged particles in a tracking detector",
+    "trigger": "events for networks of the trigger",
     "events": "tracks and towers with their particles, for particle flow",
 }
 

@@ -15,6 +15,7 @@ from hepjax.formats.particleflow.reader import holds_events
 from hepjax.formats.recognise import recognise
 from hepjax.formats.source import Source
 from hepjax.formats.tracking.trackml import is_event
+from hepjax.formats.trigger.tables import is_trigger
 from hepjax.workloads import table
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ FAMILIES = {
         Family("jets", JETS, pack=_pack_jets),
         Family("packed", JETS, _packed, compare=_compare_showers),
         Family("tracking", "hepjax.physics.tracking.inspect"),
+        Family("trigger", "hepjax.physics.trigger.inspect"),
         Family("mlpf", "hepjax.physics.particleflow.inspect", _events),
     )
 }
@@ -122,6 +124,8 @@ def family_of(path: Path) -> Family:
             return workload.files
     if path.exists() and is_event(path):
         return FAMILIES["tracking"]
+    if path.exists() and is_trigger(path):
+        return FAMILIES["trigger"]
     if holds_events(path):  # also a split of a TFDS data set, which is not the name of a file
         return FAMILIES["mlpf"]
     if not path.exists():

@@ -80,7 +80,7 @@ def simulate_toy_jets(
         phi = rng.uniform(-np.pi, np.pi, n)
         pt = _falling(*cuts.pt, 3.0, rng.random(n))
         prongs = _top_prongs if task == "top" else _quark_or_gluon
-        particles = _split(prongs(label, pt, rng), rng)
+        particles = split(prongs(label, pt, rng), rng)
         around = np.hypot(particles.eta, particles.phi) < cuts.radius
         mass = _mass(particles, around, n)
         particles = _with_soft(particles, n, soft, rng)
@@ -116,8 +116,8 @@ def _top_prongs(label: np.ndarray, pt: np.ndarray, rng: np.random.Generator) -> 
     parts = [Shower(single, pt[single], zero, zero, zero + 0.8, gluon, zero)]
     left = np.flatnonzero(label == 1)
     while len(left):
-        b, w = _decay(_along(pt[left], TOP_MASS), (0.0, W_MASS), rng)
-        prongs = [b, *_decay(w, (0.0, 0.0), rng)]
+        b, w = decay(along(pt[left], TOP_MASS), (0.0, W_MASS), rng)
+        prongs = [b, *decay(w, (0.0, 0.0), rng)]
         # Seen from the axis z of the jet, small angles are differences in eta and phi.
         angles = [np.arctan2(np.hypot(p[1], p[2]), p[3]) for p in prongs]
         inside = np.max(angles, axis=0) < 0.8
@@ -135,12 +135,12 @@ def _top_prongs(label: np.ndarray, pt: np.ndarray, rng: np.random.Generator) -> 
     return Shower(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
 
-def _along(pt: np.ndarray, mass: float) -> np.ndarray:
+def along(pt: np.ndarray, mass: float | np.ndarray) -> np.ndarray:
     """(4, n) energy, x, y, z of particles that fly along z."""
     return np.stack([np.hypot(pt, mass), 0.0 * pt, 0.0 * pt, pt])
 
 
-def _decay(
+def decay(
     parent: np.ndarray, masses: tuple[float, float], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Two daughters (4, n) of particles (4, n), back to back and isotropic in their frame."""
@@ -159,7 +159,7 @@ def _decay(
     return boosted, parent - boosted
 
 
-def _split(partons: Shower, rng: np.random.Generator) -> Shower:
+def split(partons: Shower, rng: np.random.Generator) -> Shower:
     """Angular-ordered shower: split partons in two at falling angles, down to the cut-off."""
     done = []
     while len(partons.jet):

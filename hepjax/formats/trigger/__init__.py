@@ -1,0 +1,1 @@
+"""Events of the trigger tasks: what their columns are, and their files."""

@@ -1,0 +1,1 @@
+"""Events of the trigger tasks: toys, jets, whole collisions, clusters of pixels."""
