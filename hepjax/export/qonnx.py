@@ -154,8 +154,9 @@ class _Reader:
         return k, grid
 
     def _grid(self, node: Any) -> Grid:
-        facts = [self.constants.get(name) for name in node.input[1:4]]
-        if len(facts) != 3 or any(f is None or f.size != 1 for f in facts):
+        names = [name for name in node.input[1:4] if name in self.constants]
+        facts = [self.constants[name] for name in names]
+        if len(facts) != 3 or any(f.size != 1 for f in facts):
             raise self._unlike(f"one constant scale, zero point and width of {node.name}", "others")
         scale, zero, bits = (float(np.reshape(f, -1)[0]) for f in facts)
         told = {a.name: onnx().helper.get_attribute_value(a) for a in node.attribute}

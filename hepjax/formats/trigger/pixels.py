@@ -9,11 +9,8 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from hepjax import InputError
-from hepjax.formats.atomic import replacing
 from hepjax.formats.trigger.columns import numbers
 from hepjax.formats.trigger.tasks import PIXELS, PT_CUT
 
@@ -58,19 +55,3 @@ def read_charge(path: Path) -> np.ndarray:
       InputError: see ``read_clusters``.
     """
     return numbers(path, COLUMNS).reshape(-1, *PIXELS)
-
-
-def write_clusters(
-    folder: Path, number: int, charge: np.ndarray, labels: dict[str, np.ndarray]
-) -> Path:
-    """Write charges (n, 13, 21) and their labels (n,); return the file of the charges."""
-    path = folder / f"recon2D_d{number:05d}.parquet"
-    flat = charge.reshape(len(charge), -1).astype(np.float32)
-    tables = {
-        path: {name: flat[:, k] for k, name in enumerate(COLUMNS)},
-        path.with_name(path.name.replace("recon2D", "labels")): labels,
-    }
-    for place, columns in reversed(tables.items()):
-        with replacing(place) as partial:
-            pq.write_table(pa.table(columns), partial, compression="zstd")
-    return path

@@ -3,7 +3,7 @@
 Folders of smart-pixel clusters, which have files of their own, are read by ``pixels.py``.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 
 from hepjax import InputError
 from hepjax.formats.files import inside, list_all
-from hepjax.formats.table_writer import write_table
 from hepjax.formats.trigger import pixels
 from hepjax.formats.trigger.columns import numbers, texts
 from hepjax.formats.trigger.tasks import TASKS, Task
@@ -106,17 +105,3 @@ def _read(path: Path, task: Task) -> Events:
             f"{unknown[0][:40]!r}"
         )
     return Events(inputs, np.array([known[name] for name in names], np.int32))
-
-
-def write_events(path: Path, pieces: Iterable[Events], name: str, about: dict[str, str]) -> int:
-    """Write labelled events of a task as Parquet; return their number."""
-    task = TASKS[name]
-    classes = np.array(task.classes)
-
-    def columns() -> Iterable[dict[str, np.ndarray]]:
-        for piece in pieces:
-            assert piece.label is not None
-            made = {n: piece.inputs[:, k] for k, n in enumerate(task.inputs)}
-            yield made | {CLASS: classes[piece.label]}
-
-    return write_table(path, columns(), about | {"task": name})

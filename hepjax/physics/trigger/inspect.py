@@ -91,7 +91,14 @@ def _picture(name: str, inputs: np.ndarray, label: np.ndarray | None) -> Any:
         ]  # fmt: skip
         for title, which in kinds:
             if which.any():
-                axis.hist(values[which], edges, histtype="step", density=True, label=title, lw=1.3)
+                axis.hist(
+                    values[which],
+                    edges.tolist(),
+                    histtype="step",
+                    density=True,
+                    label=title,
+                    lw=1.3,
+                )
         unit = task.unit(task.inputs[k])
         axis.set_xlabel(task.inputs[k] if unit == "1" else f"{task.inputs[k]} [{unit}]")
         axis.set_yticks([])

@@ -49,11 +49,11 @@ def report(judged: Judged) -> Report:
     """The report on events whose classes are known."""
     anomaly = TASKS[judged.task].anomaly
     networks = []
-    for scores, size in zip(judged.scores, judged.sizes, strict=True):
+    for said, size in zip(judged.scores, judged.sizes, strict=True):
         if anomaly:
-            found = anomalous(judged.task, scores["anomaly"], judged.label)
+            found = anomalous(judged.task, said["anomaly"], judged.label)
         else:
-            found = classified(judged.task, scores, judged.label)
+            found = classified(judged.task, said, judged.label)
         networks.append(size | found)
     best = bayes(judged.task, judged.inputs, judged.label)
     scores: dict[str, Any] = {

@@ -51,7 +51,9 @@ class Clusters(NamedTuple):
 
 def clusters(count: int, rng: np.random.Generator) -> Clusters:
     """Clusters of tracks of either charge, flat in the logarithm of the momentum."""
-    pt = np.exp(rng.uniform(*np.log(PT_RANGE), count)) * rng.choice([-1.0, 1.0], count)
+    pt = np.exp(rng.uniform(np.log(PT_RANGE[0]), np.log(PT_RANGE[1]), count)) * rng.choice(
+        [-1.0, 1.0], count
+    )
     y_local = rng.uniform(-HALF_WIDTH, HALF_WIDTH, count)
     # Angle to the normal in the bending plane: by the place on the flat module, and the bend.
     bend = np.arcsin(np.clip(0.2998e-3 * FIELD * RADIUS / (2.0 * pt), -0.95, 0.95))

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from hepjax.formats.atomic import make_folder
-from hepjax.formats.trigger.pixels import write_clusters
-from hepjax.formats.trigger.tables import Events, write_events
+from hepjax.formats.trigger.tables import Events
+from hepjax.formats.trigger.writer import write_clusters, write_events
 from hepjax.simulate.trigger import anomaly, toy
 from hepjax.simulate.trigger.clusters import clusters
 from hepjax.simulate.trigger.jets import jets

@@ -68,7 +68,7 @@ def rows(
 def scores(cfg: TriggerConfig, sums: np.ndarray) -> dict[str, np.ndarray]:
     """The probability (n,) of each class of one network, or the anomaly score ``anomaly``."""
     if cfg.task.anomaly:
-        return {"anomaly": np.asarray(objective.score_of(cfg, sums), np.float32)}
+        return {"anomaly": np.asarray(objective.score_of(cfg, jnp.asarray(sums)))}
     p = np.exp(sums - sums.max(axis=-1, keepdims=True))
     p /= p.sum(axis=-1, keepdims=True)
     return {name: p[:, k] for k, name in enumerate(cfg.task.classes)}

@@ -6,16 +6,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from hepjax import InputError
-from hepjax.formats.trigger.pixels import classes_of, read_clusters, write_clusters
+from hepjax.formats.trigger.pixels import classes_of, read_clusters
 from hepjax.formats.trigger.tables import (
     Events,
     is_trigger,
     list_tables,
     read_events,
     task_of,
-    write_events,
 )
 from hepjax.formats.trigger.tasks import PIXELS, TASKS, mixture, task
+from hepjax.formats.trigger.writer import write_clusters, write_events
 
 JETS = TASKS["jets"]
 

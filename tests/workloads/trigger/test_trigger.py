@@ -14,7 +14,8 @@ import hepjax
 from hepjax import InputError
 from hepjax.cli import main
 from hepjax.engine.workload import Clock
-from hepjax.formats.trigger.tables import Events, write_events
+from hepjax.formats.trigger.tables import Events
+from hepjax.formats.trigger.writer import write_events
 from hepjax.simulate.trigger.files import write_trigger
 from hepjax.workloads import table
 from hepjax.workloads.trigger import answer, data, objective
@@ -166,7 +167,8 @@ def test_from_simulation_to_the_report_and_the_file(tmp_path, capsys):
     assert main(["simulate", "trigger", *words]) == 0  # they are there
     assert main(["inspect", str(events), "--plot", str(tmp_path / "x.png")]) == 0
     settings = ["data.task=toy", f"data.files=[{events}]", "model.hidden=[8]", "train.epochs=3",
-                "curve.costs=[0,1e-4]", "curve.ramp_epochs=1", "train.batch_size=64"]  # fmt: skip
+                "curve.costs=[0,1e-4]", "curve.ramp_epochs=1", "train.batch_size=64",
+                "optimizer.learning_rate=0.02"]  # fmt: skip
     assert main(["train", "trigger/demo", *settings, "--run", str(run), "--quiet"]) == 0
     capsys.readouterr()
     assert main(["evaluate", str(run), "--json", "--quiet"]) == 0
