@@ -1,13 +1,16 @@
 # make demo   installs into .venv, then simulates, trains, evaluates and generates (docs/studies/demonstration.md)
 # make test   installs into .venv, then runs the whole default test suite
 # make check  lint, format and types
+# make site   documentation with search, build/site/index.html; EXECUTE=cache runs the curriculum too
+# make curriculum   runs the eight pages as programs and collects their numbers
+# make dist   sdist and wheel in dist/, checked
 
 PYTHON ?= python3
 RUN ?= runs/demo
 DATA ?= data/demo
 BIN := .venv/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test check site curriculum dist clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hepjax: error: $(PYTHON): expected Python 3.11 or newer, found " + sys.version.split()[0])'
@@ -31,6 +34,22 @@ check: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+.venv/documentation: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
+site: .venv/documentation
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . build/site
+	@echo "$(abspath build/site)/index.html"
+
+curriculum: .venv/installed
+	$(BIN)/python -m docs.curriculum.run
+
+dist: .venv/installed
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
 
 clean:
 	rm -rf .venv build dist

@@ -70,13 +70,19 @@ def test_named_configurations_exist(page):
 
 @each_page
 def test_examples_import_what_exists(page):
-    for code in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+    for code in re.findall(r"^```(?:{code-cell} )?python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
         for node in ast.walk(ast.parse(code)):
             if isinstance(node, ast.ImportFrom) and str(node.module).startswith("hepjax"):
                 module = importlib.import_module(node.module)
                 for alias in node.names:
                     if not hasattr(module, alias.name):
                         importlib.import_module(f"{node.module}.{alias.name}")
+
+
+@each_page
+def test_pictures_say_what_they_show(page):
+    for text in re.findall(r"!\[([^]]*)\]\(", page.read_text()):
+        assert len(text.split()) >= 3, f"{page.name}: {text!r} says little to who cannot see it"
 
 
 def test_pages_that_the_code_names_exist():
