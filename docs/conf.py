@@ -26,8 +26,8 @@ version = release = __version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 root_doc = "docs/README"
 include_patterns = [
-    "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**/*.md", "launch/**/*.md",
-    "benchmarks/README.md",
+    "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/*.md", "docs/**/*.md", "launch/*.md",
+    "launch/**/*.md", "benchmarks/README.md",
 ]  # fmt: skip
 # Not walked: folders of the user beside the pages.
 exclude_patterns = [".*", "build", "dist", "runs", "data", "studies", "hepjax", "tests", "configs"]
@@ -35,7 +35,8 @@ INDEXES = ("docs/README", "docs/curriculum/README", "docs/workloads/README", "do
 """Pages whose links to other pages are the navigation below them."""
 
 myst_heading_anchors = 4
-suppress_warnings = ["myst.header"]  # a page may begin with a comment before its title
+# A page may begin with a comment before its title; a command over several lines lexes badly.
+suppress_warnings = ["myst.header", "misc.highlighting_failure"]
 # A page that runs costs up to a minute. `make site EXECUTE=cache` shows what the pages print.
 nb_execution_mode = os.environ.get("EXECUTE", "off")
 nb_execution_raise_on_error = True
@@ -64,7 +65,7 @@ LINK = re.compile(r"\]\((?!https?:)([^)\s#]+\.md)(?:#[^)\s]*)?\)")
 
 
 def _with_navigation(page: str, text: str) -> str:
-    """The text with hidden lists of pages: of the first page for each section, else of its folder."""
+    """The text with hidden lists of pages: one a section of the first page, else of its folder."""
     here = posixpath.dirname(page)
     if page == root_doc:
         parts = [part.split("\n", 1) for part in re.split(r"^## ", text, flags=re.MULTILINE)[1:]]

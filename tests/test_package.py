@@ -34,10 +34,11 @@ def test_the_recipe_of_conda_has_the_dependencies_and_the_version():
 
 def test_the_recipe_of_spack_has_the_dependencies_and_the_version():
     text = (ROOT / "launch/spack/package.py").read_text()
-    found = dict(re.findall(r'"py-([\w-]+)@([\w.]+):", \*\*with_run', text))
-    assert found == bounds(PROJECT["dependencies"])
-    plot = dict(re.findall(r'"py-([\w-]+)@([\w.]+):", \*\*with_plot', text))
-    assert plot == bounds(PROJECT["optional-dependencies"]["plot"])
+    always, plot = text.split('when="+plot"')
+    pinned = r'depends_on\("py-([\w-]+)@([\w.]+):"\)'
+    assert dict(re.findall(pinned, always)) == bounds(PROJECT["dependencies"])
+    extras = PROJECT["optional-dependencies"]
+    assert dict(re.findall(pinned, plot)) == bounds(extras["plot"])
     assert f'version("{hepjax.__version__}"' in text
 
 
@@ -57,7 +58,8 @@ def built(tmp_path_factory) -> Path:
 @pytest.mark.slow  # build makes an environment of its own
 def test_sdist_and_wheel_hold_what_they_should(built):
     (sdist,) = built.glob("*.tar.gz")
-    names = {name.partition("/")[2] for name in tarfile.open(sdist).getnames()}
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"pyproject.toml", "README.md", "LICENSE", "docs/conf.py", "tests/conftest.py"} <= names
     assert not [n for n in names if n.startswith((".venv", "runs", "data", "build", ".git/"))]
     (wheel,) = built.glob("*.whl")

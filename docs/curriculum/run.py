@@ -45,8 +45,8 @@ def run(name: str) -> tuple[dict[str, Any], float]:
     """
     with tempfile.TemporaryDirectory() as folder:
         script, results = Path(folder) / f"{name}.py", Path(folder) / "results.json"
-        write = f"import json, pathlib\npathlib.Path({str(results)!r}).write_text(json.dumps(results))\n"
-        script.write_text(program(name) + write)
+        write = f"pathlib.Path({str(results)!r}).write_text(json.dumps(results))\n"
+        script.write_text(program(name) + "import json, pathlib\n" + write)
         start = time.monotonic()
         done = subprocess.run(
             [sys.executable, str(script)], cwd=folder, capture_output=True, text=True, check=False

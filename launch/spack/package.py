@@ -1,11 +1,11 @@
 """For Spack: put this file into ``packages/py_hepjax/`` of a repository of packages.
 
-At a release the line ``version("0.1.0", sha256=...)`` gets the checksum of the sdist. Not built yet:
-Spack has no py-grain, py-orbax-checkpoint and py-tensorflow-datasets of these versions in every
-release, so check them first with ``spack spec py-hepjax``.
+At a release the line ``version("0.1.0", ...)`` gets the checksum of the sdist. Not built yet;
+not every release of Spack has py-grain, py-orbax-checkpoint and py-tensorflow-datasets of these
+versions, so look first with ``spack spec py-hepjax``.
 """
 
-from spack.package import PythonPackage, depends_on, license, variant, version
+from spack.package import PythonPackage, default_args, depends_on, license, variant, version
 
 
 class PyHepjax(PythonPackage):
@@ -22,24 +22,24 @@ class PyHepjax(PythonPackage):
     depends_on("python@3.11:", type=("build", "run"))
     depends_on("py-hatchling@1.27:", type="build")
 
-    with_run = {"type": ("build", "run")}
-    depends_on("py-jax@0.10.2:", **with_run)
-    depends_on("py-flax@0.12:", **with_run)
-    depends_on("py-optax@0.2.5:", **with_run)
-    depends_on("py-orbax-checkpoint@0.12:", **with_run)
-    depends_on("py-grain@0.2.18:", **with_run)
-    depends_on("py-jraph@0.0.6.dev0:", **with_run)
-    depends_on("py-h5py@3.12:", **with_run)
-    depends_on("py-numpy@2.0:", **with_run)
-    depends_on("py-scipy@1.14:", **with_run)
-    depends_on("py-tensorflow-datasets@4.9.8:", **with_run)
-    depends_on("py-importlib-resources@6.0:", **with_run)
-    depends_on("py-pyarrow@18:", **with_run)
-    depends_on("py-google-crc32c@1.5:", **with_run)
-    depends_on("py-pyyaml@6.0:", **with_run)
-    depends_on("py-rich@13:", **with_run)
-    with_plot = {"when": "+plot", "type": ("build", "run")}
-    depends_on("py-hist@2.8:", **with_plot)
-    depends_on("py-matplotlib@3.9:", **with_plot)
-    depends_on("py-mplhep@0.4:", **with_plot)
-    depends_on("py-scikit-learn@1.5:", **with_plot)
+    with default_args(type=("build", "run")):
+        depends_on("py-jax@0.10.2:")
+        depends_on("py-flax@0.12:")
+        depends_on("py-optax@0.2.5:")
+        depends_on("py-orbax-checkpoint@0.12:")
+        depends_on("py-grain@0.2.18:")
+        depends_on("py-jraph@0.0.6.dev0:")
+        depends_on("py-h5py@3.12:")
+        depends_on("py-numpy@2.0:")
+        depends_on("py-scipy@1.14:")
+        depends_on("py-tensorflow-datasets@4.9.8:")
+        depends_on("py-importlib-resources@6.0:")
+        depends_on("py-pyarrow@18:")
+        depends_on("py-google-crc32c@1.5:")
+        depends_on("py-pyyaml@6.0:")
+        depends_on("py-rich@13:")
+    with default_args(type=("build", "run"), when="+plot"):
+        depends_on("py-hist@2.8:")
+        depends_on("py-matplotlib@3.9:")
+        depends_on("py-mplhep@0.4:")
+        depends_on("py-scikit-learn@1.5:")

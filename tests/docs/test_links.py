@@ -70,7 +70,8 @@ def test_named_configurations_exist(page):
 
 @each_page
 def test_examples_import_what_exists(page):
-    for code in re.findall(r"^```(?:{code-cell} )?python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+    fenced = re.compile(r"^```(?:{code-cell} )?python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+    for code in fenced.findall(page.read_text()):
         for node in ast.walk(ast.parse(code)):
             if isinstance(node, ast.ImportFrom) and str(node.module).startswith("hepjax"):
                 module = importlib.import_module(node.module)
