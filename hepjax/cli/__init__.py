@@ -14,20 +14,24 @@ import warnings
 
 from hepjax import HepjaxError, InputError, __version__
 from hepjax.cli import console, jet_meaning, ranges
-from hepjax.cli.parser import OneLineParser
+from hepjax.cli.examples import epilog
+from hepjax.cli.parser import Formatter, OneLineParser, nearest_option
 from hepjax.engine import platforms, signals
 from hepjax.engine.paths import given
 from hepjax.formats import access
 
 VERBS = {
+    "data": "public data sets by name: list them, fetch and check one",
     "simulate": "make showers, images or events, the embedded default data",
     "inspect": "recognise a file and print what is in it",
     "pack": "any layout into a packed set: sparse shards with a manifest",
     "train": "train a workload; the same command again resumes",
     "tune": "search for the settings of lowest score; the same command again resumes",
+    "rates": "learning-rate finder: short trainings at many rates side by side",
     "repeat": "the same training with several seeds or folds; mean and spread",
     "evolve": "train the energy regressor by mutation and selection, beside RMSprop",
     "evaluate": "compare generated with reference data: report page and scores",
+    "runs": "run directories side by side: scores, settings that differ, curves",
     "predict": "scores or candidates of a trained run for each event, as a table",
     "generate": "write generated showers to a file",
     "export": "a trained model as ONNX, StableHLO or a Triton repository, for other programs",
@@ -36,6 +40,8 @@ VERBS = {
     "bench": "train on fixed events, time it, report as hep-score wants it",
     "launch": "one training over several processes: here, SLURM, TPU VMs",
     "doctor": "versions, devices, kernels, and what is missing",
+    "clean": "remove what killed commands left, and checkpoints that nothing needs",
+    "completion": "a script that completes commands in a shell",
 }
 
 LONGEST = 1200
@@ -84,7 +90,8 @@ def _command(argv: list[str], streams: console.Console) -> int:
         args.overrides += rest
     elif rest:
         parser.prog = f"hepjax {args.verb or ''}".strip()
-        parser.error(f"{rest[0]!r}: expected an argument of {parser.prog}, found another")
+        near = nearest_option(parser, args.verb, rest[0])
+        parser.error(f"{rest[0]!r}: expected an argument of {parser.prog}, found another{near}")
     if args.verb is None:
         parser.print_help()
         return 2
@@ -159,8 +166,9 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     for verb, summary in VERBS.items():
         sub = verbs.add_parser(
-            verb, help=summary, description=summary[0].upper() + summary[1:] + "."
-        )
+            verb, help=summary, description=summary[0].upper() + summary[1:] + ".",
+            epilog=epilog(verb), formatter_class=Formatter,
+        )  # fmt: skip
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
         if verb in argv[:1]:
             module = importlib.import_module(f"hepjax.cli.{verb}")

@@ -26,9 +26,20 @@ PLAIN = {
     "LEFT DOUBLE QUOTATION MARK": '"', "RIGHT DOUBLE QUOTATION MARK": '"',
 }  # fmt: skip
 """What stands for characters, by their Unicode names, that an encoding does not have."""
-ANSWERS = ("help", "inspect", "doctor", "launch", "profile")
+ANSWERS = (
+    "help",
+    "data",
+    "inspect",
+    "runs",
+    "rates",
+    "clean",
+    "completion",
+    "doctor",
+    "launch",
+    "profile",
+)
 """Verbs whose standard output is the result; of the others it is with ``--json``."""
-LOOKS = ("help", "inspect")
+LOOKS = ("help", "data", "inspect")
 """Verbs whose reader may stop before the end."""
 
 

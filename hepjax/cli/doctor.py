@@ -14,6 +14,7 @@ EXTRAS = {
     "plot": (("hist", "matplotlib", "mplhep", "sklearn"), "report pages and pictures"),
     "hep": (("pythia8mc", "fastjet"), "jets and events from Pythia, jet clustering"),
     "geant4": (("geant4_pybind",), "showers from Geant4"),
+    "root": (("uproot", "awkward"), "ROOT files"),
     "energy": (("pynvml",), "energy and load of NVIDIA GPUs"),
     "test": (("pytest", "hypothesis"), "the test suite"),
     "serve": (("starlette", "uvicorn", "grpc", "prometheus_client"), "hepjax serve"),

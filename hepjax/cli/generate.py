@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``generate``."""
     parser.add_argument("run_dir", metavar="RUN", type=Path, help="run directory")
     place = parser.add_mutually_exclusive_group(required=True)
-    place.add_argument("--out", type=Path, metavar="FILE", help="HDF5 file to write")
+    place.add_argument("--out", type=Path, metavar="FILE", help="HDF5 file to write, or .root")
     place.add_argument(
         "--library", type=Path, metavar="FILE",
         help="the file as DDML's LoadHdf5 plays it back in DD4hep, in place of --out",
@@ -129,13 +129,20 @@ def _written(
 ) -> "Iterator[Callable[[Batch], None]]":
     """What appends showers to the file that was asked for."""
     from hepjax.cli.simulate_showers import FILE_PREFIX
+    from hepjax.formats.root.writer import is_named_root, root_showers
     from hepjax.formats.showers.library import library
     from hepjax.formats.showers.writer import ShowerWriter
 
     calorimeter = opened.cfg.calorimeter
+    notes = {"run": str(opened.directory), "step": str(opened.step)}
     if args.library is not None:
-        notes = {"run": str(opened.directory), "step": str(opened.step)}
         with library(args.library, total, calorimeter, notes) as write:
+            yield write
+        return
+    if is_named_root(args.out):
+        with root_showers(
+            args.out, notes | {"unit": "GeV", "calorimeter": calorimeter.name}
+        ) as write:
             yield write
         return
     layout: Layout = "angle" if angles else "fixed" if calorimeter.box else "calochallenge"

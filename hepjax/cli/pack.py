@@ -52,12 +52,15 @@ def run(args: argparse.Namespace) -> int:
 
 def _open(args: argparse.Namespace) -> "tuple[Sequence[ImageFile], dict[str, str]]":
     from hepjax import InputError
+    from hepjax.formats.files import nearest
     from hepjax.formats.packed.manifest import is_packed
     from hepjax.workloads.families import family_of
 
     for path in args.paths:
         if not path.exists():
-            raise InputError(f"{path}: expected a file or folder, found none of this name")
+            raise InputError(
+                f"{path}: expected a file or folder, found none of this name{nearest(path)}"
+            )
         if is_packed(path):
             raise InputError(f"{path}: expected files to pack, found a packed set")
     family = family_of(args.paths[0])

@@ -1,7 +1,9 @@
 """The parser of the command line: a mistake is one line, like every other error of hepjax."""
 
 import argparse
+import difflib
 import re
+from collections.abc import Iterable
 from typing import NoReturn
 
 WORDS = (
@@ -32,9 +34,37 @@ class OneLineParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Tell what is wrong with the command and where its options are listed; exit code 2."""
         said = message.replace(", key.path=value", "")  # of which there may be none
+        near = _nearest_choice(message)
         for pattern, words in WORDS:
             said = re.sub(f"^{pattern}$", words, said, flags=re.DOTALL)
         said = " ".join(said.split())
         if len(said) > LONGEST:
             said = f"{said[:LONGEST]}..."
-        self.exit(2, f"hepjax: error: {said}; see {self.prog} --help\n")
+        self.exit(2, f"hepjax: error: {said}{near}; see {self.prog} --help\n")
+
+
+class Formatter(argparse.HelpFormatter):
+    """The usual one, but for examples, which keep their lines."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("example"):
+            return text
+        return super()._fill_text(text, width, indent)
+
+
+def _nearest_choice(message: str) -> str:
+    """``; did you mean train?`` for a verb or another choice that is nearly one of the known."""
+    found = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message, re.DOTALL)
+    return _did_you_mean(found[1], re.findall(r"[\w-]+", found[2])) if found else ""
+
+
+def nearest_option(parser: argparse.ArgumentParser, verb: str | None, text: str) -> str:
+    """The same for an option that the verb does not have."""
+    verbs = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    own = verbs.choices[verb]._option_string_actions if verb in verbs.choices else ()
+    return _did_you_mean(text.partition("=")[0], own)
+
+
+def _did_you_mean(text: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(text[:LONGEST], list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -1,4 +1,4 @@
-"""``hepjax predict``: what a trained model says of each event of some files, as a Parquet table."""
+"""``hepjax predict``: what a trained model says of each event of some files, as a table."""
 
 import argparse
 import json
@@ -15,7 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--out", type=Path, required=True, metavar="FILE",
-        help="Parquet file to write: one row per jet, or per detector element",
+        help="table to write: one row per jet, or per detector element; Parquet, or by its name "
+        "ROOT (.root, tree events) or HDF5 (.h5)",
     )  # fmt: skip
     parser.add_argument("--batch-size", type=int, default=256, metavar="N", help="events at a time")
     parser.add_argument("--step", type=int, metavar="N", help="checkpoint; default: the best epoch")

@@ -122,8 +122,13 @@ class TrainConfig:
     """Passes through the training events."""
     steps: CountOrNone = 0
     """Updates after which training stops; 0: after ``epochs``."""
+    stop_after: CountOrNone = 0
+    """Epochs without a better validation score after which training ends (early stopping); 0:
+    never. The best epoch is kept in any case."""
     record_every: Count = 20
     """Updates between two records. The host waits for the device at records only."""
+    log: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ()
+    """Where records go beside ``metrics.jsonl``, see docs/reference/records.md."""
     keep_compiled: bool = True
     """Keep compiled programs in the user's cache folder, see engine/compilation.py."""
     precision: Literal["float32", "bfloat16", "float32_highest"] = "float32"
@@ -283,6 +288,7 @@ RESUMABLE = (
     *("mesh.devices", "mesh.model_devices", "mesh.layout", "mesh.overlap"),
     *("input.threads", "input.prefetch", "input.resident", "checkpoint."),
     *("train.record_every", "train.epochs", "train.steps", "train.keep_compiled"),
+    *("train.stop_after", "train.log"),
 )
 """Settings, or beginnings of their names, that may change when a run is resumed. They change
 neither the model nor its data nor its noise. A larger train.epochs or train.steps extends a run."""
@@ -297,21 +303,29 @@ def find_config(name: str) -> Path:
     given = paths.expand_one(name, "CONFIG")
     if os.path.isfile(given):
         return Path(given)
-    root = configs()
-    if name and os.path.isfile(root / f"{name}.yaml"):
-        return root / f"{name}.yaml"
-    known = sorted(str(p.relative_to(root).with_suffix("")) for p in root.rglob("*.yaml"))
-    known = [name for name in known if not name.startswith("calorimeters/")]
+    packaged = configs() / f"{name}.yaml"
+    if name and os.path.isfile(packaged):
+        return packaged
+    known = config_names()
+    near = difflib.get_close_matches(name, known, n=1)
+    way = f"did you mean {near[0]}? " if near else ""
     try:
         found = "a folder" if stat.S_ISDIR(os.stat(given).st_mode) else "no regular file"
     except (OSError, ValueError) as error:
         found = "no such file" if not isinstance(error, PermissionError) else "permission denied"
     raise InputError(
-        f"{name}: {found} or packaged configuration; there are {', '.join(known)}"
+        f"{name}: {found} or packaged configuration; {way}there are {', '.join(known)}"
         if found == "no such file"
         else f"{name}: expected a YAML file or a packaged configuration, found {found}; "
-        f"there are {', '.join(known)}"
+        f"{way}there are {', '.join(known)}"
     )
+
+
+def config_names() -> list[str]:
+    """The packaged configurations, sorted."""
+    root = configs()
+    known = sorted(str(p.relative_to(root).with_suffix("")) for p in root.rglob("*.yaml"))
+    return [name for name in known if not name.startswith("calorimeters/")]
 
 
 def read_settings(path: Path, overrides: list[str]) -> dict[str, Any]:

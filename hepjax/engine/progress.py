@@ -10,18 +10,19 @@ SECONDS_BETWEEN_LINES = 5.0
 
 @contextmanager
 def progress(
-    label: str, total: int, unit: str, *, quiet: bool = False, start: int = 0
+    label: str, total: float, unit: str, *, quiet: bool = False, start: float = 0
 ) -> Iterator[Callable[..., None]]:
-    """Yield ``advance(n, note="")``, to be called after each piece of work.
+    """Yield ``advance(n, note="", total=None)``, to be called after each piece of work.
 
     Args:
       label: what is being done, for example ``simulate``.
-      total: how many units there are in all; ``start`` of them are done already.
+      total: how many units there are in all, 0 if that is not known yet (``advance`` may be told it
+        later); ``start`` of them are done already.
       unit: what is counted, for example ``showers``.
       quiet: print nothing.
     """
     if quiet:
-        yield lambda n, note="": None
+        yield lambda n, note="", total=None: None
     elif _on_a_terminal():
         with _bar(label, total, unit, start) as advance:
             yield advance
@@ -44,45 +45,55 @@ def _on_a_terminal() -> bool:
 
 
 @contextmanager
-def _bar(label: str, total: int, unit: str, start: int) -> Iterator[Callable[..., None]]:
+def _bar(label: str, total: float, unit: str, start: float) -> Iterator[Callable[..., None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn(f"{{task.completed:.0f}}/{{task.total:.0f}} {unit}"),
+        TextColumn(f"{{task.completed:.0f}}{{task.fields[whole]}} {unit}"),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    began, done = time.monotonic(), 0
+    began, done = time.monotonic(), 0.0
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(label, total=total, completed=start, rate="", note="")
+        whole = f"/{total:.0f}" if total else ""
+        task = bar.add_task(label, total=total or None, rate="", note="", whole=whole)
+        bar.update(task, completed=start)
 
-        def advance(n: int, note: str = "") -> None:
+        def advance(n: float, note: str = "", total: float | None = None) -> None:
             nonlocal done
             done += n
+            if total is not None:
+                bar.update(task, total=total, whole=f"/{total:.0f}")
             rate = done / max(time.monotonic() - began, 1e-9)
             bar.update(task, advance=n, rate=f"{rate:,.1f}/s", note=note)
 
         yield advance
 
 
-def _lines(label: str, total: int, unit: str, start: int) -> Callable[..., None]:
+def _lines(label: str, total: float, unit: str, start: float) -> Callable[..., None]:
     began = last = time.monotonic()
-    done = 0
+    done, whole = 0.0, total
 
-    def advance(n: int, note: str = "") -> None:
-        nonlocal done, last
+    def advance(n: float, note: str = "", total: float | None = None) -> None:
+        nonlocal done, last, whole
         done += n
+        whole = whole if total is None else total
         now = time.monotonic()
-        if now - last < SECONDS_BETWEEN_LINES and start + done < total:
+        ended = n > 0 and 0 < whole <= start + done
+        if now - last < SECONDS_BETWEEN_LINES and not ended:
             return
         last = now
         rate = done / max(now - began, 1e-9)
-        left = (total - start - done) / max(rate, 1e-9)
-        text = f"{label}: {start + done}/{total} {unit}, {rate:,.1f}/s, {left:.0f} s left"
+        text = f"{label}: {start + done:.0f}"
+        if whole:
+            text += f"/{whole:.0f}"
+        text += f" {unit}, {rate:,.1f}/s"
+        if whole and rate > 0:
+            text += f", {max(whole - start - done, 0) / rate:.0f} s left"
         say(f"{text}  {note}".rstrip())
 
     return advance

@@ -31,6 +31,7 @@ from hepjax.engine.provenance import (
 from hepjax.engine.records import write_json, write_text
 from hepjax.engine.same_data import known_data
 from hepjax.formats import strict_yaml
+from hepjax.formats.files import nearest
 
 EARLIER_NAMES = 4
 """Names that are kept of data that were moved again and again."""
@@ -54,6 +55,7 @@ def read_settings(run: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise InputError(
             f"{run}: expected a run directory, found {_kind(run) or 'no config.yaml in it'}"
+            f"{'' if run.exists() else nearest(run)}"
         ) from None
     except OSError as error:
         raise InputError(

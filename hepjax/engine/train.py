@@ -6,6 +6,7 @@ its batch depends on N alone, so a restart needs the checkpoint and nothing else
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from hepjax import TrainingError
-from hepjax.engine import compilation, provenance, records, resident, same_data
+from hepjax.engine import (
+    compilation,
+    loggers,
+    notices,
+    provenance,
+    records,
+    resident,
+    same_data,
+    stopping,
+)
 from hepjax.engine import input as batches
 from hepjax.engine import meter as metering
 from hepjax.engine.begin import begin_or_restore
@@ -74,7 +84,7 @@ def train(
     total = cfg.train.steps or cfg.train.epochs * steps_per_epoch
     first = jax.process_index() == 0  # the only one that writes and prints
     record = partial(records.append, run / "metrics.jsonl") if first else lambda record: None
-    signal, recent, origin = None, [], dict[str, Any]()
+    signal, stops, recent, origin = None, False, [], dict[str, Any]()
     with together():
         if first:
             origin = same_data.require_same_data(run, sources)
@@ -86,13 +96,23 @@ def train(
     )
     saving = Checkpoints(run / "checkpoints", cfg.checkpoint.keep)
     counting = metering.of_training(mesh.local_devices) if first else metering.Meter(())
-    with room, jax.set_mesh(mesh), counting as meter, saving as checkpoints:
+    more = ExitStack()
+    with room, jax.set_mesh(mesh), counting as meter, saving as checkpoints, more:
         tell = say if first and not quiet else lambda text: None
         start, state, shardings = begin_or_restore(workload, cfg, mesh, checkpoints.folder, tell)
         if start or (first and (run / "metrics.jsonl").exists()):
             record({"event": "resume", "step": start})  # supersedes what was not saved
-        if start >= total:
+        judged = stopping.known_scores(run, workload.score, start)
+        if start >= total or stopping.is_enough(judged, cfg.train.stop_after):
             return Outcome(start, start // steps_per_epoch, None)
+        follow = more.enter_context(loggers.following(cfg.train.log if first else (), run, start))
+
+        def told(entry: dict[str, Any]) -> None:
+            record(entry)
+            follow(entry)
+
+        for notice in notices.at_start(mesh.devices.flat[0].platform, [run]):
+            tell(f"hepjax: note: {notice}")
         source, arrays, take = sources.train, None, None
         if cfg.input.resident:
             arrays, take = resident.place(source, replicated(mesh))
@@ -110,7 +130,8 @@ def train(
             for step in range(start + 1, total + 1):
                 batch = batches.to_mesh(next(stream), over_data(mesh))
                 called = time.monotonic()
-                state, metrics = update(state, batch, arrays)
+                with notices.compiling(quiet) if step == start + 1 else nullcontext():
+                    state, metrics = update(state, batch, arrays)
                 if step == start + 1:
                     compiling = time.monotonic() - called  # a call returns at once afterwards
                     meter.restart()
@@ -131,12 +152,14 @@ def train(
                 seconds = time.monotonic() - began
                 about = {"step": step, "epoch": step / steps_per_epoch}
                 rate = {"events_per_second": len(recent) * size / seconds}
-                record({"event": "train"} | about | means | rate)
+                told({"event": "train"} | about | means | rate)
                 _check(workload, cfg, step, means, jax.device_get(metrics["skipped"]))
                 if end_of_epoch:
                     scores = validate(state.model)
-                    record({"event": "validation", "time": time.time()} | about | scores)
+                    told({"event": "validation", "time": time.time()} | about | scores)
                     about["score"] = scores[workload.score]
+                    judged.append(scores[workload.score])
+                    stops = stopping.is_enough(judged, cfg.train.stop_after)
                 if save:
                     checkpoints.save(step, state, about | origin)
                 if goodput is not None:
@@ -148,8 +171,13 @@ def train(
                     metered_from = step
                 advance(len(recent) * size, _note(means))
                 recent, began = [], time.monotonic()
-                if signal is not None:
+                if signal is not None or stops:
                     break
+    if stops and step < total and signal is None:
+        tell(
+            f"hepjax: no better {workload.score} in {cfg.train.stop_after} epochs: training ends "
+            "early (train.stop_after)"
+        )
     return Outcome(step, step // steps_per_epoch, signal if step < total else None)
 
 

@@ -10,6 +10,7 @@ import glob
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -176,6 +177,18 @@ def _remove_left_behind(partial: Path) -> None:
         number = left.name.removeprefix(prefix).removesuffix(".tmp")
         if number.isdecimal() and (int(number) == os.getpid() or not _is_alive(int(number))):
             shutil.rmtree(left, ignore_errors=True)
+
+
+LEFT = re.compile(r"\..+\.([^.].*)\.(\d+)\.tmp")
+"""A temporary name: of what, on which machine, of which process."""
+
+
+def is_left_behind(path: Path) -> bool:
+    """Whether it is a temporary file or folder of a process of this machine that is no more."""
+    found = LEFT.fullmatch(path.name)
+    if not found or not path.name.endswith(f".{os.uname().nodename}.{found[2]}.tmp"):
+        return False
+    return not _is_alive(int(found[2]))
 
 
 def _is_alive(process: int) -> bool:

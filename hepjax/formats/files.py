@@ -5,6 +5,7 @@ under several names (links, a relative and an absolute path) counts once. Paths 
 are refused by name before anything opens them: nothing of this name, no permission, a pipe.
 """
 
+import difflib
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -63,8 +64,26 @@ def require_path(path: Path) -> Literal["file", "folder"]:
     """
     kind = kind_of(path)
     if kind is None:
-        raise InputError(f"{path}: expected a file or folder, found none of this name")
+        raise InputError(
+            f"{path}: expected a file or folder, found none of this name{nearest(path)}"
+        )
     return kind
+
+
+def nearest(path: Path) -> str:
+    """``; did you mean data/train?`` for a path that is not there and nearly one that is.
+
+    The first part of the path that is missing counts.
+    """
+    missing = path
+    while not os.path.lexists(missing.parent) and missing != missing.parent:
+        missing = missing.parent
+    try:
+        names = [name for name in os.listdir(missing.parent) if name[0] != "."]
+    except (OSError, ValueError):
+        return ""
+    near = difflib.get_close_matches(missing.name, names, n=1)
+    return f"; did you mean {missing.parent / near[0]}?" if near else ""
 
 
 def inside(folder: Path) -> list[Path]:

@@ -15,10 +15,15 @@ from hepjax.formats.files import (
 from hepjax.formats.hdf5 import is_hdf5, keys, open_hdf5
 from hepjax.formats.packed.manifest import is_packed, read_manifest
 from hepjax.formats.particleflow import reader
+from hepjax.formats.root.card import is_card, read_card
+from hepjax.formats.root.tree import MAGIC, is_root
 from hepjax.formats.showers import calochallenge
 
-Container = Literal["hdf5", "parquet", "npz", "tfrecord", "tfds", "packed"]
-Family = Literal["clic", "calochallenge", "jets", "mlpf"]
+Container = Literal["hdf5", "parquet", "npz", "tfrecord", "tfds", "packed", "root"]
+Family = Literal["clic", "calochallenge", "jets", "mlpf", "root"]
+
+CARDS: dict[str, Family] = {"jets": "jets", "particleflow": "mlpf", "showers": "clic"}
+"""By what a data card maps branches to."""
 
 
 def recognise(path: Path) -> Family:
@@ -36,6 +41,8 @@ def recognise(path: Path) -> Family:
         return recognise(data_files(path)[0])
     if kind == "hdf5":
         return _hdf5_family(path)
+    if kind == "root":
+        return "root" if is_root(path) else CARDS[read_card(path).kind]
     return _packed_family(path) if kind == "packed" else "jets"
 
 
@@ -53,11 +60,15 @@ def container(path: Path) -> Container:
         return container(data_files(path)[0])
     from hepjax.formats.tfrecord import is_tfrecord
 
+    if is_card(path):
+        return "root"
     try:
         with open(path, "rb") as file:
             head = file.read(8)
         if head[:4] == b"PAR1":
             return "parquet"
+        if head[:5] == MAGIC:
+            return "root"
         if head[:4] == b"PK\x03\x04":
             return "npz"
         if is_hdf5(path):

@@ -1,23 +1,29 @@
-"""Writes tables of numbers, piece by piece, as Parquet; the file is there whole or not at all."""
+"""Writes tables of numbers, piece by piece; the file is there whole or not at all.
+
+The name says the format: ``.root`` (formats/root/writer.py), ``.h5`` and ``.hdf5``, else Parquet.
+"""
 
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hepjax import InputError
 from hepjax.formats.atomic import replacing
+from hepjax.formats.files import has_suffix
+from hepjax.formats.hdf5 import SUFFIXES
+from hepjax.formats.root.writer import is_named_root, write_root_table
 
 ROW_GROUP = 2**17
 """Rows of a row group at most."""
+Pieces = Iterable[dict[str, np.ndarray]]
 
 
-def write_table(
-    path: str | Path, pieces: Iterable[dict[str, np.ndarray]], about: dict[str, str]
-) -> int:
+def write_table(path: str | Path, pieces: Pieces, about: dict[str, str]) -> int:
     """Write the rows of all pieces; return their number.
 
     Args:
@@ -26,7 +32,17 @@ def write_table(
       about: kept in the metadata of the file.
     Raises:
       InputError: the file cannot be written, or there are no rows.
+      MissingExtraError: a ROOT file without the package that writes it.
     """
+    path = Path(path)
+    if is_named_root(path):
+        return write_root_table(path, pieces, about)
+    if has_suffix(path, SUFFIXES):
+        return _hdf5(path, pieces, about)
+    return _parquet(path, pieces, about)
+
+
+def _parquet(path: Path, pieces: Pieces, about: dict[str, str]) -> int:
     metadata = {f"hepjax.{key}": text for key, text in about.items()}
     writer, rows = None, 0
     with replacing(path) as partial, ExitStack() as opened:
@@ -38,6 +54,31 @@ def write_table(
                 opened.enter_context(writer)
             writer.write_table(table.cast(schema), ROW_GROUP)
             rows += len(table)
-        if rows == 0:
-            raise InputError(f"{path}: expected events to write about, found none")
+        _require_rows(path, rows)
     return rows
+
+
+def _hdf5(path: Path, pieces: Pieces, about: dict[str, str]) -> int:
+    """A dataset (rows,) for each column; ``about`` in the attributes of the file."""
+    rows = 0
+    with replacing(path) as partial, h5py.File(partial, "w") as file:
+        file.attrs.update({f"hepjax.{key}": text for key, text in about.items()})
+        for piece in pieces:
+            length = len(next(iter(piece.values())))
+            for name, values in piece.items():
+                values = np.asarray(values)
+                if name not in file:
+                    file.create_dataset(
+                        name, (0,), values.dtype, maxshape=(None,), chunks=(ROW_GROUP,),
+                        compression="gzip", shuffle=True,
+                    )  # fmt: skip
+                file[name].resize(rows + length, axis=0)
+                file[name][rows:] = values
+            rows += length
+        _require_rows(path, rows)
+    return rows
+
+
+def _require_rows(path: Path, rows: int) -> None:
+    if rows == 0:
+        raise InputError(f"{path}: expected events to write about, found none")

@@ -61,6 +61,7 @@ class Worker:
     def __post_init__(self) -> None:
         self.watch = leases.Watch(self.patience)
         self._finished = 0
+        self._began = time.time()
 
     def work(self) -> int | None:
         """Work until all is done, or a signal; the signal.
@@ -169,7 +170,8 @@ class Worker:
             if studies.finish(
                 study, lease, job.number, job.stage, ended | spent | {"curve": curve}
             ):
-                self.say(f"{name}: {_in_words(study, ended)}")
+                done = far(studies.trials(study), self.count, self._began, time.time())
+                self.say(f"{name}: {_in_words(study, ended)}; {done}")
         return None
 
     def _checkpoints(self, job: Job) -> Path:
@@ -259,6 +261,19 @@ def _in_words(study: Study, ended: dict[str, Any]) -> str:
     return f"{study.metric} {ended['score']:.6g}" + (
         "" if ended["status"] == "complete" else ", waits or stops here"
     )
+
+
+def far(trials: Sequence[Trial], wanted: int, began: float, now: float) -> str:
+    """How far a study is, and how long the rest takes at the pace since ``began``, in words.
+
+    Args:
+      began, now: seconds since 1970.
+    """
+    ended = [t.results[-1].get("time", 0.0) for t in trials if t.results]
+    text, recent = f"{len(ended)} of {wanted} trials", sum(time >= began for time in ended)
+    if recent and len(ended) < wanted:
+        text += f", about {(now - began) / recent * (wanted - len(ended)):.0f} s left"
+    return text
 
 
 def _reason(error: Exception) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hepjax import InputError
+from hepjax.formats.files import nearest
 from hepjax.formats.packed.manifest import is_packed
 from hepjax.formats.particleflow.reader import holds_events
 from hepjax.formats.recognise import recognise
@@ -109,6 +110,7 @@ FAMILIES = {
         Family("tracking", "hepjax.physics.tracking.inspect"),
         Family("trigger", "hepjax.physics.trigger.inspect"),
         Family("mlpf", "hepjax.physics.particleflow.inspect", _events),
+        Family("root", "hepjax.formats.root.inspect"),
     )
 }
 
@@ -129,5 +131,7 @@ def family_of(path: Path) -> Family:
     if holds_events(path):  # also a split of a TFDS data set, which is not the name of a file
         return FAMILIES["mlpf"]
     if not path.exists():
-        raise InputError(f"{path}: expected a file or folder, found none of this name")
+        raise InputError(
+            f"{path}: expected a file or folder, found none of this name{nearest(path)}"
+        )
     return FAMILIES["packed" if is_packed(path) else recognise(path)]

@@ -119,6 +119,10 @@ def _describe(path: Path, asked: Meaning) -> JetFile:
         from hepjax.formats.jets.tfrecord import describe_tfrecord
 
         return describe_tfrecord(path, asked)
+    if kind == "root":
+        from hepjax.formats.root.jets import describe_root_jets
+
+        return describe_root_jets(path, asked)
     if kind == "tfds":
         from hepjax.formats.jets.tfds import describe_tfds
 

@@ -18,6 +18,8 @@ from hepjax.formats.particleflow import hdf5, pickles, tfds
 from hepjax.formats.particleflow.columns import ARRAYS
 from hepjax.formats.particleflow.events import EventFile, Events
 from hepjax.formats.particleflow.sound import fill_candidates, require_sound
+from hepjax.formats.root.card import is_card, read_card
+from hepjax.formats.root.tree import is_root
 from hepjax.formats.source import Batch, locate
 from hepjax.formats.tfrecord import is_tfrecord
 
@@ -65,6 +67,8 @@ def holds_events(path: Path) -> bool:
     """Whether ``path`` is a file, a data set or a folder (by its first files) of MLPF events."""
     if tfds.is_tfds(path):
         return tfds.is_events(path)
+    if is_card(path):
+        return read_card(path).kind == "particleflow"
     kind = kind_of(path)
     if kind == "folder":
         return any(holds_events(paths[0]) for paths in _by_kind(path).values() if paths)
@@ -87,6 +91,10 @@ def describe(path: Path) -> EventFile:
     """
     if tfds.is_tfds(path):
         return tfds.describe(path)
+    if is_card(path) or is_root(path):
+        from hepjax.formats.root.events import describe_root_events
+
+        return describe_root_events(path)
     if not is_hdf5(path) and (pickles.is_named_so(path) or pickles.is_pickle(path)):
         return pickles.describe(path)
     return hdf5.describe(path)

@@ -8,6 +8,8 @@ import numpy as np
 
 from hepjax import InputError
 from hepjax.formats.hdf5 import list_files, open_hdf5
+from hepjax.formats.root.card import is_card
+from hepjax.formats.root.tree import is_root
 from hepjax.formats.showers.angle import measured_angle
 from hepjax.formats.showers.calochallenge import describe as describe_cylinder
 from hepjax.formats.showers.calochallenge import is_calochallenge
@@ -50,6 +52,10 @@ def open_shower_files(
 
 def describe(path: Path, unit: Unit = "auto", calorimeter: Calorimeter | None = None) -> ShowerFile:
     """Everything of a file but the cells, whichever layout it has; see ``file.describe``."""
+    if is_card(path) or is_root(path):
+        from hepjax.formats.root.showers import describe_root_showers
+
+        return describe_root_showers(path, unit, calorimeter)
     with open_hdf5(path) as opened:
         cylinder = is_calochallenge(opened) and CELLS not in opened
     return (describe_cylinder if cylinder else describe_box)(path, unit, calorimeter)
