@@ -23,16 +23,18 @@ import enum
 import os
 import select
 import signal
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from types import FrameType
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ONE_REQUEST_SECONDS = 0.5
 """Further signals so soon are the same request: a terminal that closes sends SIGHUP twice."""
 RETRY_SECONDS = 0.05
-"""Until a signal that came where it could not be raised comes again."""
+"""Until a signal whose exception Python forgot, see ``_unheard``, comes again."""
 TIDY_SECONDS = 3.0
 """From the first signal to the end of a command that has nothing to save."""
 
@@ -81,6 +83,8 @@ def caught() -> Iterator[None]:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     before = {n: signal.signal(n, _on_signal) for n in _handled()}
+    hook = sys.unraisablehook
+    sys.unraisablehook = partial(_unheard, hook)
     woken = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     watcher = threading.Thread(target=_watch, args=(reader,), daemon=True)
     watcher.start()
@@ -88,6 +92,7 @@ def caught() -> Iterator[None]:
         yield
     finally:
         signal.set_wakeup_fd(woken)
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
         os.write(writer, b"\0")
@@ -123,20 +128,21 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
         leave_at_once(received[0])
     if _state is State.GROUP and number != signal.SIGTERM:
         os.kill(os.getpid(), signal.SIGTERM)
-    if _state is State.WORKING and not _raised and _unheard(frame):
-        threading.Timer(RETRY_SECONDS, _thread.interrupt_main, [number]).start()
-    elif _state is State.WORKING and not _raised:
+    if _state is State.WORKING and not _raised:
         _raised = True
         raise KeyboardInterrupt
 
 
-def _unheard(frame: FrameType | None) -> bool:
-    """Whether this is a place whose exceptions Python prints and forgets, traceback and all."""
-    while frame is not None:
-        if frame.f_code.co_name in ("__del__", "_xla_gc_callback"):  # jax adds it to gc.callbacks
-            return True
-        frame = frame.f_back
-    return False
+def _unheard(
+    others: "Callable[[sys.UnraisableHookArgs], object]", failure: "sys.UnraisableHookArgs"
+) -> None:
+    """Python's hook for exceptions that it would print and forget, as in a finaliser."""
+    global _raised
+    if received and issubclass(failure.exc_type, KeyboardInterrupt):
+        _raised = False
+        threading.Timer(RETRY_SECONDS, _thread.interrupt_main, [received[0]]).start()
+    else:
+        others(failure)
 
 
 def _importing(frame: FrameType | None) -> bool:

@@ -75,10 +75,21 @@ def test_a_signal_that_a_library_swallows_is_no_success():
     assert ended(child, signal.SIGINT)[0] == 130
 
 
-def test_a_signal_in_a_finaliser_is_neither_lost_nor_a_traceback():
+@pytest.mark.parametrize(
+    "place",
+    [
+        "\n    class Slow:\n        def __del__(self): slow()\n    Slow()",
+        "\n    class Slow: pass\n    one = Slow()\n"
+        "    known = weakref.ref(one, lambda _: slow())\n    del one",
+        "\n    gc.callbacks.append(lambda *_: slow())\n    gc.collect(0)",
+    ],
+    ids=["finaliser", "weak reference", "collector"],
+)
+def test_a_signal_where_python_forgets_exceptions_is_neither_lost_nor_a_traceback(place):
     code = (
-        "\n    class Slow:\n        def __del__(self):\n            exec(began)\n"
-        "            for _ in range(80): time.sleep(0.01)\n    Slow()\n    time.sleep(60)"
+        "\n    import gc, weakref\n"
+        "    def slow():\n        gc.callbacks.clear(); exec(began)\n"
+        f"        for _ in range(80): time.sleep(0.01){place}\n    time.sleep(60)"
     )
     assert ended(start(code), signal.SIGTERM, pause=0) == (143, "hepjax: interrupted\n")
 
