@@ -7,6 +7,7 @@ tensor, a power of two.
 Source: https://github.com/fastmachinelearning/qonnx, operator Quant.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,31 +23,40 @@ INPUT, OUTPUT = "global_in", "global_out"
 
 
 class _Writer:
-    """Nodes and constants of a graph as they are added."""
+    """Nodes, constants and shapes of a graph as they are added."""
 
     def __init__(self) -> None:
         self.helper = onnx().helper
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
+        self.shapes: dict[str, Any] = {}
+
+    def told(self, name: str, shape: Sequence[int]) -> Any:
+        """An array of the graph."""
+        return self.helper.make_tensor_value_info(name, onnx().TensorProto.FLOAT, list(shape))
 
     def constant(self, name: str, values: Any) -> str:
+        """A float32 array of this name."""
         array = np.asarray(values, np.float32)
         self.constants.append(onnx().numpy_helper.from_array(array, name))
         return name
 
-    def node(self, op: str, name: str, inputs: list[str], output: str, **more: Any) -> str:
+    def node(self, op: str, name: str, inputs: list[str], shape: Sequence[int], **more: Any) -> str:
+        """A node; the name of its output, ``<name>_out``."""
+        output = f"{name}_out"
         self.nodes.append(self.helper.make_node(op, inputs, [output], name=name, **more))
+        self.shapes[output] = self.told(output, shape)
         return output
 
-    def quant(self, name: str, x: str, grid: Grid, output: str | None = None) -> str:
+    def quant(self, name: str, x: str, grid: Grid, shape: Sequence[int]) -> str:
         """``x`` on a grid."""
         facts = [
             self.constant(f"{name}_scale", grid.scale), self.constant(f"{name}_zeropt", 0.0),
             self.constant(f"{name}_bits", float(grid.bits)),
         ]  # fmt: skip
         return self.node(
-            "Quant", name, [x, *facts], output or f"{name}_out", domain=DOMAIN,
-            signed=int(grid.signed), narrow=0, rounding_mode="ROUND",
+            "Quant", name, [x, *facts], shape, domain=DOMAIN, signed=int(grid.signed), narrow=0,
+            rounding_mode="ROUND",
         )  # fmt: skip
 
 
@@ -56,25 +66,24 @@ def model(network: Network, batch: int = 1) -> Any:
     Raises:
       MissingExtraError: the package onnx is not installed.
     """
-    package, w = onnx(), _Writer()
-    x = w.quant("quant_in", INPUT, network.inputs)
+    w = _Writer()
+    x = w.quant("quant_in", INPUT, network.inputs, (batch, network.size))
     for number, layer in enumerate(network.layers):
-        name = f"dense_{number}"
+        name, shape = f"dense_{number}", (batch, layer.weight.shape[1])
         weight = w.constant(f"{name}_weight", layer.weight * layer.weight_grid.scale)
         bias = w.constant(f"{name}_bias", layer.bias * layer.bias_grid.scale)
-        weight = w.quant(f"{name}_weight_quant", weight, layer.weight_grid)
-        bias = w.quant(f"{name}_bias_quant", bias, layer.bias_grid)
-        product = w.node("MatMul", f"{name}_matmul", [x, weight], f"{name}_product")
-        last = layer.after is None
-        total = w.node("Add", f"{name}_add", [product, bias], OUTPUT if last else f"{name}_sum")
+        weight = w.quant(f"{name}_weight_quant", weight, layer.weight_grid, layer.weight.shape)
+        bias = w.quant(f"{name}_bias_quant", bias, layer.bias_grid, layer.bias.shape)
+        x = w.node("MatMul", f"{name}_matmul", [x, weight], shape)
+        x = w.node("Add", f"{name}_add", [x, bias], shape)
         if layer.after is not None:
-            positive = w.node("Relu", f"{name}_relu", [total], f"{name}_positive")
-            x = w.quant(f"{name}_quant", positive, layer.after)
-    tell, float32 = w.helper.make_tensor_value_info, package.TensorProto.FLOAT
-    outputs = network.layers[-1].weight.shape[1]
+            x = w.node("Relu", f"{name}_relu", [x], shape)
+            x = w.quant(f"{name}_quant", x, layer.after, shape)
+    last = w.shapes.pop(x)
+    w.nodes[-1].output[0] = last.name = OUTPUT
     graph = w.helper.make_graph(
-        w.nodes, "hepjax_trigger", [tell(INPUT, float32, [batch, network.size])],
-        [tell(OUTPUT, float32, [batch, outputs])], w.constants,
+        w.nodes, "hepjax_trigger", [w.told(INPUT, (batch, network.size))], [last], w.constants,
+        value_info=list(w.shapes.values()),
     )  # fmt: skip
     opsets = [w.helper.make_opsetid("", OPSET), w.helper.make_opsetid(DOMAIN, 1)]
     return w.helper.make_model(graph, opset_imports=opsets, ir_version=IR, producer_name="hepjax")

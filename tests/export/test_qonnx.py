@@ -95,7 +95,7 @@ BAD = {
     "narrow": (attribute("quant_in", "narrow", 1), r"all values, .* found .* narrow 1"),
     "rounding": (attribute("quant_in", "rounding_mode", "FLOOR"), r"ROUND .* found .*FLOOR"),
     "weights": (constant("dense_0_weight_quant_bits", 2.0), r"constants .* found \d+ beyond it"),
-    "operation": (other_op, r"expected Relu after dense_0_sum, found Tanh"),
+    "operation": (other_op, r"expected Relu after dense_0_add_out, found Tanh"),
 }  # fmt: skip
 
 
