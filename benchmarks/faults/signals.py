@@ -39,6 +39,8 @@ NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PAUSES = (0.0, 0.1, 0.7, 1.5)
 """Seconds between the signals of a round that has several."""
 PATIENCE = 60.0
+PF_EXITING = 0x4
+"""Of the flags in ``/proc/PID/stat``."""
 TIDIED = 10.0
 """Seconds in which a command that has nothing to save ends; on a busy machine."""
 MOMENTS = {
@@ -207,6 +209,8 @@ def _send(
             return False
         time.sleep(after)
         began = time.monotonic()
+        if is_leaving(child.pid):
+            child.wait(PATIENCE)
         if child.poll() is not None:
             if child.returncode:
                 one.wrong = f"failed before the signal: {child.returncode}: {_said(ground)[-400:]}"
@@ -224,6 +228,14 @@ def _send(
         child.kill()
         child.wait()
     return True
+
+
+def is_leaving(pid: int) -> bool:
+    """Whether the system takes a process apart already; it hears no signal any more."""
+    with suppress(OSError):
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return after_name[0] != "Z" and bool(int(after_name[6]) & PF_EXITING)
+    return False
 
 
 def _wrong(one: Round, said: str) -> str:

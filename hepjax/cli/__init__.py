@@ -56,14 +56,16 @@ def main(argv: list[str] | None = None) -> int:
     Without ``argv`` this is the whole process, which may be ended at once after a signal.
     """
     alone = argv is None
+    held: BaseException | None = None
     if alone and not sys.warnoptions and "--debug" not in sys.argv:
         warnings.simplefilter("ignore")  # of libraries, to their developers
     with signals.caught():
         with console.attached() as streams:
             try:
                 code = _command(sys.argv[1:] if argv is None else argv, streams)
-            except KeyboardInterrupt:  # it came while the end was told
-                code = _interrupted()
+            except KeyboardInterrupt as error:
+                # Its frames hold half-built programs of jax; to free those can be a crash.
+                code, held = _interrupted(), error
             finally:
                 signals.enter(signals.State.STARTING)  # all is written: nothing is left to lose
         if signals.received:
@@ -73,6 +75,7 @@ def main(argv: list[str] | None = None) -> int:
                 os._exit(code)  # a shutdown beside threads that compile is a segmentation fault
     if alone:
         signals.default()
+    del held
     return code
 
 
@@ -106,13 +109,11 @@ def _command(argv: list[str], streams: console.Console) -> int:
         with no_empty_folder(getattr(args, "out", None)):
             code = args.execute(args)
         return streams.verdict(code, args.verb, getattr(args, "json", False))
-    except KeyboardInterrupt:
-        return _interrupted()
     except HepjaxError as error:
         return _told(args, error, error.exit_code, _line(args.verb, error))
     except Exception as error:
         if signals.received:
-            return _interrupted()  # an exception of ours, as some library passes it on
+            raise KeyboardInterrupt from error  # an exception of ours, as some library passes it on
         said = access.refusal(error) if isinstance(error, OSError) else platforms.unusable(error)
         if said is not None:
             return _told(args, error, InputError.exit_code, f"error: {said}")

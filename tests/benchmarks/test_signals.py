@@ -1,5 +1,7 @@
 """The campaign of signals: what it draws, what it would find, and a round of it."""
 
+import subprocess
+
 import pytest
 
 from benchmarks.faults import signals
@@ -25,6 +27,14 @@ def test_a_round(tmp_path, moment):
     assert signals.table([one])[-1].startswith(
         f"| inspect | {moment} | 1 | 0 | 0 | 1 | 0 | 0 | 0 |"
     )
+
+
+def test_a_process_that_works_is_not_leaving():
+    child = subprocess.Popen(["sleep", "60"])
+    assert not signals.is_leaving(child.pid)
+    child.kill()
+    child.wait()
+    assert not signals.is_leaving(child.pid)
 
 
 def a_round(code, signal="SIGTERM", moment="work", pause=0.7, later=()):
