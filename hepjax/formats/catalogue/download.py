@@ -86,7 +86,8 @@ def fetch(
                 reason, came = str(cut), size_of(partial)
                 failures = 0 if came > best else failures + 1
                 best = max(best, came)
-                wait(min(max(2.0**failures - 1, cut.after), LONGEST_WAIT))
+                if failures < ATTEMPTS:
+                    wait(min(max(2.0**failures - 1, cut.after), LONGEST_WAIT))
     raise InputError(
         f"{address}: expected the whole file, found: {reason}, {ATTEMPTS} times, with "
         f"{size_of(partial):,} bytes; {RESUMES}"
@@ -104,9 +105,10 @@ def text_of(address: str, wait: Wait = time.sleep, most: int = 2**24) -> str:
         try:
             with _opened(urllib.request.Request(address, headers=_headers())) as answer:
                 return str(answer.read(most).decode("utf-8", "replace"))
-        except _CutError as cut:
-            reason = str(cut)
-            wait(min(max(2.0**failures - 1, cut.after), LONGEST_WAIT))
+        except (_CutError, http.client.HTTPException, OSError) as cut:
+            reason = _said(cut)
+            if failures < ATTEMPTS:
+                wait(min(max(2.0**failures - 1, getattr(cut, "after", 0.0)), LONGEST_WAIT))
     raise InputError(f"{address}: expected the list of the files, found: {reason}")
 
 

@@ -7,6 +7,7 @@ its address, and what it was checked against. Files that are there already are c
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -89,9 +90,15 @@ def _fetched(place: Path, file: PublicFile, address: str, progress: Progress) ->
     partial = place.with_name(f".{place.name}.part")
     began = download.size_of(partial) / MB
     with progress(f"get {file.name}", (file.bytes or 0) / MB, "MB", start=began) as advance:
+
+        def wait(seconds: float) -> None:
+            advance(0, f"the connection ended, again in {seconds:.0f} s")
+            time.sleep(seconds)
+
         download.fetch(
             address, partial, file.bytes, lambda n: advance(n / MB),
-            learned=lambda n: advance(0, total=n / MB), checked=file.checksum is not None,
+            learned=lambda n: advance(0, total=n / MB),
+            checked=file.checksum is not None, wait=wait,
         )  # fmt: skip
     sums = _sums(partial, progress, f"check {file.name}")
     if wrong := _unlike(file, sums):

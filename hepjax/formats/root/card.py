@@ -83,13 +83,15 @@ class Card:
         return {str(key): self.expression(value, name, str(key)) for key, value in given.items()}
 
     def pieces(
-        self, expressions: list[Expression], count: Callable[[dict[str, Any]], int]
-    ) -> list[Piece]:
+        self, expressions: list[Expression], counted: list[Expression],
+        count: Callable[[dict[str, Any]], int],
+    ) -> list[Piece]:  # fmt: skip
         """The entries in pieces that fit into memory, and the events of each.
 
         Args:
           expressions: all that will be read; the size of a piece is theirs.
-          count: events of a piece, given the columns of ``counted``, cut already.
+          counted: those of them that ``count`` needs.
+          count: events of a piece, given its columns, cut already.
         Raises:
           InputError: a tree or branch that is not there, damage, or no event at all.
         """
@@ -100,7 +102,7 @@ class Card:
             trees.require_branches(path, tree, names)
             for start, stop in trees.chunks(path, tree, names):
                 whole = Piece(path, tree, start, stop, 0)
-                events = count(self.columns(whole, expressions))
+                events = count(self.columns(whole, counted))
                 found.append(Piece(path, tree, start, stop, events))
         if not sum(piece.events for piece in found):
             raise InputError(

@@ -36,6 +36,8 @@ GROUPS = {
     },
 }  # fmt: skip
 """Names that each group may have, and must have."""
+FIRST = (("tracks", "pt"), ("towers", "et"))
+"""Whose lengths are the numbers of elements."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,15 @@ class _Mapping:
         import awkward as ak
 
         total = np.zeros(len(columns["entry"]), np.int64)
-        for name, first in (("tracks", "pt"), ("towers", "et")):
+        for name, first in FIRST:
             if group := self.groups.get(name):
                 total += ak.to_numpy(ak.num(_list(group[first], columns)))
         return total
 
-    def count(self, columns: Batch) -> int:
-        """Events of a piece: its entries with elements."""
-        return int((self.counts(columns) > 0).sum())
+    def counted(self) -> list[Expression]:
+        """Those that tell how many elements there are."""
+        some = (self.groups.get(name, {}).get(first) for name, first in FIRST)
+        return [expression for expression in some if expression is not None]
 
 
 def describe_root_events(path: Path) -> EventFile:
@@ -89,11 +92,16 @@ def describe_root_events(path: Path) -> EventFile:
         if f"{element}s" in groups and f"{element}_targets" not in groups:
             note(f"{path}: no {element}_targets: these events can be predicted, not trained on")
     mapping = _Mapping(card, groups)
-    pieces = Pieces(tuple(card.pieces(mapping.expressions(), mapping.count)))
-    counts = [mapping.counts(card.columns(p, mapping.expressions())) for p in pieces.pieces]
-    elements = np.concatenate(counts)
+    elements: list[np.ndarray] = []
+
+    def count(columns: Batch) -> int:
+        counts = mapping.counts(columns)
+        elements.append(counts[counts > 0])
+        return len(elements[-1])
+
+    pieces = Pieces(tuple(card.pieces(mapping.expressions(), mapping.counted(), count)))
     return EventFile(
-        path, "ROOT trees", elements[elements > 0], np.unique(pieces.edges),
+        path, "ROOT trees", np.concatenate(elements), np.unique(pieces.edges),
         partial(_read, mapping, pieces),
     )  # fmt: skip
 

@@ -64,6 +64,10 @@ class RootJets:
         some = [*self.columns.values(), *self.constituents.values(), *self.channels]
         return [*some, *([self.where] if self.where else [])]
 
+    def counted(self) -> list[Expression]:
+        """Those that tell how many jets there are."""
+        return [*self.columns.values(), *([self.where] if self.where else [])]
+
     def count(self, columns: Batch) -> int:
         """Jets of a piece."""
         return int(_jets(self, columns)[0].sum())
@@ -116,7 +120,9 @@ def describe_root_jets(path: Path, asked: Meaning) -> RootJets:
         tuple(channels.values()), None if where is None else card.expression(where, "where"),
         _pair(card, "pixel", PIXEL, float), radius, Pieces(()),
     )  # fmt: skip
-    return replace(made, pieces=Pieces(tuple(card.pieces(made.expressions(), made.count))))
+    return replace(
+        made, pieces=Pieces(tuple(card.pieces(made.expressions(), made.counted(), made.count)))
+    )
 
 
 def _pair(card: Card, key: str, default: Any, kind: type) -> Any:

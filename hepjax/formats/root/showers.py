@@ -93,7 +93,7 @@ def describe_root_showers(
         names = AXES[len(found.shape)]
         cells = card.group("cells", ("energy", *names), ("energy", *names))
     mapping = _Mapping(card, columns, cells, found.shape)
-    pieces = Pieces(tuple(card.pieces(mapping.expressions(), lambda c: len(c["entry"]))))
+    pieces = Pieces(tuple(card.pieces(mapping.expressions(), [], lambda c: len(c["entry"]))))
     read = _columns(mapping, pieces)
     theta = read.get("theta")
     normal = theta is None or bool(np.abs(theta - np.pi / 2).max() < NORMAL_WITHIN)
