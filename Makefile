@@ -8,6 +8,7 @@
 PYTHON ?= python3
 RUN ?= runs/demo
 DATA ?= data/demo
+STRICT ?= --fail-on-warning --keep-going
 BIN := .venv/bin
 
 .PHONY: demo test check site curriculum dist clean
@@ -40,7 +41,7 @@ check: .venv/installed
 	touch $@
 
 site: .venv/documentation
-	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . build/site
+	$(BIN)/python -m sphinx $(STRICT) --quiet -c docs . build/site
 	@echo "$(abspath build/site)/index.html"
 
 curriculum: .venv/installed

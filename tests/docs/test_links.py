@@ -47,6 +47,20 @@ def test_links_lead_somewhere(page):
             assert anchor in anchors(there), f"{page.name} links to {target}"
 
 
+def test_every_page_is_in_the_navigation_of_the_site():
+    """Which docs/conf.py takes from the links of docs/README.md and of the lists in its folders."""
+    docs, todo, found = ROOT / "docs", [ROOT / "docs" / "README.md"], set()
+    while todo:
+        page = todo.pop()
+        found.add(page)
+        for target in re.findall(r"\]\(([^)\s#:]+\.md)", page.read_text()):
+            there = (page.parent / target).resolve()
+            if there.parent == page.parent or page.parent == docs:
+                todo += [there] if there.name == "README.md" and there not in found else []
+                found.add(there)
+    assert not [str(page) for page in docs.glob("**/*.md") if page not in found]
+
+
 @each_page
 def test_named_files_exist(page):
     for name in re.findall(rf"(?<![\w./<-])((?:{FOLDERS})/[\w./-]*\w/?)", page.read_text()):
