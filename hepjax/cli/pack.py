@@ -4,7 +4,7 @@ import argparse
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hepjax.cli.jet_meaning import add_meaning, add_unit, parse_meaning, parse_unit
 
@@ -40,6 +40,14 @@ def run(args: argparse.Namespace) -> int:
     from hepjax.formats.packed.pack import pack
 
     began = time.monotonic()
+    if (made := _own_shards(args)) is not None:
+        seconds = time.monotonic() - began
+        report = {"out": str(args.out), **made, "seconds": seconds}
+        print(json.dumps(report) if args.json else (
+            f"{args.out}: {made['events']:,} pulses in {made['shards']:,} shards, "
+            f"{made['bytes'] / 1e6:,.1f} MB"
+        ))  # fmt: skip
+        return 0
     files, units = _open(args)
     manifest = pack(
         files, args.out, units=units, workers=args.workers,
@@ -50,19 +58,42 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _open(args: argparse.Namespace) -> "tuple[Sequence[ImageFile], dict[str, str]]":
+def _own_shards(args: argparse.Namespace) -> "dict[str, Any] | None":
+    """Pack files whose family has shards of its own; None for others."""
+    from hepjax import InputError
+    from hepjax.engine.progress import progress
+    from hepjax.workloads.families import family_of
+
+    family = family_of(args.paths[0])
+    if family.shards is None:
+        return None
+    _require_unpacked(args.paths)
+    if given := [*parse_meaning(args), *parse_unit(args)]:
+        raise InputError(f"--{given[0]}: expected none for {family.name}, found some; leave it out")
+    events = len(family.read(args.paths)) if family.read is not None else 0
+    with progress("pack", events, "events", quiet=args.quiet) as advance:
+        return family.shards(args.paths, args.out, advance)
+
+
+def _require_unpacked(paths: "list[Path]") -> None:
     from hepjax import InputError
     from hepjax.formats.files import nearest
     from hepjax.formats.packed.manifest import is_packed
-    from hepjax.workloads.families import family_of
 
-    for path in args.paths:
+    for path in paths:
         if not path.exists():
             raise InputError(
                 f"{path}: expected a file or folder, found none of this name{nearest(path)}"
             )
         if is_packed(path):
             raise InputError(f"{path}: expected files to pack, found a packed set")
+
+
+def _open(args: argparse.Namespace) -> "tuple[Sequence[ImageFile], dict[str, str]]":
+    from hepjax import InputError
+    from hepjax.workloads.families import family_of
+
+    _require_unpacked(args.paths)
     family = family_of(args.paths[0])
     if family.pack is None:
         raise InputError(

@@ -16,6 +16,7 @@ THINGS = {
     "jets": "jets as detector images",
     "hits": "hits of charged particles in a tracking detector",
     "trigger": "events for networks of the trigger",
+    "waveforms": "S2 pulses of a xenon detector, normal ones and anomalies",
     "events": "tracks and towers with their particles, for particle flow",
 }
 

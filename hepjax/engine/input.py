@@ -7,6 +7,8 @@ cost per element would otherwise exceed that of reading an event.
 Events of different lengths lie in buckets (formats/source.py), each with one padded length and so
 one compiled step. Inside a window batches are filled bucket by bucket from the shortest; what is
 left of a bucket shares a batch with the next one and is padded to its length, so none is lost.
+
+Events that are too many for a list of their order are streamed (engine/stream.py).
 """
 
 import functools
@@ -21,7 +23,7 @@ from jax.sharding import NamedSharding
 
 from hepjax import InputError
 from hepjax.engine.config import InputConfig
-from hepjax.formats.source import Batch, Source, buckets_of
+from hepjax.formats.source import Batch, Source, buckets_of, streamed
 
 EVALUATION_WINDOW = 2048
 """Events among which those of one bucket are gathered; more would be decoded more than once."""
@@ -80,6 +82,10 @@ class BatchReader:
     processes: int = 1
 
     def __call__(self, i: int) -> Batch:
+        if (stream := streamed(self.source)) is not None:
+            return stream.batch(
+                int(i), self.batch_size, self.window, self.seed, self.process, self.processes
+            )
         epoch, batch = divmod(int(i), per_epoch(self.source, self.batch_size))
         events = self._order(epoch)[batch * self.batch_size : (batch + 1) * self.batch_size]
         start = self.process * self.batch_size // self.processes
@@ -121,6 +127,8 @@ def per_epoch(source: Source, batch_size: int) -> int:
     Raises:
       InputError: fewer events than one batch.
     """
+    if (stream := streamed(source)) is not None:
+        return stream.updates(batch_size)
     if len(source) < batch_size:
         raise InputError(
             f"train.batch_size: expected at most the {len(source)} training events, "

@@ -11,6 +11,7 @@ import hepjax
 from hepjax import InputError
 from hepjax.engine.checkpoint import complete_steps, read_manifest
 from hepjax.engine.workload import Sources
+from hepjax.formats.source import streamed
 
 SAMPLED = 16
 """Events of each part of the data that are compared when a run is resumed."""
@@ -19,14 +20,20 @@ SAMPLED = 16
 def identity(sources: Sources) -> dict[str, dict[str, Any]]:
     """What a run is trained and judged on: of each part the number of events and a SHA-256 of some.
 
-    It does not depend on where the files are, their names and their layout.
+    It does not depend on where the files are, their names and their layout. Validation events that
+    a streamed source takes from its own (``of_training``) are not looked at: a shard that was lost
+    meanwhile would change them.
     """
     parts = {"training": sources.train, "validation": sources.validation, "test": sources.test}
     found = {}
     for name, source in parts.items():
-        if source is None:
+        if source is None or getattr(source, "of_training", False):
             continue
         digest = hashlib.sha256()
+        if (stream := streamed(source)) is not None:
+            digest.update(stream.fingerprint.encode())
+            found[name] = {"events": len(source), "sha256": digest.hexdigest()}
+            continue
         rows = np.unique(np.linspace(0, len(source) - 1, min(SAMPLED, len(source))).astype(int))
         for field, values in sorted(source[rows].items()):
             digest.update(f"{field} {values.dtype} {values.shape}\n".encode())

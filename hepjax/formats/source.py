@@ -42,6 +42,37 @@ class Bucketed(Source, Protocol):
         ...
 
 
+class Streamed(Source, Protocol):
+    """More events than a list of their order has room for, each read once.
+
+    The source says itself which events a batch has; that depends on the number of the batch alone.
+    """
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells these events from others, without reading them."""
+        ...
+
+    def updates(self, batch_size: int) -> int:
+        """Batches in which every event comes once; the last ones may have places without any."""
+        ...
+
+    def batch(
+        self, number: int, batch_size: int, window: int, seed: int, process: int, processes: int
+    ) -> Batch:
+        """Rows of a batch that are ``process``'s, of as many ``processes``, all the same number.
+
+        Args:
+          window: events that are shuffled together.
+        """
+        ...
+
+
+def streamed(source: Source) -> "Streamed | None":
+    """The source itself if its events are streamed."""
+    return source if hasattr(source, "fingerprint") else None  # type: ignore[return-value]
+
+
 def locate(blocks: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The block of each event (n,) and its place in the block (n,).
 

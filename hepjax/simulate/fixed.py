@@ -23,6 +23,7 @@ from hepjax.simulate.jets.images import jet_grid
 from hepjax.simulate.jets.jets import TASKS
 from hepjax.simulate.jets.toy import simulate_toy_jets
 from hepjax.simulate.showers.showers import simulate_showers
+from hepjax.simulate.waveforms.events import write_fixed_waveforms
 
 SHOWERS_AT_A_TIME = 500
 ENERGY_RANGE = 10.0, 500.0
@@ -97,5 +98,6 @@ FIXED: dict[str, Callable[[Path, int, int, Advance], object]] = {
     "jets": write_fixed_jets,
     "events": write_fixed_events,
     "hits": write_hits,
+    "waveforms": write_fixed_waveforms,
 }
 """By kind of event: writes a number of events with a seed into a new folder."""

@@ -17,6 +17,7 @@ from hepjax.formats.recognise import recognise
 from hepjax.formats.source import Source
 from hepjax.formats.tracking.trackml import is_event
 from hepjax.formats.trigger.tables import is_trigger
+from hepjax.formats.waveforms.hdf5 import is_waveforms
 from hepjax.workloads import table
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Family:
     """(paths, meaning) -> files for ``formats.packed.pack`` and units of the columns."""
     compare: "Callable[..., Report] | None" = None
     """(reference, generated, progress, **asked): report on the events of files against others."""
+    shards: "Callable[[list[Path], Path, Callable[[int], object]], dict[str, Any]] | None" = None
+    """(paths, out, advance): packs into shards of a layout of its own; says what is in them."""
     recognises: Callable[[Path], bool] | None = None
     """For families from outside: whether a path is one of theirs."""
 
@@ -98,6 +101,21 @@ def _compare_showers(
     return compared(reference, generated, Asked(**asked), progress)
 
 
+def _waveforms(paths: list[Path]) -> Source:
+    from hepjax.formats.waveforms.hdf5 import open_waveforms
+
+    return open_waveforms(paths)
+
+
+def _pack_waveforms(
+    paths: list[Path], out: Path, advance: Callable[[int], object]
+) -> dict[str, Any]:
+    from hepjax.formats.waveforms.pack import pack_waveforms
+
+    found = pack_waveforms(paths, out, advance)
+    return {"events": found.events, "shards": len(found.shards), "bytes": found.bytes}
+
+
 CALORIMETER = "hepjax.physics.calorimeter.inspect"
 JETS = "hepjax.physics.jets.inspect"
 FAMILIES = {
@@ -109,6 +127,7 @@ FAMILIES = {
         Family("packed", JETS, _packed, compare=_compare_showers),
         Family("tracking", "hepjax.physics.tracking.inspect"),
         Family("trigger", "hepjax.physics.trigger.inspect"),
+        Family("waveforms", "hepjax.physics.waveforms.inspect", _waveforms, shards=_pack_waveforms),
         Family("mlpf", "hepjax.physics.particleflow.inspect", _events),
         Family("root", "hepjax.formats.root.inspect"),
     )
@@ -128,6 +147,8 @@ def family_of(path: Path) -> Family:
         return FAMILIES["tracking"]
     if path.exists() and is_trigger(path):
         return FAMILIES["trigger"]
+    if path.exists() and is_waveforms(path):
+        return FAMILIES["waveforms"]
     if holds_events(path):  # also a split of a TFDS data set, which is not the name of a file
         return FAMILIES["mlpf"]
     if not path.exists():

@@ -8,6 +8,7 @@ import pytest
 from hepjax.formats.packed.reader import open_packed
 from hepjax.formats.particleflow.reader import open_events
 from hepjax.formats.showers.reader import open_showers
+from hepjax.formats.waveforms.hdf5 import open_waveforms
 from hepjax.simulate import fixed
 from hepjax.simulate.fixed import FIXED
 from hepjax.workloads.tracking.config import TrackingConfig
@@ -17,6 +18,7 @@ OPEN = {
     "showers": open_showers,
     "jets": open_packed,
     "events": lambda out: open_events(out, buckets=[6400]),
+    "waveforms": open_waveforms,
     "hits": lambda out: open_graphs(TrackingConfig(), [out]),
 }
 

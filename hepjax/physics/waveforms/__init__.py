@@ -1,0 +1,1 @@
+"""Waveforms: noise, scores and their background, baselines, ceiling, inspector, report."""

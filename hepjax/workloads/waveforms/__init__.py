@@ -1,0 +1,1 @@
+"""Anomalous waveforms: a variational autoencoder with a Poisson likelihood."""
