@@ -23,13 +23,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks import setting
-from benchmarks.physics.tagger_seeds import judge
 from hepjax.engine import provenance, records
 from hepjax.engine.config import find_config, read_settings
 from hepjax.formats.images import SparseImages
 from hepjax.formats.packed.writer import write_packed
 from hepjax.physics.jets import metrics
+from hepjax.run import load
 from hepjax.workloads.table import configure
+from hepjax.workloads.tagger import answer
 from hepjax.workloads.tagger.config import TaggerConfig
 from hepjax.workloads.tagger.data import open_images
 
@@ -115,12 +116,22 @@ def subset(cfg: TaggerConfig, jets: int, runs: Path) -> Path:
     return write_packed(folder, pieces(), source.grid, source.labels)
 
 
+def judge(run: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and labels of the events of the test part of a run."""
+    opened = load(run)
+    source: Any = opened.workload.sources(opened.cfg).test
+    if source is None:
+        raise SystemExit(f"{run}: expected a test part (data.fractions), found none")
+    made = [given["log_odds"] for _, given in opened.model.over(source, 256)]
+    return answer.score(np.concatenate(made)), np.asarray(source.column("label"))
+
+
 def train_and_judge(config: str, overrides: list[str], run: Path) -> dict[str, Any]:
     """One row: the test AUC of the run, and its speed after the first record."""
     cfg = configure_tagger(config, overrides)
     command = [sys.executable, "-m", "hepjax", "train", config, *overrides, "--run", str(run)]
     subprocess.run([*command, "--quiet"], check=True, stdout=sys.stderr, env=setting.environment())
-    score, label = judge(run, None, quiet=True)
+    score, label = judge(run)
     area, error = metrics.auc(score, label)
     history = [r for r in records.read(run / "metrics.jsonl") if r["event"] == "train"]
     epoch = speed(history, cfg.train.batch_size)

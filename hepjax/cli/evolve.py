@@ -28,6 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sweep", action="store_true", help="also the loss over a grid of --mu and --power"
     )
+    parser.add_argument(
+        "--rivals", action="store_true",
+        help="also CMA-ES, OpenAI-ES and differential evolution of evosax (extra evolution)",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print the scores as one JSON object")
 
@@ -44,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     require(0 < args.power < 1e6, "--power", "above 0", args.power)
     asked = evolution.Asked(
         args.generations, args.events, Rates(args.mu, args.power), args.seed, args.architecture,
-        args.sweep,
+        args.sweep, args.rivals,
     )  # fmt: skip
     training, test = evolution.read(args.data, args.events)
     scores = evolution.write(asked, training, test, args.out)

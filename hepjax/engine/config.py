@@ -150,6 +150,11 @@ class TrainConfig:
     noise; what the run answers is their mean, with its spread."""
     member_rates: tuple[Positive, ...] = ()
     """Learning rate of each member; by default all have that of the optimizer."""
+    exchange: Literal["none", "best", "tournament"] = "none"
+    """What members do after each epoch. ``best``: the worst quarter takes over state and learning
+    rate of the best quarter, the rate times 0.8 or 1.25 (population-based training).
+    ``tournament``: pairs of GANs judge each other's generators on validation events of their own
+    and take the better ones (LTFB)."""
     freeze: tuple[str, ...] = ()
     """Parts of the model that training leaves as they are, by the path of their arrays:
     ``discriminator/params/Conv3D_0``, or with ``*``, ``generator/params/*/bias``."""
@@ -160,6 +165,7 @@ class TrainConfig:
             len(self.member_rates) in (0, self.members),
             "member_rates", f"none, or one for each of the {self.members} members",
         )  # fmt: skip
+        yield self.exchange == "none" or self.members > 1, "exchange", "none with one member"
 
     @property
     def dtype(self) -> str:

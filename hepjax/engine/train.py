@@ -160,6 +160,8 @@ def train(
                     about["score"] = scores[workload.score]
                     judged.append(scores[workload.score])
                     stops = stopping.is_enough(judged, cfg.train.stop_after)
+                    model = workload.after_validation(cfg, state.model, scores)
+                    state = replace(state, model=model)
                 if save:
                     checkpoints.save(step, state, about | origin)
                 if goodput is not None:

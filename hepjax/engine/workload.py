@@ -135,6 +135,15 @@ class Benchmark:
     """Further settings when validation events come from files of their own."""
 
 
+class Tournament(NamedTuple):
+    """What travels between members of a population, and what decides it."""
+
+    travels: tuple[str, ...]
+    """Fields of the state of a member, a dataclass."""
+    metrics: tuple[str, ...]
+    """Validation metrics that depend on these fields alone; lower is better."""
+
+
 EvaluateInDetail = Callable[[Cfg, "Model[Cfg, S]", Source, Path, About, Detail], Scores]
 
 Simulation = Callable[[Path, int, int, Advance], object]
@@ -189,6 +198,10 @@ class Workload(Generic[Cfg, S]):
     """Why training is beyond hope, by the mean metrics of a record; else None."""
     members: Callable[[Cfg], int] = lambda cfg: 1
     """Members of a population: the leading axis of every array of the state if more than one."""
+    tournament: "Tournament | None" = None
+    """Of GANs: what members of a population may exchange, with ``train.exchange=tournament``."""
+    after_validation: Callable[[Cfg, S, dict[str, Any]], S] = lambda cfg, state, scores: state
+    """(cfg, state, validation metrics) -> the state that goes on."""
     rows: "Callable[[Cfg, HostBatch, HostBatch, int], dict[str, np.ndarray]] | None" = None
     """(cfg, events, answers, number of the first event) -> columns of the table of ``predict``; by
     default each answer (n,) is one, beside ``index``."""

@@ -14,7 +14,7 @@ from hepjax import InputError
 from hepjax.engine.config import require
 from hepjax.formats.showers.reader import open_showers, with_cells
 from hepjax.report import page
-from hepjax.studies import genetic, regressor, supernet
+from hepjax.studies import genetic, regressor, rivals, supernet
 from hepjax.studies.genetic import Rates
 from hepjax.studies.regressor import Images
 
@@ -23,6 +23,8 @@ FORWARDS_OF_AN_UPDATE = 3
 TEST_SHARE = 0.2
 BINS = 8
 """Of energy, for the error by energy."""
+COLOURS = ("#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+"""Of the trainings behind the first two."""
 SWEEP_MU, SWEEP_POWER = (0.01, 0.05, 0.2, 1.0), (0.02, 0.1, 0.5)
 regressor_loss = partial(regressor.relative_error, apply=regressor.regress)
 supernet_loss = partial(regressor.relative_error, apply=supernet.regress)
@@ -37,6 +39,7 @@ class Asked(NamedTuple):
     seed: int = 0
     architecture: bool = False
     sweep: bool = False
+    rivals: bool = False
 
 
 class Trained(NamedTuple):
@@ -78,7 +81,8 @@ def read(paths: list[Path], events: int) -> tuple[Images, Images]:
 
 
 def trained(asked: Asked, images: Images) -> list[Trained]:
-    """Genetic training and RMSprop, from the same random parents, at equal evaluations."""
+    """Genetic training, RMSprop and what else is asked for, from the same random parents, at equal
+    evaluations."""
     key = jax.random.key(asked.seed)
     parents = jax.vmap(regressor.uniform)(jax.random.split(key, genetic.PARENTS))
     run = jax.random.fold_in(key, 1)
@@ -94,6 +98,11 @@ def trained(asked: Asked, images: Images) -> list[Trained]:
         nets = jax.vmap(supernet.uniform)(keys)
         name = "genetic, architecture too"
         ways.append(_evolved(name, asked, nets, images, run, supernet_loss, supernet.mutated))
+    for name, rival in rivals.RIVALS.items() if asked.rivals else ():
+        steps = max(asked.generations * per_generation // rival.population, 1)
+        go = partial(rivals.evolve, name, start, images, run, loss=regressor_loss, steps=steps)
+        weights, losses, seconds = _timed(go)
+        ways.append(Trained(name, weights, losses, rival.population, seconds))
     return ways
 
 
@@ -160,6 +169,8 @@ def write(asked: Asked, training: Images, test: Images, out: Path) -> dict[str, 
     from hepjax.report import document
 
     require(asked.generations >= 1, "--generations", "at least 1", asked.generations)
+    if asked.rivals:
+        rivals.require()
     document.check_folder(out)
     ways = trained(asked, training)
     energy = np.asarray(test.energy) * regressor.ENERGY_UNIT
@@ -176,7 +187,8 @@ def write(asked: Asked, training: Images, test: Images, out: Path) -> dict[str, 
             "error_by_energy": error.tolist(), "edges_gev": edges.tolist(),
         }  # fmt: skip
     if asked.architecture:
-        scores["architecture"] = supernet.in_words(ways[-1].weights)
+        (found,) = (way for way in ways if "architecture" in way.name)
+        scores["architecture"] = supernet.in_words(found.weights)
     if asked.sweep:
         scores["sweep"] = {
             "mu": SWEEP_MU,
@@ -227,7 +239,7 @@ def _losses(ways: list[Trained]) -> Any:
     from hepjax.report import layout
 
     figure, grid = layout.panel_grid(2, 2, [2.8])
-    colours = (layout.LINE, layout.EDGE, "#009e73")
+    colours = (layout.LINE, layout.EDGE, *COLOURS)
     for way, colour in zip(ways, colours, strict=False):
         width = max(len(way.losses) // 50, 1)
         smooth = np.convolve(way.losses, np.ones(width) / width, "valid")
@@ -248,7 +260,7 @@ def _energies(ways: list[Trained], test: Images, energy: np.ndarray, scores: dic
     from hepjax.report import layout
 
     figure, grid = layout.panel_grid(len(ways) + 1, min(len(ways) + 1, 4), [2.8])
-    colours = (layout.LINE, layout.EDGE, "#009e73")
+    colours = (layout.LINE, layout.EDGE, *COLOURS)
     for way, colour, (axis,) in zip(ways, colours, grid[:-1], strict=False):
         axis.plot(energy, estimated(way, test), ".", ms=2, color=colour, alpha=0.5)
         axis.plot([0, energy.max()], [0, energy.max()], color="0.3", lw=1)

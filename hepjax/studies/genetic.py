@@ -72,11 +72,9 @@ def evolve(
     Returns:
       the elite, and (generations,) its loss.
     """
-    count = len(jax.tree.leaves(events)[0])
 
     def judged(population: Any, key: jax.Array) -> jax.Array:
-        rows = jax.random.randint(key, (batch,), 0, count)
-        sample = jax.tree.map(lambda x: x[rows], events)
+        sample = drawn(events, key, batch)
         return jax.vmap(lambda one: loss(one, sample))(population)
 
     def generation(elite: Any, key: jax.Array) -> tuple[Any, jax.Array]:
@@ -92,6 +90,12 @@ def evolve(
     return jax.lax.scan(
         generation, first, jax.random.split(jax.random.fold_in(key, 1), generations)
     )
+
+
+def drawn(events: Any, key: jax.Array, batch: int) -> Any:
+    """A random batch of events, arrays (n, ...)."""
+    rows = jax.random.randint(key, (batch,), 0, len(jax.tree.leaves(events)[0]))
+    return jax.tree.map(lambda x: x[rows], events)
 
 
 def lone(one: Any) -> Any:
@@ -128,13 +132,10 @@ def rmsprop(
     descent: Descent = KERAS,
 ) -> tuple[Any, jax.Array]:  # fmt: skip
     """The weights after so many updates of RMSprop, and the loss on the batch of each."""
-    count = len(jax.tree.leaves(events)[0])
 
     def update(state: tuple[Any, Any], key: jax.Array) -> tuple[tuple[Any, Any], jax.Array]:
         weights, mean = state
-        rows = jax.random.randint(key, (batch,), 0, count)
-        sample = jax.tree.map(lambda x: x[rows], events)
-        value, gradient = jax.value_and_grad(loss)(weights, sample)
+        value, gradient = jax.value_and_grad(loss)(weights, drawn(events, key, batch))
         mean = jax.tree.map(
             lambda m, g: descent.decay * m + (1 - descent.decay) * g**2, mean, gradient
         )

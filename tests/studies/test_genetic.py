@@ -1,11 +1,14 @@
 """Genetic training: the operator as the paper has it, and that it learns."""
 
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hepjax.studies import evolution, genetic, regressor, supernet
+from hepjax import MissingExtraError
+from hepjax.studies import evolution, genetic, regressor, rivals, supernet
 from hepjax.studies.genetic import Rates
 from hepjax.studies.regressor import Images
 
@@ -125,3 +128,22 @@ def test_errors_by_energy_are_means_in_bins():
     assert edges[-1] == 500
     assert error[0] == pytest.approx(0.2)
     assert error[-1] == pytest.approx(0.1)
+
+
+def test_without_evosax_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "evosax", None)
+    with pytest.raises(MissingExtraError, match=r"--rivals.*hepjax\[evolution\]"):
+        rivals.require()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", rivals.RIVALS)
+def test_rivals_learn_from_the_same_start(images, name):
+    pytest.importorskip("evosax")
+    start = jax.tree.map(lambda x: x[0], parents())
+    weights, losses = rivals.evolve(
+        name, start, images, jax.random.key(1), loss=evolution.regressor_loss, steps=150
+    )
+    assert losses.shape == (150,)
+    reached = evolution.regressor_loss(weights, images)
+    assert reached < 0.6 * evolution.regressor_loss(start, images)

@@ -171,40 +171,6 @@ def by_pt(
     return rows
 
 
-def over_seeds(
-    scores: Sequence[np.ndarray], label: np.ndarray, weight: np.ndarray | None = None
-) -> dict[str, dict[str, Any]]:
-    """Median and spread of each metric over trainings that differ in their seed alone.
-
-    Args:
-      scores: (n,) of each training, on the same events.
-    Returns:
-      By ``auc``, ``accuracy`` and ``rejection@<efficiency>``: ``median``; ``spread``, the standard
-      deviation (NaN for one training); ``error``, the median statistical error of one training;
-      and the ``values``, in which a rejection that is not measured counts with its lower limit;
-      ``limits`` says how many do.
-    """
-    rows = [score_all(score, label, weight) for score in scores]
-    found = {
-        name: ([r[name] for r in rows], [r[f"{name}_error"] for r in rows], 0)
-        for name in ("auc", "accuracy")
-    }
-    for key in map("{:g}".format, SIGNAL_EFFICIENCIES):
-        points = [r["rejection"][key] for r in rows]
-        found[f"rejection@{key}"] = (
-            [p["value"] for p in points], [p["error"] for p in points],
-            sum(p["limit"] for p in points),
-        )  # fmt: skip
-    return {
-        name: {
-            "median": float(np.median(values)),
-            "spread": float(np.std(values, ddof=1)) if len(values) > 1 else float("nan"),
-            "error": float(np.median(errors)), "values": values, "limits": limits,
-        }
-        for name, (values, errors, limits) in found.items()
-    }  # fmt: skip
-
-
 def calibration(
     score: np.ndarray, label: np.ndarray, bins: int = 10, weight: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:

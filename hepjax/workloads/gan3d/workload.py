@@ -1,6 +1,6 @@
 """The 3DGAN as the engine sees it."""
 
-from hepjax.engine.workload import Benchmark, Workload
+from hepjax.engine.workload import Benchmark, Tournament, Workload
 from hepjax.workloads.gan3d import answer, data, objective, validation
 from hepjax.workloads.gan3d.config import Gan3DConfig
 
@@ -28,6 +28,7 @@ WORKLOAD: Workload[Gan3DConfig, objective.State] = Workload(
     eval_step=validation.eval_step,
     summarise=validation.summarise,
     failure=failure,
+    tournament=Tournament(("generator",), (validation.SCORE, "moments", "shapes")),
     sources=data.sources,
     open=data.open_events,
     inputs=answer.inputs,

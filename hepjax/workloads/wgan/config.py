@@ -69,6 +69,9 @@ class ObjectiveConfig:
     """Updates without a better score after which a member fails."""
     most_restarts: CountOrNone = 3
     """Restarts of a member at most."""
+    score_showers: Count = 1000
+    """Showers that each member makes at each energy for a look or a tournament; the published code
+    makes 10,000."""
     tournament_every: CountOrNone = 0
     """Updates between two tournaments, in which replicas of a slice meet in pairs and take over the
     other's generator if it is better by every metric on events of their own (LTFB); 0: none."""

@@ -8,14 +8,8 @@ from hepjax import InputError
 from hepjax.engine.workload import Field, Sources, Spec
 from hepjax.formats.showers.reader import open_showers, with_cells
 from hepjax.formats.source import Batch, Source, divided
+from hepjax.workloads.wgan import reference
 from hepjax.workloads.wgan.config import WganConfig
-
-BINS = 30
-"""Of the histogram of the total energy at each incident energy."""
-WIDTH = 3.0
-"""It reaches so many RMS to both sides of the mode."""
-LOOKED_AT = 20_000
-"""Events from which mode and RMS are taken."""
 
 
 class Slices:
@@ -101,37 +95,9 @@ def _opened(cfg: WganConfig, paths: list[Path]) -> Source:
 
 
 def spec(cfg: WganConfig, source: Source) -> Spec:
-    """Fields of a batch, and the edges of the histograms of the score.
-
-    ``edges``: for each slice and energy the lowest edge and the width of a bin, in units of the
-    incident energy.
-    """
-    rows = np.unique(np.linspace(0, len(source) - 1, min(len(source), LOOKED_AT)).astype(int))
-    events = source[rows]
-    total = events["voxels"].sum(axis=-1) / events["energy"]
-    index = nearest(np.asarray(cfg.data.energies), events["energy"])
-    edges = tuple(
-        tuple(_edges(total[index[:, s] == e, s]) for e in range(len(cfg.data.energies)))
-        for s in range(cfg.slices)
-    )
+    """Fields of a batch, and what scores and tournaments compare with (reference.py)."""
     shape = (cfg.slices, cfg.calorimeter.voxels)
     fields = (
         Field("voxels", shape, "float32", "GeV"), Field("energy", shape[:1], "float32", "GeV")
     )  # fmt: skip
-    return Spec(fields, (("edges", edges),))
-
-
-def nearest(energies: np.ndarray, energy: np.ndarray) -> np.ndarray:
-    """Index of the nearest of ``energies``, by ratio."""
-    middles = np.sqrt(energies[1:] * energies[:-1])
-    return np.searchsorted(middles, energy)
-
-
-def _edges(total: np.ndarray) -> tuple[float, float]:
-    """Lowest edge and width of the bins: from the mode 3 RMS to both sides."""
-    if len(total) < 2 or np.ptp(total) == 0:
-        return 0.0, 1.0 / BINS
-    counts, edges = np.histogram(total, BINS)
-    mode = float(edges[counts.argmax()] + edges[counts.argmax() + 1]) / 2
-    rms = float(total.std())
-    return mode - WIDTH * rms, 2 * WIDTH * rms / BINS
+    return Spec(fields, reference.facts(cfg, source))

@@ -1,16 +1,19 @@
 """Members and their state, losses, and the published update of one of them."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from hepjax.engine import optimizers
 from hepjax.engine.workload import Batch, Clock, Metrics, Spec
-from hepjax.workloads.wgan import score
 from hepjax.workloads.wgan.config import WganConfig
 from hepjax.workloads.wgan.model import Critic, Generator
+
+WORST = 1e30
+"""A score in place of infinity, which the guard against non-finite updates would take for a
+failure."""
 
 
 @jax.tree_util.register_dataclass
@@ -35,13 +38,17 @@ class State:
     kept: Any
     """``params`` and ``stats`` of the generators when they had their lowest score at a look."""
     score: jax.Array
-    """(members,) lowest score at a look, since its last restart; infinite before the first."""
+    """(members,) lowest score at a look since its last restart; ``WORST`` before the first."""
     improved: jax.Array
     """(members,) int32, update of that score."""
     begun: jax.Array
     """(members,) int32, update of its last restart."""
     restarts: jax.Array
     """(members,) int32."""
+    reason: jax.Array
+    """(members,) int32, why it restarted last, see restart.py; 0: never did."""
+    donor: jax.Array
+    """(members,) int32, whose networks it took over then; -1: none, new ones."""
     origin: jax.Array
     """(members,) int32, the member whose generator this was at first; tournaments change it."""
 
@@ -80,9 +87,11 @@ def init(cfg: WganConfig, key: jax.Array) -> State:
     numbers = jnp.arange(cfg.members, dtype=jnp.int32)
     keys = jax.vmap(lambda m: jax.random.fold_in(key, m))(numbers)
     zeros = jnp.zeros(cfg.members, jnp.int32)
-    worst = jnp.full(cfg.members, jnp.float32(score.WORST))
+    worst = jnp.full(cfg.members, jnp.float32(WORST))
     each = jax.vmap(lambda k: born(cfg, k))(keys)
-    return State(each, variables(cfg, each), worst, zeros, zeros, zeros, numbers)
+    return State(
+        each, variables(cfg, each), worst, zeros, zeros, zeros, zeros, zeros - 1, numbers
+    )  # fmt: skip
 
 
 def variables(cfg: WganConfig, each: Networks) -> dict[str, Any]:
@@ -106,10 +115,10 @@ def condition_of(cfg: WganConfig, energy: jax.Array) -> jax.Array:
 
 def prepare(cfg: WganConfig, spec: Spec, raw: Batch) -> Batch:
     """``voxels`` (n, slices, voxels) over the incident energy, ``energy`` (n, slices) in GeV, and
-    ``edges`` (slices, energies, 2) of the score's histograms."""
+    the facts of reference.py."""
     batch = {"voxels": raw["voxels"] / raw["energy"][..., None], "energy": raw["energy"]}
-    edges = jnp.array(spec.fact("edges"), jnp.float32)
-    return batch | {"edges": edges} | {k: raw[k] for k in ("mask",) if k in raw}
+    facts = {name: jnp.array(value, jnp.float32) for name, value in spec.facts}
+    return batch | facts | {k: raw[k] for k in ("mask",) if k in raw}
 
 
 def noise_of(cfg: WganConfig, key: jax.Array, count: int) -> jax.Array:
@@ -137,52 +146,69 @@ def critic_loss(
     )
 
 
+class Critics(NamedTuple):
+    """What an update of the critic changes; the generator's statistics move with its fakes."""
+
+    params: Any
+    optimizer: Any
+    stats: Any
+
+
+def critic_step(
+    cfg: WganConfig, generator: Any, state: Critics, real: jax.Array, condition: jax.Array,
+    key: jax.Array, rate: jax.Array,
+) -> tuple[Critics, jax.Array]:  # fmt: skip
+    """One update of the critic on real showers (n, voxels) and as many fakes; its loss before."""
+    k_noise, k_share = jax.random.split(key)
+    fake, changed = networks(cfg)[0].apply(
+        {"params": generator, "batch_stats": state.stats}, noise_of(cfg, k_noise, len(real)),
+        condition, train=True, mutable=["batch_stats"],
+    )  # fmt: skip
+    loss, gradient = jax.value_and_grad(
+        lambda p: critic_loss(cfg, p, real, fake, condition, k_share)
+    )(state.params)
+    params, moments = optimizers.update(
+        cfg.optimizer, state.optimizer, state.params, gradient, rate
+    )
+    return Critics(params, moments, changed.get("batch_stats", {})), loss
+
+
 def member_step(
     cfg: WganConfig, one: Networks, real: jax.Array, energy: jax.Array, key: jax.Array,
     clock: Clock,
 ) -> tuple[Networks, Metrics]:  # fmt: skip
-    """One published update of a member on its events (n, voxels) and (n,)."""
+    """One published update of a member on its events (n, voxels) and (n,): the critic on each part
+    of them, then the generator at the energies of the last part."""
     parts = cfg.objective.critic_updates
     rate = optimizers.learning_rate(cfg.optimizer, cfg.train, clock.epoch, clock.updates)
     generator, critic = networks(cfg)
     condition = condition_of(cfg, energy).reshape(parts, -1, cfg.model.condition)
     real = real.reshape(parts, -1, real.shape[-1])
-    size = real.shape[1]
 
     def update_critic(
-        state: tuple[Any, Any, Any], inputs: tuple[jax.Array, jax.Array, jax.Array]
-    ) -> tuple[tuple[Any, Any, Any], jax.Array]:
-        params, moments, stats = state
-        shower, given, own = inputs
-        k_noise, k_share = jax.random.split(own)
-        fake, changed = generator.apply(
-            {"params": one.generator, "batch_stats": stats}, noise_of(cfg, k_noise, size), given,
-            train=True, mutable=["batch_stats"],
-        )  # fmt: skip
-        loss, gradient = jax.value_and_grad(
-            lambda p: critic_loss(cfg, p, shower, fake, given, k_share)
-        )(params)
-        params, moments = optimizers.update(cfg.optimizer, moments, params, gradient, rate)
-        return (params, moments, changed.get("batch_stats", {})), loss
+        state: Critics, inputs: tuple[jax.Array, jax.Array, jax.Array]
+    ) -> tuple[Critics, jax.Array]:
+        return critic_step(cfg, one.generator, state, *inputs, rate)
 
     k_critic, k_generator = jax.random.split(key)
-    start = (one.critic, one.critic_optimizer, one.stats)
+    start = Critics(one.critic, one.critic_optimizer, one.stats)
     keys = jax.random.split(k_critic, parts)
-    (judge, moments, stats), losses = jax.lax.scan(update_critic, start, (real, condition, keys))
+    judge, losses = jax.lax.scan(update_critic, start, (real, condition, keys))
 
     def generator_loss(params: Any) -> tuple[jax.Array, Any]:
         fake, changed = generator.apply(
-            {"params": params, "batch_stats": stats}, noise_of(cfg, k_generator, size),
-            condition[-1], train=True, mutable=["batch_stats"],
+            {"params": params, "batch_stats": judge.stats},
+            noise_of(cfg, k_generator, real.shape[1]), condition[-1], train=True,
+            mutable=["batch_stats"],
         )  # fmt: skip
-        loss = -critic.apply({"params": judge}, fake, condition[-1]).mean()
+        loss = -critic.apply({"params": judge.params}, fake, condition[-1]).mean()
         return loss, changed.get("batch_stats", {})
 
     (loss, stats), gradient = jax.value_and_grad(generator_loss, has_aux=True)(one.generator)
     params, own = optimizers.update(
         cfg.optimizer, one.generator_optimizer, one.generator, gradient, rate
     )
-    new = Networks(params, stats, judge, own, moments)
+    new = Networks(params, stats, judge.params, own, judge.optimizer)
     return new, {"critic_loss": losses.mean(), "generator_loss": loss}
 
 

@@ -1,4 +1,8 @@
-"""Members that fail begin anew without a human: when, and from what."""
+"""Members that fail begin anew without a human: when, and from what.
+
+``State.reason`` says why: 1, its losses are not finite; 2, its best score is far above the median
+of all; 3, it has not improved for long.
+"""
 
 from dataclasses import replace
 
@@ -8,9 +12,17 @@ import jax.numpy as jnp
 from hepjax.engine.workload import Batch
 from hepjax.workloads.wgan import score
 from hepjax.workloads.wgan.config import WganConfig
-from hepjax.workloads.wgan.objective import State, born, choose, fresh, slice_of, variables
-from hepjax.workloads.wgan.validation import counts
+from hepjax.workloads.wgan.objective import (
+    WORST,
+    State,
+    born,
+    choose,
+    fresh,
+    slice_of,
+    variables,
+)
 
+NOT_FINITE, POOR, STUCK = 1, 2, 3
 LOOK_KEY = 2**31 - 1
 """A fold that no member reaches."""
 
@@ -19,17 +31,24 @@ def looked_at(
     cfg: WganConfig, state: State, batch: Batch, key: jax.Array, updates: jax.Array,
     finite: jax.Array,
 ) -> State:  # fmt: skip
-    """Score the members on the events of a batch, and let those that failed begin anew."""
+    """Score the members against all showers of their slice, and let those that failed begin anew.
+
+    Args:
+      batch: the facts in it count, see reference.py.
+      finite: (members,) whether the last update of each was finite.
+    """
     current = variables(cfg, state.each)
-    found = counts(cfg, current, batch, jax.random.fold_in(key, LOOK_KEY))
-    now = score.reduced(*found)
+    made = score.made(cfg, current, batch, jax.random.fold_in(key, LOOK_KEY))
+    real = batch["histograms"].sum(1)[slice_of(cfg)]  # of all replicas together
+    now = score.reduced(real, made.histograms)
     better = now < state.score
     state = replace(
         state, score=jnp.minimum(now, state.score),
         improved=jnp.where(better, updates, state.improved),
         kept=choose(better, current, state.kept),
     )  # fmt: skip
-    failed = has_failed(cfg, state, updates, finite)
+    reason = failure(cfg, state, updates, finite)
+    failed = reason > 0
     donor, there = donors(cfg, state, failed)
     keys = jax.vmap(lambda m: jax.random.fold_in(key, m))(jnp.arange(cfg.members))
     weights = jax.tree.map(lambda x: x[donor], state.each)
@@ -38,21 +57,24 @@ def looked_at(
     return replace(
         state,
         each=choose(failed, new, state.each),
-        score=jnp.where(failed, jnp.float32(score.WORST), state.score),
+        score=jnp.where(failed, jnp.float32(WORST), state.score),
         improved=jnp.where(failed, updates, state.improved),
         begun=jnp.where(failed, updates, state.begun),
         restarts=state.restarts + failed.astype(jnp.int32),
+        reason=jnp.where(failed, reason, state.reason),
+        donor=jnp.where(failed, jnp.where(there, donor.astype(jnp.int32), -1), state.donor),
     )
 
 
-def has_failed(cfg: WganConfig, state: State, updates: jax.Array, finite: jax.Array) -> jax.Array:
-    """(members,) whether a member begins anew: its losses are not finite, its best score is far
-    above the median of all, or it has not improved for long; not more often than allowed."""
+def failure(cfg: WganConfig, state: State, updates: jax.Array, finite: jax.Array) -> jax.Array:
+    """(members,) int32 why a member begins anew, 0 for one that goes on, or that has begun anew as
+    often as is allowed."""
     rule = cfg.objective
     old = updates - state.begun >= rule.restart_after
     poor = old & (state.score > rule.restart_above * jnp.median(state.score))
     stuck = updates - state.improved >= rule.restart_patience
-    return (~finite | poor | stuck) & (state.restarts < rule.most_restarts)
+    why = jnp.where(~finite, NOT_FINITE, jnp.where(poor, POOR, jnp.where(stuck, STUCK, 0)))
+    return jnp.where(state.restarts < rule.most_restarts, why, 0).astype(jnp.int32)
 
 
 def donors(cfg: WganConfig, state: State, failed: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -61,6 +83,6 @@ def donors(cfg: WganConfig, state: State, failed: jax.Array) -> tuple[jax.Array,
     mine = slice_of(cfg)
     near = jnp.abs(mine[:, None] - mine[None]) <= 1
     usable = near & ~failed[None] & ~jnp.eye(cfg.members, dtype=bool)
-    usable &= (state.score < score.WORST)[None]
+    usable &= (state.score < WORST)[None]
     ranked = jnp.where(usable, state.score[None], jnp.inf)
     return jnp.argmin(ranked, axis=1), usable.any(axis=1)

@@ -46,10 +46,7 @@ def train_step(
     if rule.restart_every:
         look = partial(restart.looked_at, cfg, batch=batch, key=key, updates=updates, finite=finite)
         state = at(rule.restart_every, state, look)
-    told = {"restarts": state.restarts.astype(jnp.float32)}
-    if rule.tournament_every:
-        told["origin"] = state.origin.astype(jnp.float32)
-    return state, metrics | told
+    return state, metrics | {"restarts": state.restarts.astype(jnp.float32)}
 
 
 def _finite(tree: Any, members: int) -> jax.Array:

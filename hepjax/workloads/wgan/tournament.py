@@ -1,65 +1,43 @@
 """Tournaments of generators (LTFB): members of a slice meet in pairs and take what is better.
 
 Only generators travel, with their batch statistics and the state of their optimizer; critics stay,
-so that a generator meets several. Both of a pair judge both generators on a sample of their own
-with the same noise, and each decides alone: its own generator stays if it wins any metric, the
-other one must win all (Jacobs et al., arXiv:1910.02270, and the documentation of LBANN).
+so that a generator meets several. Both of a pair judge both generators against real showers of
+their own, with the same noise, and each decides alone: its own generator stays if it wins any
+metric, the other one must win all (Jacobs et al., arXiv:1910.02270, and the documentation of
+LBANN). Unlike there, all replicas of a slice train on the same events.
 """
 
-import itertools
 from dataclasses import replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from hepjax.engine import exchange
 from hepjax.engine.workload import Batch
 from hepjax.workloads.wgan import score
 from hepjax.workloads.wgan.config import WganConfig
-from hepjax.workloads.wgan.objective import (
-    Networks,
-    State,
-    choose,
-    generated,
-    noise_of,
-    slice_of,
-    variables,
-)
+from hepjax.workloads.wgan.objective import Networks, State, choose, slice_of, variables
 
 
 def pairs(cfg: WganConfig, key: jax.Array) -> jax.Array:
-    """(members,) the partner of each: random pairs of replicas of a slice; an odd one meets
-    itself."""
-
-    def one(key: jax.Array) -> jax.Array:
-        order = jax.random.permutation(key, cfg.replicas)
-        place = jnp.argsort(order)
-        last = (cfg.replicas % 2 == 1) & (place == cfg.replicas - 1)
-        return order[jnp.where(last, place, place ^ 1)]
-
-    keys = jax.random.split(key, cfg.slices)
-    return (jax.vmap(one)(keys) + jnp.arange(cfg.slices)[:, None] * cfg.replicas).reshape(-1)
+    """(members,) the partner of each, of the same slice; an odd one meets itself."""
+    met = jax.vmap(lambda k: exchange.pairs(k, cfg.replicas))(jax.random.split(key, cfg.slices))
+    return (met + jnp.arange(cfg.slices)[:, None] * cfg.replicas).reshape(-1)
 
 
-def metrics(
-    cfg: WganConfig, generators: Any, voxels: jax.Array, energy: jax.Array, edges: jax.Array,
-    noise: jax.Array,
-) -> jax.Array:  # fmt: skip
-    """(2,) of one generator on a sample (n, voxels), (n,): chi2 of the total energy, and the mean
-    over the layers of the difference of their mean energies over its spread. Lower is better."""
-    made = generated(cfg, generators, energy, noise)
-    ones = jnp.ones(len(energy))
-    real, fake = (
-        score.histograms(cfg, x.sum(-1), energy, edges, ones)[None] for x in (voxels, made)
-    )
-    ends = cfg.calorimeter.offsets
-    layers = [slice(a, b) for a, b in itertools.pairwise(ends)]
-    by_layer = [
-        jnp.abs(voxels[:, s].sum(-1).mean() - made[:, s].sum(-1).mean())
-        / (voxels[:, s].sum(-1).std() + 1e-6)
-        for s in layers
-    ]
-    return jnp.stack([score.reduced(real, fake)[0], jnp.mean(jnp.stack(by_layer))])
+def metrics(made: score.Made, histograms: jax.Array, layers: jax.Array) -> jax.Array:
+    """(members, 2) of generators against the real showers of who judges: chi2 of the total energy,
+    and how far the mean energies of the layers are off, in spreads. Lower is better.
+
+    Args:
+      histograms: (members, energies, BINS) of the judges.
+      layers: (members, energies, layers, 2) of the judges, mean and spread.
+    """
+    mean, spread = layers[..., 0], layers[..., 1]
+    known = (spread > 0).astype(jnp.float32)
+    off = jnp.abs(made.layers - mean) / jnp.where(spread > 0, spread, 1.0)
+    off = (off * known).sum((-1, -2)) / jnp.maximum(known.sum((-1, -2)), 1.0)
+    return jnp.stack([score.reduced(histograms, made.histograms), off], axis=-1)
 
 
 def wins(own: jax.Array, other: jax.Array) -> jax.Array:
@@ -68,23 +46,18 @@ def wins(own: jax.Array, other: jax.Array) -> jax.Array:
 
 
 def held(cfg: WganConfig, state: State, batch: Batch, key: jax.Array) -> State:
-    """One tournament: each member judges on its own share of the events of a batch."""
+    """One tournament.
+
+    Args:
+      batch: the facts in it count, see reference.py; replica r judges by part r.
+    """
     k_pairs, k_noise = jax.random.split(key)
     partner = pairs(cfg, k_pairs)
-    current = variables(cfg, state.each)
-    theirs = jax.tree.map(lambda x: x[partner], current)
-    share = len(batch["energy"]) // cfg.replicas
-    mine = slice_of(cfg)
-
-    def judged(number: jax.Array, own: Any, other: Any) -> jax.Array:
-        rows = (number % cfg.replicas) * share + jnp.arange(share)
-        voxels = batch["voxels"][rows, mine[number]]
-        energy, edges = batch["energy"][rows, mine[number]], batch["edges"][mine[number]]
-        noise = noise_of(cfg, jax.random.fold_in(k_noise, number), share)
-        found = [metrics(cfg, g, voxels, energy, edges, noise) for g in (own, other)]
-        return wins(*found)
-
-    taken = jax.vmap(judged)(jnp.arange(cfg.members), current, theirs)
+    made = score.made(cfg, variables(cfg, state.each), batch, k_noise)
+    mine, part = slice_of(cfg), jnp.arange(cfg.members) % cfg.replicas
+    judges = (batch["histograms"][mine, part], batch["layers"][mine, part])
+    theirs = jax.tree.map(lambda x: x[partner], made)
+    taken = wins(metrics(made, *judges), metrics(theirs, *judges))
     each = state.each
     moved = {
         name: choose(taken, jax.tree.map(lambda x: x[partner], part), part)

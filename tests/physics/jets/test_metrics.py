@@ -115,17 +115,6 @@ def test_one_pt_for_all_is_one_bin():
     assert len(metrics.pt_edges(np.full(10, 50.0))) == 2
 
 
-def test_median_and_spread_over_seeds():
-    label = gaussians(400, 1.0)[1]
-    scores = [gaussians(400, 1.0, seed)[0] for seed in range(5)]
-    found = metrics.over_seeds(scores, label)
-    areas = [metrics.auc(s, label)[0] for s in scores]
-    assert found["auc"]["median"] == pytest.approx(np.median(areas))
-    assert found["auc"]["spread"] == pytest.approx(np.std(areas, ddof=1))
-    assert found["rejection@0.5"]["limits"] == 0
-    assert np.isnan(metrics.over_seeds(scores[:1], label)["auc"]["spread"])
-
-
 def test_calibration_of_true_probabilities_is_the_diagonal():
     rng = np.random.default_rng(3)
     score = rng.uniform(size=20_000)

@@ -15,9 +15,10 @@ from hepjax.engine import records
 from hepjax.engine.config import build, find_config, read_settings
 from hepjax.engine.workload import Clock
 from hepjax.workloads.table import configure
-from hepjax.workloads.wgan import objective, restart, score, step, tournament
+from hepjax.workloads.wgan import objective, restart, score, step, tournament, validation
 from hepjax.workloads.wgan.config import WganConfig
-from hepjax.workloads.wgan.data import BINS, Slices
+from hepjax.workloads.wgan.data import Slices
+from hepjax.workloads.wgan.reference import BINS
 from hepjax.workloads.wgan.workload import WORKLOAD
 
 SMALL = {
@@ -26,6 +27,7 @@ SMALL = {
         "critic_updates": 2,
         "restart_every": 5,
         "restart_after": 10,
+        "score_showers": 50,
     },
     "optimizer": {"learning_rate": 1e-3},
     "train": {"batch_size": 32, "steps": 20, "record_every": 5},
@@ -69,15 +71,19 @@ def test_the_penalty_of_a_linear_critic_is_known(slices):
     assert loss == pytest.approx(-0.1 * voxels + 10 * (slope - 1) ** 2, rel=1e-4)
 
 
-def test_chi2_of_the_same_distribution_is_about_one():
+def test_chi2_of_the_same_distribution_is_about_one_for_any_numbers_of_events():
     rng = np.random.default_rng(0)
     cut = np.linspace(-3, 3, BINS + 1)
-    h = np.stack([[np.histogram(rng.normal(size=2000), cut)[0] for _ in range(5)]
-                  for _ in range(2)])  # fmt: skip
-    same = score.reduced(jnp.asarray(h[:1], float), jnp.asarray(h[1:], float))
-    assert same[0] == pytest.approx(1.0, abs=0.35)
-    moved = np.roll(h[1:], 2, axis=-1)
-    assert score.reduced(jnp.asarray(h[:1], float), jnp.asarray(moved, float))[0] > 5
+    real, same, few = (
+        np.stack([np.histogram(rng.normal(size=n), cut)[0] for _ in range(5)]).astype(float)
+        for n in (4000, 4000, 400)
+    )
+    for made in (same, few):
+        assert score.reduced(real, made) == pytest.approx(1.0, abs=0.35)
+    assert score.reduced(real, np.roll(same, 2, axis=-1)) > 5
+    equal = np.array([[4.0, 6.0, 0.0]]), np.array([[7.0, 3.0, 0.0]])
+    assert score.reduced(*equal) == pytest.approx(9 / 11 + 9 / 9)  # (a - b)^2 / (a + b), ndf 1
+    assert score.reduced(np.zeros((1, 3)), equal[0]) == 0  # no events at this energy
 
 
 def test_histograms_count_every_event(slices):
@@ -151,6 +157,10 @@ def test_a_member_that_fails_begins_anew_from_the_best_of_its_slice(slices):
     for leaf in jax.tree.leaves(after.each.generator):
         np.testing.assert_array_equal(leaf[1], leaf[donor])
     np.testing.assert_array_equal(metrics["restarts"], [0, 1, 0])
+    told = validation.course(cfg, after)
+    np.testing.assert_array_equal(told["restart_update"], [0, 4, 0])
+    np.testing.assert_array_equal(told["restart_reason"], [0, restart.NOT_FINITE, 0])
+    np.testing.assert_array_equal(told["restart_donor"], [-1, donor, -1])
 
 
 def test_the_rule_of_failure(slices):
@@ -158,15 +168,17 @@ def test_the_rule_of_failure(slices):
     state, _ = state_and_batch(cfg)
     fine = jnp.ones(4, bool)
     state = replace(state, score=jnp.array([1.0, 1.2, 1.1, 9.0]), improved=jnp.full(4, 50))
-    failed = restart.has_failed(cfg, state, jnp.int32(60), fine)
-    np.testing.assert_array_equal(failed, [False, False, False, True])
-    early = restart.has_failed(cfg, replace(state, begun=jnp.full(4, 55)), jnp.int32(60), fine)
+    failed = restart.failure(cfg, state, jnp.int32(60), fine)
+    np.testing.assert_array_equal(failed, [0, 0, 0, restart.POOR])
+    early = restart.failure(cfg, replace(state, begun=jnp.full(4, 55)), jnp.int32(60), fine)
     assert not early.any()
+    ill = restart.failure(cfg, state, jnp.int32(60), fine.at[0].set(False))
+    np.testing.assert_array_equal(ill, [restart.NOT_FINITE, 0, 0, restart.POOR])
     tired = replace(state, restarts=jnp.full(4, cfg.objective.most_restarts))
-    assert not restart.has_failed(cfg, tired, jnp.int32(60), fine).any()
+    assert not restart.failure(cfg, tired, jnp.int32(60), ~fine).any()
     patient = replace(state, score=jnp.ones(4), improved=jnp.array([0, 60, 60, 60]))
-    late = restart.has_failed(cfg, patient, jnp.int32(cfg.objective.restart_patience), fine)
-    np.testing.assert_array_equal(late, [True, False, False, False])
+    late = restart.failure(cfg, patient, jnp.int32(cfg.objective.restart_patience), fine)
+    np.testing.assert_array_equal(late, [restart.STUCK, 0, 0, 0])
 
 
 def test_donors_are_of_the_same_slice_or_its_neighbour(slices):
@@ -203,16 +215,40 @@ def test_the_other_generator_must_win_every_metric():
     np.testing.assert_array_equal(tournament.wins(own, other), [True, False, False])
 
 
-def test_the_better_generator_travels_and_critics_stay(slices, monkeypatch):
+def test_each_judges_by_showers_of_its_own(slices):
+    """The facts are those of the events: histograms of the replicas add up, layers have means."""
+    cfg = config(slices[:1], replicas=2)
+    source = WORKLOAD.sources(cfg).train
+    facts = {name: np.asarray(value) for name, value in WORKLOAD.spec(cfg, source).facts}
+    events = source[np.arange(len(source))]
+    assert facts["histograms"].shape == (1, 2, 3, BINS)
+    np.testing.assert_array_equal(facts["histograms"].sum((0, 2, 3)), [160, 160])
+    share = events["voxels"][:, 0] / events["energy"]
+    first = np.isclose(events["energy"][:, 0], 4.096) & (np.arange(len(source)) % 2 == 0)
+    ends = cfg.calorimeter.offsets
+    layer = share[first][:, ends[1] : ends[2]].sum(-1)
+    np.testing.assert_allclose(facts["layers"][0, 0, 0, 1], [layer.mean(), layer.std()], rtol=1e-5)
+    count = np.isclose(events["energy"][:, 0], 4.096).sum()
+    assert facts["histograms"][0, :, 0].sum() == count
+    # What the compiled score counts is what the facts count.
+    found = score.histograms(
+        cfg, jnp.asarray(share.sum(-1)), jnp.asarray(events["energy"][:, 0]),
+        jnp.asarray(facts["edges"][0]), jnp.ones(len(share)),
+    )  # fmt: skip
+    assert np.abs(found - facts["histograms"][0].sum(0)).sum() <= 4  # at edges of bins
+
+
+def test_the_better_generator_travels_and_critics_stay(slices):
     cfg = config(slices[:1], replicas=2)
     state, batch = state_and_batch(cfg)
-    # The second generator loses by both metrics.
-    monkeypatch.setattr(
-        tournament, "metrics",
-        lambda cfg, own, *rest: jnp.full(2, own["params"]["Layer_0"]["bias"].mean()),
-    )  # fmt: skip
-    bad = jax.tree.map(lambda x: x.at[1].add(10.0), state.each.generator)
-    state = replace(state, each=replace(state.each, generator=bad))
+    # The bias of the last layer of the first generator is the mean shower: it wins by both metrics.
+    mean = batch["voxels"][:, 0].mean(0)
+    last = state.each.generator["Layer_1"]
+    bias = jnp.stack([mean, jnp.ones_like(mean)])
+    each = replace(state.each, generator=state.each.generator | {
+        "Layer_1": {"kernel": jnp.zeros_like(last["kernel"]), "bias": bias}
+    })  # fmt: skip
+    state = replace(state, each=each)
     after = tournament.held(cfg, state, batch, jax.random.key(2))
     np.testing.assert_array_equal(after.origin, [0, 0])
     for leaf in jax.tree.leaves(after.each.generator):
@@ -221,6 +257,8 @@ def test_the_better_generator_travels_and_critics_stay(slices, monkeypatch):
         jax.tree.leaves(after.each.critic), jax.tree.leaves(state.each.critic), strict=True
     ):
         np.testing.assert_array_equal(a, b)
+    again = tournament.held(cfg, after, batch, jax.random.key(3))  # equals: nobody changes
+    np.testing.assert_array_equal(again.origin, [0, 0])
 
 
 @pytest.fixture(scope="module")
