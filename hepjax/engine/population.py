@@ -111,17 +111,18 @@ class _Functions:
         return Population(state.number, each, course), metrics
 
     def eval_step(self, cfg: Any, state: Population, batch: Batch, key: jax.Array) -> Metrics:
-        def sums(one: Any, mask: jax.Array) -> Metrics:
-            return self.base.eval_step(cfg, one, batch | {"mask": mask}, key)
-
-        if state.course is None:
-            return jax.vmap(lambda one: self.base.eval_step(cfg, one, batch, key))(state.each)
-        if cfg.train.exchange == "best":
-            found = jax.vmap(lambda one: sums(one, batch["mask"]))(state.each)
-        else:  # apart for the events of each: (members, whose events, ...)
+        if (
+            cfg.train.exchange == "tournament"
+        ):  # apart for the events of each: (members, whose, ...)
             masks = exchange.own_events(cfg.train.members, batch)
+
+            def sums(one: Any, mask: jax.Array) -> Metrics:
+                return self.base.eval_step(cfg, one, batch | {"mask": mask}, key)
+
             found = jax.vmap(lambda one: jax.vmap(lambda m: sums(one, m))(masks))(state.each)
-        return found | exchange.told(state.course)
+        else:
+            found = jax.vmap(lambda one: self.base.eval_step(cfg, one, batch, key))(state.each)
+        return found if state.course is None else found | exchange.told(state.course)
 
     def summarise(self, cfg: Any, sums: dict[str, Any]) -> dict[str, Any]:
         count, about = cfg.train.members, dict[str, Any]()
@@ -144,12 +145,13 @@ class _Functions:
     def _judged(self, cfg: Any, apart: dict[str, Any], epoch: int) -> list[int]:
         """From whom each member takes, of sums (members, whose events, ...)."""
         assert self.base.tournament is not None
+        names = self.base.tournament.metrics
         key = jax.random.fold_in(jax.random.key(cfg.train.seed), EXCHANGE_KEY)
         partner = np.asarray(exchange.pairs(jax.random.fold_in(key, epoch), cfg.train.members))
 
         def metrics(model: int, judge: int) -> list[float]:
             scores = self.base.summarise(cfg, {k: v[model, judge] for k, v in apart.items()})
-            return [scores[name] for name in self.base.tournament.metrics]
+            return [scores[name] for name in names]
 
         own = np.array([metrics(m, m) for m in range(len(partner))])
         theirs = np.array([metrics(int(partner[m]), m) for m in range(len(partner))])

@@ -44,7 +44,8 @@ class ModelConfig:
     output: Literal["swish", "relu"] = "swish"
     """Of its last layer."""
     norm: Literal["none", "hidden", "all"] = "all"
-    """Batch norm behind no layer of the generator, the hidden ones, or all."""
+    """Batch norm behind no layer of the generator, the hidden ones, or all; as published with fixed
+    statistics, which is a learnt scale and offset."""
     critic: tuple[Count, ...] = (368, 368, 368)
     """Widths of the hidden layers of the critic, ReLU."""
 

@@ -25,6 +25,23 @@ class Layer(nn.Module):
         return product(x.astype(self.dtype), kernel.astype(self.dtype)) + bias.astype(self.dtype)
 
 
+class Scaled(nn.Module):
+    """Batch norm that keeps the statistics it begins with, mean 0 and variance 1.
+
+    The published code calls its generator outside of training mode, in training too, so that its
+    batch norm is a learnt scale and offset and its moving statistics, half of its numbers, stay.
+    """
+
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
+        bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
+        factor = scale / jnp.sqrt(1.0 + BATCH_NORM["epsilon"])
+        return x * factor.astype(self.dtype) + bias.astype(self.dtype)
+
+
 class Generator(nn.Module):
     """From noise (n, latent) and condition (n, 1 or 2) to voxels (n, voxels) over E."""
 
@@ -33,14 +50,14 @@ class Generator(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, noise: jax.Array, condition: jax.Array, *, train: bool) -> jax.Array:
+    def __call__(self, noise: jax.Array, condition: jax.Array) -> jax.Array:
         x = jnp.concatenate([noise, condition], axis=-1)
         widths = (*self.cfg.generator, self.voxels)
         for number, width in enumerate(widths):
             last = number == len(widths) - 1
             x = Layer(width, self.dtype)(x)
             if self.cfg.norm == "all" or (self.cfg.norm == "hidden" and not last):
-                x = nn.BatchNorm(use_running_average=not train, dtype=self.dtype, **BATCH_NORM)(x)
+                x = Scaled(self.dtype)(x)
             x = FORMS[self.cfg.output if last else self.cfg.activation](x)
         return x.astype(jnp.float32)
 

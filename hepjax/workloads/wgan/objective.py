@@ -22,8 +22,6 @@ class Networks:
     """Weights and optimizers of a member."""
 
     generator: Any
-    stats: Any
-    """Batch statistics of the generator."""
     critic: Any
     generator_optimizer: Any
     critic_optimizer: Any
@@ -36,7 +34,7 @@ class State:
 
     each: Networks
     kept: Any
-    """``params`` and ``stats`` of the generators when they had their lowest score at a look."""
+    """The weights of the generators when they had their lowest score at a look."""
     score: jax.Array
     """(members,) lowest score at a look since its last restart; ``WORST`` before the first."""
     improved: jax.Array
@@ -69,16 +67,16 @@ def born(cfg: WganConfig, key: jax.Array) -> Networks:
     generator, critic = networks(cfg)
     noise, condition = jnp.zeros((1, cfg.model.latent)), jnp.zeros((1, cfg.model.condition))
     k_gen, k_critic = jax.random.split(key)
-    made = generator.init(k_gen, noise, condition, train=False)
+    made = generator.init(k_gen, noise, condition)["params"]
     judge = critic.init(k_critic, jnp.zeros((1, cfg.calorimeter.voxels)), condition)["params"]
-    return fresh(cfg, made["params"], made.get("batch_stats", {}), judge)
+    return fresh(cfg, made, judge)
 
 
-def fresh(cfg: WganConfig, generator: Any, stats: Any, critic: Any) -> Networks:
+def fresh(cfg: WganConfig, generator: Any, critic: Any) -> Networks:
     """A member with these weights whose optimizers begin."""
     start = optimizers.init
     return Networks(
-        generator, stats, critic, start(cfg.optimizer, generator), start(cfg.optimizer, critic)
+        generator, critic, start(cfg.optimizer, generator), start(cfg.optimizer, critic)
     )
 
 
@@ -90,20 +88,19 @@ def init(cfg: WganConfig, key: jax.Array) -> State:
     worst = jnp.full(cfg.members, jnp.float32(WORST))
     each = jax.vmap(lambda k: born(cfg, k))(keys)
     return State(
-        each, variables(cfg, each), worst, zeros, zeros, zeros, zeros, zeros - 1, numbers
+        each, generators(cfg, each), worst, zeros, zeros, zeros, zeros, zeros - 1, numbers
     )  # fmt: skip
 
 
-def variables(cfg: WganConfig, each: Networks) -> dict[str, Any]:
-    """The generators of members as they are now."""
-    params = optimizers.trained(cfg.optimizer, each.generator_optimizer, each.generator)
-    return {"params": params, "batch_stats": each.stats}
+def generators(cfg: WganConfig, each: Networks) -> Any:
+    """The weights of the generators of members as they are now."""
+    return optimizers.trained(cfg.optimizer, each.generator_optimizer, each.generator)
 
 
-def answering(cfg: WganConfig, state: State) -> dict[str, Any]:
+def answering(cfg: WganConfig, state: State) -> Any:
     """The generators that answer and are validated: each member's best at a look, as published; or
     without looks the last ones."""
-    return state.kept if cfg.objective.restart_every else variables(cfg, state.each)
+    return state.kept if cfg.objective.restart_every else generators(cfg, state.each)
 
 
 def condition_of(cfg: WganConfig, energy: jax.Array) -> jax.Array:
@@ -147,11 +144,10 @@ def critic_loss(
 
 
 class Critics(NamedTuple):
-    """What an update of the critic changes; the generator's statistics move with its fakes."""
+    """What an update of the critic changes."""
 
     params: Any
     optimizer: Any
-    stats: Any
 
 
 def critic_step(
@@ -160,17 +156,13 @@ def critic_step(
 ) -> tuple[Critics, jax.Array]:  # fmt: skip
     """One update of the critic on real showers (n, voxels) and as many fakes; its loss before."""
     k_noise, k_share = jax.random.split(key)
-    fake, changed = networks(cfg)[0].apply(
-        {"params": generator, "batch_stats": state.stats}, noise_of(cfg, k_noise, len(real)),
-        condition, train=True, mutable=["batch_stats"],
-    )  # fmt: skip
+    noise = noise_of(cfg, k_noise, len(real))
+    fake = networks(cfg)[0].apply({"params": generator}, noise, condition)
     loss, gradient = jax.value_and_grad(
         lambda p: critic_loss(cfg, p, real, fake, condition, k_share)
     )(state.params)
-    params, moments = optimizers.update(
-        cfg.optimizer, state.optimizer, state.params, gradient, rate
-    )
-    return Critics(params, moments, changed.get("batch_stats", {})), loss
+    changed = optimizers.update(cfg.optimizer, state.optimizer, state.params, gradient, rate)
+    return Critics(*changed), loss
 
 
 def member_step(
@@ -191,24 +183,20 @@ def member_step(
         return critic_step(cfg, one.generator, state, *inputs, rate)
 
     k_critic, k_generator = jax.random.split(key)
-    start = Critics(one.critic, one.critic_optimizer, one.stats)
+    start = Critics(one.critic, one.critic_optimizer)
     keys = jax.random.split(k_critic, parts)
     judge, losses = jax.lax.scan(update_critic, start, (real, condition, keys))
 
-    def generator_loss(params: Any) -> tuple[jax.Array, Any]:
-        fake, changed = generator.apply(
-            {"params": params, "batch_stats": judge.stats},
-            noise_of(cfg, k_generator, real.shape[1]), condition[-1], train=True,
-            mutable=["batch_stats"],
-        )  # fmt: skip
-        loss = -critic.apply({"params": judge.params}, fake, condition[-1]).mean()
-        return loss, changed.get("batch_stats", {})
+    def generator_loss(params: Any) -> jax.Array:
+        noise = noise_of(cfg, k_generator, real.shape[1])
+        fake = generator.apply({"params": params}, noise, condition[-1])
+        return -critic.apply({"params": judge.params}, fake, condition[-1]).mean()
 
-    (loss, stats), gradient = jax.value_and_grad(generator_loss, has_aux=True)(one.generator)
+    loss, gradient = jax.value_and_grad(generator_loss)(one.generator)
     params, own = optimizers.update(
         cfg.optimizer, one.generator_optimizer, one.generator, gradient, rate
     )
-    new = Networks(params, stats, judge.params, own, judge.optimizer)
+    new = Networks(params, judge.params, own, judge.optimizer)
     return new, {"critic_loss": losses.mean(), "generator_loss": loss}
 
 
@@ -222,6 +210,6 @@ def choose(which: jax.Array, new: Any, old: Any) -> Any:
 
 
 def generated(cfg: WganConfig, one: Any, energy: jax.Array, noise: jax.Array) -> jax.Array:
-    """Voxels (n, voxels) over the incident energies (n,), of the variables of a generator."""
-    made: jax.Array = networks(cfg)[0].apply(one, noise, condition_of(cfg, energy), train=False)
+    """Voxels (n, voxels) over the incident energies (n,), of the weights of a generator."""
+    made: jax.Array = networks(cfg)[0].apply({"params": one}, noise, condition_of(cfg, energy))
     return made

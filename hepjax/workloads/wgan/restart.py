@@ -18,8 +18,8 @@ from hepjax.workloads.wgan.objective import (
     born,
     choose,
     fresh,
+    generators,
     slice_of,
-    variables,
 )
 
 NOT_FINITE, POOR, STUCK = 1, 2, 3
@@ -37,7 +37,7 @@ def looked_at(
       batch: the facts in it count, see reference.py.
       finite: (members,) whether the last update of each was finite.
     """
-    current = variables(cfg, state.each)
+    current = generators(cfg, state.each)
     made = score.made(cfg, current, batch, jax.random.fold_in(key, LOOK_KEY))
     real = batch["histograms"].sum(1)[slice_of(cfg)]  # of all replicas together
     now = score.reduced(real, made.histograms)
@@ -52,7 +52,7 @@ def looked_at(
     donor, there = donors(cfg, state, failed)
     keys = jax.vmap(lambda m: jax.random.fold_in(key, m))(jnp.arange(cfg.members))
     weights = jax.tree.map(lambda x: x[donor], state.each)
-    heirs = jax.vmap(lambda w: fresh(cfg, w.generator, w.stats, w.critic))(weights)
+    heirs = jax.vmap(lambda w: fresh(cfg, w.generator, w.critic))(weights)
     new = choose(there, heirs, jax.vmap(lambda k: born(cfg, k))(keys))
     return replace(
         state,

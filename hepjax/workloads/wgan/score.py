@@ -35,19 +35,19 @@ def made(cfg: WganConfig, generators: Any, batch: Batch, key: jax.Array) -> Made
     All make them of the same noise, so that chance favours none.
 
     Args:
-      generators: variables of the generators (members, ...).
+      generators: weights of the generators (members, ...).
       batch: ``edges`` and ``energies`` of it count, see reference.py.
     """
     count, offsets = cfg.objective.score_showers, cfg.calorimeter.offsets
     layer_of = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
 
-    def one(number: jax.Array, variables: Any) -> tuple[jax.Array, jax.Array]:
+    def one(number: jax.Array, weights: Any) -> tuple[jax.Array, jax.Array]:
         points, edges = batch["energies"][number], batch["edges"][number]
 
         def at(index: jax.Array) -> tuple[jax.Array, jax.Array]:
             energy = points[index][jnp.arange(count) % points.shape[-1]]
             noise = noise_of(cfg, jax.random.fold_in(key, index), count)
-            showers = generated(cfg, variables, energy, noise)
+            showers = generated(cfg, weights, energy, noise)
             found = jnp.zeros(BINS).at[place(showers.sum(-1), edges[index])].add(1.0)
             return found, jax.ops.segment_sum(showers.mean(0), layer_of, len(offsets) - 1)
 
@@ -81,9 +81,9 @@ def reduced(real: jax.Array, made: jax.Array) -> jax.Array:
     """(...) chi2 over degrees of freedom of counts (..., energies, BINS), summed over the energies.
 
     Of two histograms with N and M events chi2 is the sum over the bins of (M a - N b)^2 / (a + b),
-    over N M (ROOT, ``TH1::Chi2Test`` of unweighted histograms, N. Gagunashvili). Each energy has one
-    degree of freedom less than bins that are not empty in both; one without events on one side does
-    not count.
+    over N M (ROOT, ``TH1::Chi2Test`` of unweighted histograms). Each energy has one degree of
+    freedom less than bins that are not empty in both. One without events on one side does not
+    count.
     """
     n, m = real.sum(-1, keepdims=True), made.sum(-1, keepdims=True)
     both = real + made

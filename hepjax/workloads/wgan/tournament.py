@@ -1,10 +1,10 @@
 """Tournaments of generators (LTFB): members of a slice meet in pairs and take what is better.
 
-Only generators travel, with their batch statistics and the state of their optimizer; critics stay,
-so that a generator meets several. Both of a pair judge both generators against real showers of
-their own, with the same noise, and each decides alone: its own generator stays if it wins any
-metric, the other one must win all (Jacobs et al., arXiv:1910.02270, and the documentation of
-LBANN). Unlike there, all replicas of a slice train on the same events.
+Only generators travel, with the state of their optimizer; critics stay, so that a generator meets
+several. Both of a pair judge both generators against real showers of their own, with the same
+noise, and each decides alone: its own generator stays if it wins any metric, the other one must win
+all (Jacobs et al., arXiv:1910.02270, and the documentation of LBANN). Unlike there, all replicas of
+a slice train on the same events.
 """
 
 from dataclasses import replace
@@ -16,7 +16,7 @@ from hepjax.engine import exchange
 from hepjax.engine.workload import Batch
 from hepjax.workloads.wgan import score
 from hepjax.workloads.wgan.config import WganConfig
-from hepjax.workloads.wgan.objective import Networks, State, choose, slice_of, variables
+from hepjax.workloads.wgan.objective import Networks, State, choose, generators, slice_of
 
 
 def pairs(cfg: WganConfig, key: jax.Array) -> jax.Array:
@@ -53,7 +53,7 @@ def held(cfg: WganConfig, state: State, batch: Batch, key: jax.Array) -> State:
     """
     k_pairs, k_noise = jax.random.split(key)
     partner = pairs(cfg, k_pairs)
-    made = score.made(cfg, variables(cfg, state.each), batch, k_noise)
+    made = score.made(cfg, generators(cfg, state.each), batch, k_noise)
     mine, part = slice_of(cfg), jnp.arange(cfg.members) % cfg.replicas
     judges = (batch["histograms"][mine, part], batch["layers"][mine, part])
     theirs = jax.tree.map(lambda x: x[partner], made)
@@ -61,7 +61,7 @@ def held(cfg: WganConfig, state: State, batch: Batch, key: jax.Array) -> State:
     each = state.each
     moved = {
         name: choose(taken, jax.tree.map(lambda x: x[partner], part), part)
-        for name in ("generator", "stats", "generator_optimizer")
+        for name in ("generator", "generator_optimizer")
         for part in (getattr(each, name),)
     }
     origin = jnp.where(taken, state.origin[partner], state.origin)

@@ -17,10 +17,10 @@ def eval_step(cfg: WganConfig, state: State, batch: Batch, key: jax.Array) -> Me
     mine = slice_of(cfg)
     weight = batch.get("mask", jnp.ones(len(batch["energy"])))
 
-    def one(number: jax.Array, variables: Any) -> tuple[jax.Array, jax.Array]:
+    def one(number: jax.Array, weights: Any) -> tuple[jax.Array, jax.Array]:
         energy, edges = batch["energy"][:, mine[number]], batch["edges"][mine[number]]
         noise = noise_of(cfg, jax.random.fold_in(key, number), len(energy))
-        made = generated(cfg, variables, energy, noise)
+        made = generated(cfg, weights, energy, noise)
         real = batch["voxels"][:, mine[number]]
         return (
             score.histograms(cfg, real.sum(-1), energy, edges, weight),

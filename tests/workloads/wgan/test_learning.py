@@ -40,15 +40,21 @@ def configured(tmp_path):
     return make
 
 
+def born(cfg):
+    return jax.jit(lambda: objective.born(cfg, jax.random.key(0)))()
+
+
 def test_the_penalty_is_that_of_numerical_slopes(configured):
     cfg = configured(3)
-    one = objective.born(cfg, jax.random.key(0))
+    one = born(cfg)
     real = jax.random.uniform(jax.random.key(1), (8, 3))
     condition = jnp.zeros((8, 2))
     # Between a shower and itself there is only that shower, whatever the share.
-    loss = objective.critic_loss(cfg, one.critic, real, real, condition, jax.random.key(2))
+    loss = jax.jit(lambda p: objective.critic_loss(
+        cfg, p, real, real, condition, jax.random.key(2)))(one.critic)  # fmt: skip
     critic, step = objective.networks(cfg)[1], 1e-2
 
+    @jax.jit
     def judged(x):
         return critic.apply({"params": one.critic}, x, condition)
 
@@ -61,10 +67,10 @@ def test_a_critic_alone_finds_the_distance(configured):
     """Between showers of 0.8 and of 0 the Wasserstein distance is 0.8; a penalty of weight 10 lets
     the slope be 1 + 1/20."""
     cfg = configured(1)
-    one = objective.born(cfg, jax.random.key(0))
+    one = born(cfg)
     silent = jax.tree.map(jnp.zeros_like, one.generator)
     real, condition = jnp.full((64, 1), 0.8), jnp.zeros((64, 2))
-    start = objective.Critics(one.critic, optimizers.init(cfg.optimizer, one.critic), one.stats)
+    start = objective.Critics(one.critic, optimizers.init(cfg.optimizer, one.critic))
 
     def step(state, key):
         return objective.critic_step(cfg, silent, state, real, condition, key, jnp.float32(2e-3))
@@ -82,7 +88,7 @@ def test_a_generator_of_a_normal_distribution_converges(configured):
     highest. In one dimension it could not: there a slope cannot turn without a penalty."""
     shares = jnp.array([0.5, 0.3, 0.15, 0.05])
     cfg = configured(4, optimizer={"learning_rate": 1e-3, "beta1": 0.5})
-    one = objective.born(cfg, jax.random.key(0))
+    one = born(cfg)
 
     def step(one, key):
         k_energy, k_real, k_step = jax.random.split(key, 3)
@@ -96,7 +102,7 @@ def test_a_generator_of_a_normal_distribution_converges(configured):
     totals = []
     for energy, mean in ((1.0, 0.8), (1000.0, 0.5)):
         made = objective.generated(
-            cfg, objective.variables(cfg, one), jnp.full(2000, energy), noise
+            cfg, objective.generators(cfg, one), jnp.full(2000, energy), noise
         )
         totals.append(made.sum(-1))
         assert totals[-1].mean() == pytest.approx(mean, abs=0.12)
