@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from hepjax.engine import records
@@ -65,8 +66,31 @@ def one_round(folder: Path, chance: random.Random, faults: int, lease: float) ->
 
     found: Counter[str] = Counter()
     workers = [start() for _ in range(WORKERS)]
+    try:
+        _disturb(folder, workers, start, chance, faults, found)
+    except subprocess.TimeoutExpired:
+        print(f"expected a round to end within {LIMIT} s, found that it did not", flush=True)
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+    return found + _judged(folder / "study")
+
+
+def _disturb(
+    folder: Path, workers: list[subprocess.Popen[bytes]],
+    start: Callable[[], subprocess.Popen[bytes]], chance: random.Random, faults: int,
+    found: Counter[str],
+) -> None:  # fmt: skip
+    """Disturb the workers so often, count it, wait for all of them, and for one more.
+
+    Raises:
+      subprocess.TimeoutExpired: they do not end.
+    """
     end = time.monotonic() + LIMIT
     while not (folder / "study" / "trials").is_dir():
+        if time.monotonic() > end:
+            raise subprocess.TimeoutExpired("hepjax tune", LIMIT)
         time.sleep(0.1)
     for _ in range(faults):
         time.sleep(chance.uniform(0.5, 3.0))
@@ -85,9 +109,9 @@ def one_round(folder: Path, chance: random.Random, faults: int, lease: float) ->
     for worker in workers:  # those that were stopped wake up beside those that took their trials
         if worker.poll() is None:
             worker.send_signal(signal.SIGCONT)
-    for worker in [*workers, start()]:
+    workers.append(start())
+    for worker in workers:
         worker.wait(max(end - time.monotonic(), 1))
-    return found + _judged(folder / "study")
 
 
 def _judged(folder: Path) -> Counter[str]:
