@@ -114,6 +114,12 @@ def test_slices_lie_side_by_side_and_the_short_one_repeats(slices):
     np.testing.assert_array_equal(events["voxels"][1, 1], again)  # 240 training events
 
 
+def blank(cfg):
+    """A state of zeros, which needs no compilation."""
+    state = jax.eval_shape(lambda: objective.init(cfg, jax.random.key(0)))
+    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), state)
+
+
 def state_and_batch(cfg, seed=0):
     source = WORKLOAD.sources(cfg).train
     raw = {k: jnp.asarray(v) for k, v in source[np.arange(cfg.train.batch_size)].items()}
@@ -169,7 +175,7 @@ def test_a_member_that_fails_begins_anew_from_the_best_of_its_slice(slices):
 
 def test_the_rule_of_failure(slices):
     cfg = config(slices[:1], replicas=4)
-    state, _ = state_and_batch(cfg)
+    state = blank(cfg)
     fine = jnp.ones(4, bool)
     state = replace(state, score=jnp.array([1.0, 1.2, 1.1, 9.0]), improved=jnp.full(4, 50))
     failed = restart.failure(cfg, state, jnp.int32(60), fine)
@@ -189,7 +195,7 @@ def test_donors_are_of_the_same_slice_or_its_neighbour(slices):
     data = {"files": [str(slices[0])] * 3, "eta": [0.0, 0.1, 0.2, 0.3],
             "energies": [4.096, 16.384, 65.536]}  # fmt: skip
     cfg = build(WganConfig, SMALL | {"data": data})
-    state, _ = state_and_batch(cfg)
+    state = blank(cfg)
     state = replace(state, score=jnp.array([1.0, 2.0, 3.0]))
     donor, there = restart.donors(cfg, state, jnp.array([False, False, True]))
     assert donor[2] == 1  # not the better one of slice 0
