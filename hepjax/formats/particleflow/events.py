@@ -50,6 +50,8 @@ class EventFile:
     """The events from the first number up to the second, as they lie in the file."""
     unassociated: np.ndarray | None = None
     """(events,) int64: generated particles that left no element, None if the file has no count."""
+    without_targets: str = ""
+    """Elements of which the file has no targets: such events can only be predicted."""
 
     def __len__(self) -> int:
         return len(self.elements)

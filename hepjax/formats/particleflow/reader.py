@@ -179,6 +179,19 @@ class EventSource:
         ]
         self._cache: BlockCache[Events] = BlockCache(cache_bytes)
 
+    def require_targets(self) -> None:
+        """Refuse events that can only be predicted.
+
+        Raises:
+          InputError: a file without targets.
+        """
+        for file in self.files:
+            if file.without_targets:
+                raise InputError(
+                    f"{file.path}: expected targets of {file.without_targets} to train on or to "
+                    "judge by, found none; hepjax predict needs none"
+                )
+
     @property
     def cut_events(self) -> int:
         """Events longer than the largest bucket."""

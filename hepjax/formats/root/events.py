@@ -88,9 +88,12 @@ def describe_root_events(path: Path) -> EventFile:
     }  # fmt: skip
     if not ({"tracks", "towers"} & groups.keys()):
         raise InputError(f"{path}: expected root.particleflow.tracks or towers, found neither")
-    for element in ("track", "tower"):
-        if f"{element}s" in groups and f"{element}_targets" not in groups:
-            note(f"{path}: no {element}_targets: these events can be predicted, not trained on")
+    lacking = [
+        f"{element}s" for element in ("track", "tower")
+        if f"{element}s" in groups and f"{element}_targets" not in groups
+    ]  # fmt: skip
+    if lacking:
+        note(f"{path}: no targets of {' and '.join(lacking)}: these events can only be predicted")
     mapping = _Mapping(card, groups)
     elements: list[np.ndarray] = []
 
@@ -102,7 +105,7 @@ def describe_root_events(path: Path) -> EventFile:
     pieces = Pieces(tuple(card.pieces(mapping.expressions(), mapping.counted(), count)))
     return EventFile(
         path, "ROOT trees", np.concatenate(elements), np.unique(pieces.edges),
-        partial(_read, mapping, pieces),
+        partial(_read, mapping, pieces), without_targets=" and ".join(lacking),
     )  # fmt: skip
 
 

@@ -130,6 +130,11 @@ def evaluate(
         for name, values in made.items():
             parts.setdefault(name, []).append(values)
     joined = {name: np.concatenate(values) for name, values in parts.items()}
+    if not joined["truth"][:, Particle.CLASS].any():
+        raise InputError(
+            "data: expected events with target particles to judge the run by, found none; hepjax "
+            "predict needs none"
+        )
     sample, bar = Sample(events=len(source), **joined), partial(progress, quiet=model.quiet)
     return write_report(report(sample, bar), out, **about._asdict())
 

@@ -41,6 +41,9 @@ def sources(cfg: MLPFConfig) -> Sources:
       InputError: see ``open_events``; or the fraction leaves no events to one of the two.
     """
     source = open_events(cfg, cfg.data.files)
+    source.require_targets()
     if cfg.data.validation_files:
-        return Sources(source, open_events(cfg, cfg.data.validation_files))
+        validation = open_events(cfg, cfg.data.validation_files)
+        validation.require_targets()
+        return Sources(source, validation)
     return Sources(*divided(source, cfg.data.validation_fraction, "events", cfg.data.rotate))

@@ -165,7 +165,9 @@ def test_events_without_targets(tmp_path, capsys):
     settings = {"towers": FLOW["towers"]}
     source = open_events(card(tmp_path, "particleflow", settings), buckets=[4])
     assert len(source) == 1
-    assert "no tower_targets: these events can be predicted" in capsys.readouterr().err
+    assert "no targets of towers: these events can only be predicted" in capsys.readouterr().err
+    with pytest.raises(InputError, match="expected targets of towers to train on"):
+        source.require_targets()
 
 
 def shower_tree(path):
