@@ -29,6 +29,7 @@ VERBS = {
     "tune": "search for the settings of lowest score; the same command again resumes",
     "rates": "learning-rate finder: short trainings at many rates side by side",
     "repeat": "the same training with several seeds or folds; mean and spread",
+    "active": "where a simulated value crosses a threshold, in few simulations",
     "evolve": "train the energy regressor by mutation and selection, beside RMSprop",
     "evaluate": "compare generated with reference data: report page and scores",
     "runs": "run directories side by side: scores, settings that differ, curves",

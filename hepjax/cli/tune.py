@@ -72,18 +72,20 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def workers(args: argparse.Namespace, count: int):  # type: ignore[no-untyped-def]
+def workers(args: argparse.Namespace, count: int, option: str = "--trials"):  # type: ignore[no-untyped-def]
     """How a study is worked on, from the arguments that all studies have.
 
+    Args:
+      option: that of the count.
     Raises:
       InputError: numbers out of range.
     """
     import os
 
     from hepjax import InputError
-    from hepjax.studies.search import WORKER, Workers
+    from hepjax.studies.workers import WORKER, Workers
 
-    for name, value in (("--trials", count), ("--workers", args.workers)):
+    for name, value in ((option, count), ("--workers", args.workers)):
         if value < 1:
             raise InputError(f"{name}: expected at least 1, found {value}")
     if not 0.5 <= args.lease < 1e6:

@@ -93,6 +93,22 @@ def read(path: Path, settings: dict[str, Any]) -> Space:
     Raises:
       InputError: unreadable, unknown settings, or bounds that the configuration refuses.
     """
+    axes = read_axes(path)
+    known = flatten(settings)
+    for axis in axes:
+        where, expected = f"{path}: {axis.key}", "a setting that the study does not set itself"
+        require(axis.key not in RESERVED, where, expected, axis.key)
+        for value in axis.choice or (axis.at(axis.low), axis.at(axis.high)):
+            _require_taken(path, axis, value, settings, known)
+    return axes
+
+
+def read_axes(path: Path) -> Space:
+    """The space of a YAML file, whatever its keys mean.
+
+    Raises:
+      InputError: unreadable, or no ranges.
+    """
     try:
         text = path.read_bytes()
     except OSError as error:
@@ -100,17 +116,11 @@ def read(path: Path, settings: dict[str, Any]) -> Space:
     found = strict_yaml.read(text, str(path))
     if not isinstance(found, dict) or not found:
         raise InputError(f"{path}: expected settings with their ranges, found none")
-    axes = tuple(_axis(path, str(key), said) for key, said in found.items())
-    known = flatten(settings)
-    for axis in axes:
-        for value in axis.choice or (axis.at(axis.low), axis.at(axis.high)):
-            _require_taken(path, axis, value, settings, known)
-    return axes
+    return tuple(_axis(path, str(key), said) for key, said in found.items())
 
 
 def _axis(path: Path, key: str, said: Any) -> Axis:
     where = f"{path}: {key}"
-    require(key not in RESERVED, where, "a setting that the study does not set itself", key)
     form = "{low: .., high: ..} or {choice: [..]}"
     require(isinstance(said, dict), where, form, said)
     if "choice" in said:

@@ -11,7 +11,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from hepjax import InputError
 from hepjax.engine.config import flatten
@@ -42,6 +42,8 @@ class Trial(NamedTuple):
     params: dict[str, Any] | None
     """None: its record is damaged."""
     stages: tuple[Stage, ...]
+    kind: str = ""
+    """Why it was asked for, where a study has several reasons."""
 
     @property
     def results(self) -> list[dict[str, Any]]:
@@ -72,10 +74,34 @@ class Trial(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Study:
-    """What is studied, and where."""
+class StudyFolder:
+    """A folder in which workers meet; what is studied is said by those who inherit."""
 
     folder: Path
+    COMMANDS: ClassVar[str] = ""
+    """Who makes such studies."""
+
+    @property
+    def records(self) -> Path:
+        """The folder of the records."""
+        return self.folder / "records"
+
+    def run_of(self, number: int) -> Path:
+        """The folder of a trial: with trainings its run directory."""
+        return self.folder / "trials" / f"{number:04d}"
+
+    def definition(self) -> dict[str, Any]:
+        """Content of ``study.json``."""
+        own = {k: v for k, v in vars(self).items() if k != "folder"}
+        content: dict[str, Any] = plain(own)
+        return content
+
+
+@dataclass(frozen=True)
+class Study(StudyFolder):
+    """Trainings of one workload."""
+
+    COMMANDS = "hepjax tune or repeat"
     workload: str
     settings: dict[str, Any]
     """Resolved settings that the parameters of a trial replace."""
@@ -90,23 +116,8 @@ class Study:
     metric: str = "loss"
     """The score; lower is better."""
 
-    @property
-    def records(self) -> Path:
-        """The folder of the records."""
-        return self.folder / "records"
 
-    def run_of(self, number: int) -> Path:
-        """The run directory of a trial."""
-        return self.folder / "trials" / f"{number:04d}"
-
-    def definition(self) -> dict[str, Any]:
-        """Content of ``study.json``."""
-        own = {k: v for k, v in vars(self).items() if k != "folder"}
-        content: dict[str, Any] = plain(own)
-        return content
-
-
-def open_study(study: Study) -> Study:
+def open_study(study: StudyFolder) -> None:
     """Begin the folder of a study, or check that it belongs to the same one.
 
     Raises:
@@ -126,10 +137,14 @@ def open_study(study: Study) -> Study:
             f"{path}: expected the definition that hepjax wrote, found damage; write it again by "
             "the same command after removing it"
         )
+    if not stored.keys() & study.definition().keys() - {"seed", "space"}:
+        raise InputError(
+            f"{study.folder}: expected a study of {study.COMMANDS}, found one of another command; "
+            "give another --out"
+        )
     require_same(path, stored, study.definition())
     make_folder(study.records)
     make_folder(study.folder / "trials")
-    return study
 
 
 def require_same(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -160,7 +175,7 @@ def stored_study(folder: Path) -> Study:
 NAME = re.compile(r"(\d{4,})\.(?:json|s(\d+)\.(done|L\d+|L\d+\.left))")
 
 
-def trials(study: Study) -> list[Trial]:
+def trials(study: StudyFolder) -> list[Trial]:
     """All trials as the folder has them now, by number.
 
     Raises:
@@ -181,7 +196,7 @@ def trials(study: Study) -> list[Trial]:
     return [_trial(study, number, stages) for number, stages in sorted(found.items())]
 
 
-def _trial(study: Study, number: int, stages: dict[int, list[str]]) -> Trial:
+def _trial(study: StudyFolder, number: int, stages: dict[int, list[str]]) -> Trial:
     record = shared_files.read(study.records / f"{number:04d}.json") or {}
     made = []
     for k in range(max(stages, default=-1) + 1):
@@ -192,8 +207,8 @@ def _trial(study: Study, number: int, stages: dict[int, list[str]]) -> Trial:
             result = shared_files.read(path) or {"status": "failed", "reason": DAMAGED}
         left = sum(kind.endswith(".left") for kind in kinds)
         made.append(Stage(result, sum(kind.startswith("L") for kind in kinds) - left, left))
-    params = record.get("params")
-    return Trial(number, params if isinstance(params, dict) else None, tuple(made))
+    params, kind = record.get("params"), str(record.get("kind", ""))
+    return Trial(number, params if isinstance(params, dict) else None, tuple(made), kind)
 
 
 def job(number: int, stage: int) -> str:
@@ -201,13 +216,13 @@ def job(number: int, stage: int) -> str:
     return f"{number:04d}.s{stage}"
 
 
-def newest_lease(study: Study, number: int, stage: int, generations: int) -> Path:
+def newest_lease(study: StudyFolder, number: int, stage: int, generations: int) -> Path:
     """The file of the newest lease of a stage."""
     return study.records / f"{job(number, stage)}.L{generations - 1}"
 
 
 def finish(
-    study: Study, lease: leases.Lease, number: int, stage: int, result: dict[str, Any]
+    study: StudyFolder, lease: leases.Lease, number: int, stage: int, result: dict[str, Any]
 ) -> bool:
     """Write how a stage ended, unless another worker has; whether it was written here.
 

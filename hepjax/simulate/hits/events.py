@@ -16,15 +16,16 @@ ALIVE = 0.5
 SECOND, THIRD = 0.24, 0.03
 """Shares of crossings with two and with three hits, where modules overlap."""
 NOISE_SHARE = 0.16
-"""Of all hits."""
+"""Of all hits, as in TrackML."""
 PION = 0.1396
 """GeV; four of five particles are pions."""
 
 
-def simulate_event(count: int, seed: int, number: int = 0) -> Event:
+def simulate_event(count: int, seed: int, number: int = 0, noise: float = NOISE_SHARE) -> Event:
     """An event of ``count`` charged particles; event ``number`` of a seed is always the same.
 
-    Scattering by the formula of Highland (PDG review, Passage of particles through matter, 34.16).
+    A share ``noise`` of all hits, below 1, belongs to no particle. Scattering by the formula of
+    Highland (PDG review, Passage of particles through matter, 34.16).
     """
     rng = np.random.default_rng((seed, number))
     made = particles(count, rng)
@@ -50,7 +51,7 @@ def simulate_event(count: int, seed: int, number: int = 0) -> Event:
         stopped = ~seen & (rng.uniform(size=len(who)) >= ALIVE)
         alive[who[stopped]] = False
         _scatter(who, met, phi, cot, pt, rng)
-    return _event(made, rows, pt, rng)
+    return _event(made, rows, pt, noise, rng)
 
 
 def _crossings(
@@ -111,7 +112,7 @@ def _scatter(
 
 def _event(
     made: dict[str, np.ndarray], rows: list[dict[str, np.ndarray]], pt: np.ndarray,
-    rng: np.random.Generator,
+    share: float, rng: np.random.Generator,
 ) -> Event:  # fmt: skip
     """Join hits, add noise, shuffle."""
     row, surface, xyz = (
@@ -120,7 +121,7 @@ def _event(
     )
     inside = (np.hypot(xyz[:, 0], xyz[:, 1]) < REACH[0]) & (np.abs(xyz[:, 2]) < REACH[1])
     row, surface, xyz = row[inside].astype(int), surface[inside].astype(int), xyz[inside]
-    noise = int(len(row) * NOISE_SHARE / (1 - NOISE_SHARE))
+    noise = int(len(row) * share / (1 - share))
     copied = rng.integers(0, max(len(row), 1), noise) if len(row) else np.zeros(0, int)
     turned = rng.uniform(-np.pi, np.pi, len(copied))
     radius = np.hypot(xyz[copied, 0], xyz[copied, 1])
