@@ -91,12 +91,14 @@ def _check(args: argparse.Namespace, fewest: int) -> None:
     require(
         args.points > args.initial, "--points", f"more than --initial={args.initial}", args.points
     )
-    most = loop.MOST
-    require(
-        loop.simulations(args.points, args.initial) <= most, "--points",
-        f"at most {most} simulations with the Sobol scan, for an exact Gaussian process",
-        f"{args.points}, which is {loop.simulations(args.points, args.initial)}",
-    )  # fmt: skip
+    wanted = loop.simulations(args.points, args.initial)
+    if wanted > loop.MOST:
+        from hepjax import InputError
+
+        raise InputError(
+            f"--points: expected at most {loop.MOST} simulations with those of the Sobol scan, "
+            f"found {wanted}; the Gaussian process is exact"
+        )
     require(args.timeout > 0, "--timeout", "seconds above 0", args.timeout)
     require(args.seeds is None or args.seeds >= 1, "--seeds", "at least 1", args.seeds)
     if args.threshold is not None:
@@ -146,19 +148,20 @@ def _axes_of_run(directory: str):  # type: ignore[no-untyped-def]
 
 def _inside(path: Path, given, known):  # type: ignore[no-untyped-def]
     """Ranges of the same parameters, no wider than known ones."""
-    from hepjax.engine.config import require
+    from hepjax import InputError
 
     bounds = {axis.key: axis for axis in known}
-    keys = ", ".join(bounds)
-    found = ", ".join(axis.key for axis in given)
-    require({axis.key for axis in given} == set(bounds), str(path), f"ranges of {keys}", found)
+    if {axis.key for axis in given} != set(bounds):
+        found = ", ".join(axis.key for axis in given)
+        raise InputError(f"{path}: expected ranges of {', '.join(bounds)}, found {found}")
     for axis in given:
         most = bounds[axis.key]
-        require(
-            not axis.choice and most.low <= axis.low <= axis.high <= most.high,
-            f"{path}: {axis.key}", f"a range within {most.low:g} to {most.high:g}",
-            "a choice" if axis.choice else f"{axis.low:g} to {axis.high:g}",
-        )  # fmt: skip
+        if axis.choice or not most.low <= axis.low <= axis.high <= most.high:
+            found = "a choice" if axis.choice else f"{axis.low:g} to {axis.high:g}"
+            raise InputError(
+                f"{path}: {axis.key}: expected a range within {most.low:g} to {most.high:g}, "
+                f"found {found}"
+            )
     return given
 
 

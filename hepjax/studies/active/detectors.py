@@ -20,9 +20,9 @@ from hepjax.simulate.hits.particles import PER_COLLISION
 from hepjax.studies.active.command import Answer, FailedError
 from hepjax.studies.space import Axis
 
-EVENTS = 6
+EVENTS = 4
 """Simulated at a point."""
-AXES = (Axis("pileup", 1.0, 20.0), Axis("noise", 0.0, 0.6))
+AXES = (Axis("pileup", 1.0, 10.0), Axis("noise", 0.0, 0.6))
 """Mean number of collisions, and the share of all hits that are noise."""
 
 Simulator = Callable[[dict[str, Any], int], Answer]

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from hepjax import TrainingError
+from hepjax import InputError, TrainingError
 from hepjax.engine.config import require
 from hepjax.studies import leases, space
 from hepjax.studies.active import acquire, command, gaussian, toys
@@ -67,8 +67,9 @@ def ranges(axes: space.Space) -> dict[str, dict[str, Any]]:
       InputError: choices, or a range of one value, across which there is no contour.
     """
     for axis in axes:
-        require(not axis.choice, axis.key, "a range {low: .., high: ..}", "a choice")
-        require(axis.low < axis.high, axis.key, "low below high", f"{axis.low:g} twice")
+        if axis.choice:
+            raise InputError(f"{axis.key}: expected a range {{low: .., high: ..}}, found a choice")
+        require(axis.low < axis.high, axis.key, "low below high", [axis.low, axis.high])
     names = ("low", "high", "log", "step", "whole")
     return {axis.key: {name: getattr(axis, name) for name in names} for axis in axes}
 

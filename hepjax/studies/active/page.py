@@ -36,7 +36,7 @@ def write(study: ActiveStudy, trials: Sequence[Trial]) -> dict[str, Any]:
         report = document.Report(
             f"Contour of {study.value} = {study.threshold:g}",
             f"{len(trials)} simulations of {study.simulator}", verdict, scores,
-            _sections(study, trials, arms, scores),
+            _sections(study, trials, arms, scores, verdict),
         )  # fmt: skip
         about = {"study": study.folder.name, "simulator": study.simulator, "seed": study.seed}
         return document.write_report(report, study.folder / "report", provenance=about)
@@ -47,11 +47,15 @@ def write(study: ActiveStudy, trials: Sequence[Trial]) -> dict[str, Any]:
 
 
 def _sections(
-    study: ActiveStudy, trials: Sequence[Trial], arms: Sequence[Arm], scores: dict[str, Any]
+    study: ActiveStudy,
+    trials: Sequence[Trial],
+    arms: Sequence[Arm],
+    scores: dict[str, Any],
+    verdict: str,
 ) -> Iterator[tuple[str, Any]]:
     from hepjax.report.document import Drawing
 
-    yield "Result", [page.cards(_cards(scores))]
+    yield "Result", [page.cards(_cards(scores)), page.verdict(verdict)]
     several = len(study.axes) > 2
     where = " Slices through the middle of the other parameters." if several else ""
     yield "Contour", [

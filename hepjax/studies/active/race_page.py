@@ -67,7 +67,7 @@ def write(race: Race, out: Path) -> dict[str, Any]:
         report = document.Report(
             f"{race.toy}: a loop beside Sobol scans",
             f"{race.wrong.shape[1]} seeds, {race.points[-1]} simulations each", verdict, scores,
-            _sections(race, scores),
+            _sections(race, scores, verdict),
         )  # fmt: skip
         return document.write_report(report, out, provenance={"acquisition": race.acquisition})
     except MissingExtraError:
@@ -75,7 +75,7 @@ def write(race: Race, out: Path) -> dict[str, Any]:
         return scores | {"verdict": verdict}
 
 
-def _sections(race: Race, scores: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _sections(race: Race, scores: dict[str, Any], verdict: str) -> Iterator[tuple[str, Any]]:
     from hepjax.report.document import Drawing
 
     ours, other = race.wrong[1][:, -1], race.wrong[0][:, -1]
@@ -84,7 +84,8 @@ def _sections(race: Race, scores: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             ("wrong side", f"{100 * ours.mean():.2f} %", f"Sobol {100 * other.mean():.2f} %"),
             ("worst seed", f"{100 * ours.max():.2f} %", f"Sobol {100 * other.max():.2f} %"),
             ("fewer simulations", f"{scores['fewer']:.2g} x", "for Sobol's final share"),
-        ])
+        ]),
+        page.verdict(verdict),
     ]  # fmt: skip
     yield "Course", [
         Drawing(

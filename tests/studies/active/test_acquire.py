@@ -1,5 +1,6 @@
 """Acquisitions against their definitions, and how a batch is spread."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -16,6 +17,9 @@ def float64():
         yield
 
 
+batch = jax.jit(acquire.batch, static_argnums=0)
+posterior = jax.jit(gaussian.posterior)
+misclassified = jax.jit(lambda belief: acquire.misclassified(belief).mean())
 LINE = np.linspace(0, 1, 101)[:, None]
 KERNEL = Kernel(jnp.log(jnp.array([0.3])), jnp.zeros(()), jnp.log(jnp.array(0.01)), jnp.zeros(()))
 
@@ -37,10 +41,8 @@ def places():
 
 def chosen(name, asked, data=None):
     data = begun() if data is None else data
-    belief = gaussian.posterior(data, KERNEL, places().at)
-    found = acquire.batch(
-        name, data, KERNEL, belief, places(), jnp.asarray(asked), jnp.array(90)
-    )  # fmt: skip
+    belief = posterior(data, KERNEL, places().at)
+    found = batch(name, data, KERNEL, belief, places(), jnp.asarray(asked), jnp.array(90))
     return LINE[np.asarray(found), 0], np.asarray(found)
 
 
@@ -56,8 +58,8 @@ def test_entropy_and_straddle_by_hand():
 def test_the_expected_drop_is_that_of_many_futures():
     """The criterion at one place, against values drawn from the belief and learnt from."""
     data, where = begun(), places()
-    belief = gaussian.posterior(data, KERNEL, where.at)
-    drop = np.asarray(acquire.integrated(belief, KERNEL, where))
+    belief = posterior(data, KERNEL, where.at)
+    drop = np.asarray(jax.jit(acquire.integrated)(belief, KERNEL, where))
     best = int(np.argmax(drop))
     rng = np.random.default_rng(1)
     spread = np.sqrt(float(belief.variance[best]) + 0.01**2)
@@ -67,8 +69,8 @@ def test_the_expected_drop_is_that_of_many_futures():
             data.x.at[2].set(where.at[best]), data.y.at[2].set(y), data.error,
             data.used.at[2].set(True),
         )  # fmt: skip
-        after.append(acquire.misclassified(gaussian.posterior(more, KERNEL, where.at)).mean())
-    expected = float(acquire.misclassified(belief).mean()) - float(np.mean(after))
+        after.append(float(misclassified(posterior(more, KERNEL, where.at))))
+    expected = float(misclassified(belief)) - np.mean(after)
     assert drop[best] > 0
     assert drop[best] == pytest.approx(expected, rel=0.15)
     assert np.isneginf(drop).sum() == len(LINE) - acquire.SHORTLIST
