@@ -157,11 +157,15 @@ def read(text: str, key: str = "value") -> Answer:
         value, error = flat.get(key), flat.get(f"{key}_error", 0.0)
     else:
         value, error = content, 0.0
-    for name, number in ((key, value), (f"{key}_error", error)):
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            raise FailedError(f"expected a number {name!r}, found {number!r}")
-        if not math.isfinite(number):
-            raise FailedError(f"expected a finite {name!r}, found {number!r}")
-    if error < 0:
+    answer = Answer(_number(key, value), _number(f"{key}_error", error))
+    if answer.error < 0:
         raise FailedError(f"expected {key}_error of at least 0, found {error}")
-    return Answer(float(value), float(error))
+    return answer
+
+
+def _number(name: str, found: Any) -> float:
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        raise FailedError(f"expected a number {name!r}, found {found!r}")
+    if not math.isfinite(found):
+        raise FailedError(f"expected a finite {name!r}, found {found!r}")
+    return float(found)

@@ -206,7 +206,7 @@ def fit(data: Data) -> Kernel:
             update, state = optimizer.update(loss_slope, state)
             return (optax.apply_updates(kernel, update), state), None
 
-        begun = kernel, optimizer.init(kernel)  # type: ignore[arg-type]
+        begun = kernel, optimizer.init(kernel)
         (kernel, _), _ = jax.lax.scan(step, begun, length=STEPS)
         return kernel, penalty(kernel) - log_likelihood(data, kernel)
 

@@ -21,13 +21,14 @@ from jax import Array
 
 from hepjax import InputError, TrainingError
 from hepjax.engine.config import require
-from hepjax.studies import leases, space
+from hepjax.studies import leases
 from hepjax.studies.active import acquire, command, gaussian, toys
 from hepjax.studies.active.acquire import Acquisition, Places
 from hepjax.studies.active.command import Answer
 from hepjax.studies.active.gaussian import Data, Kernel
 from hepjax.studies.active.sequence import sobol
 from hepjax.studies.jobs import Job, Jobs
+from hepjax.studies.space import Axis, Space
 from hepjax.studies.study import StudyFolder, Trial
 
 CANDIDATES = 4096
@@ -55,12 +56,12 @@ class ActiveStudy(StudyFolder):
     seed: int = 0
 
     @property
-    def axes(self) -> space.Space:
+    def axes(self) -> Space:
         """The ranges."""
-        return tuple(space.Axis(key, **said) for key, said in self.space.items())
+        return tuple(Axis(key, **said) for key, said in self.space.items())
 
 
-def ranges(axes: space.Space) -> dict[str, dict[str, Any]]:
+def ranges(axes: Space) -> dict[str, dict[str, Any]]:
     """The ranges as a study stores them.
 
     Raises:

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from hepjax import MissingExtraError
@@ -120,7 +121,7 @@ def _drawn(plot: Any, study: ActiveStudy, arm: Arm, i: int, j: int, *, points: b
     if mean.min() < 0 < mean.max():
         plot.contour(a, b, mean, levels=[0], colors=[layout.EDGE], linewidths=2)
     if study.simulator in toys.TOYS:
-        truth = np.asarray(toys.truth(toys.shares(study.axes, x))) - study.threshold
+        truth = np.asarray(toys.truth(toys.shares(study.axes, jnp.asarray(x)))) - study.threshold
         plot.contour(a, b, truth.reshape(GRID, GRID), levels=[0], colors=["0.2"],
                      linewidths=1.2, linestyles="dashed")  # fmt: skip
     for trial in arm.trials if points else []:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from hepjax import MissingExtraError
@@ -138,7 +139,7 @@ def _points(race: Race) -> Any:
     u = np.linspace(0, 1, 101)
     x = np.full((len(u) ** 2, race.tests.shape[1]), 0.5)
     x[:, 0], x[:, 1] = (part.ravel() for part in np.meshgrid(u, u))
-    truth = np.asarray(toys.truth(x)).reshape(len(u), len(u))
+    truth = np.asarray(toys.truth(jnp.asarray(x))).reshape(len(u), len(u))
     first, second = toys.AXES[:2]
     for asked, label, (plot,) in zip(race.asked, LABELS, grid, strict=True):
         at = [a.low + s * (a.high - a.low) for a, s in ((first, u), (second, u))]
