@@ -57,7 +57,7 @@ def judge(args):
                 axis.key: axis.inside(float(u)) for axis, u in zip(study.axes, place, strict=True)
             }
             answer = tracking(
-                trained, params["pileup"], params["noise"], 10**6 + k, events=args.events
+                trained, params["pileup"], params["noise"], 10**6 + k, particles=args.particles
             )
             values.append(answer.value)
             errors.append(answer.error)
@@ -92,7 +92,7 @@ def main():
     real = parts.add_parser("tracking", help="a study of a run of tracking")
     real.add_argument("study", type=Path)
     real.add_argument("--scan", type=int, default=128, help="points")
-    real.add_argument("--events", type=int, default=12, help="at a point")
+    real.add_argument("--particles", type=int, default=4800, help="at a point")
     real.set_defaults(part=judge)
     args = parser.parse_args()
     args.part(args)

@@ -20,8 +20,8 @@ from hepjax.simulate.hits.particles import PER_COLLISION
 from hepjax.studies.active.command import Answer, FailedError
 from hepjax.studies.space import Axis
 
-EVENTS = 4
-"""Simulated at a point."""
+PARTICLES, FEWEST = 1200, 3
+"""Simulated at a point, in so many events at least: the error is much the same everywhere."""
 AXES = (Axis("pileup", 1.0, 10.0), Axis("noise", 0.0, 0.6))
 """Mean number of collisions, and the share of all hits that are noise."""
 
@@ -58,17 +58,19 @@ def of_run(directory: Path) -> Simulator:
 
 
 def tracking(
-    trained: run.Run, pileup: float, noise: float, seed: int, events: int = EVENTS
+    trained: run.Run, pileup: float, noise: float, seed: int, particles: int = PARTICLES
 ) -> Answer:  # fmt: skip
     """Efficiency (double majority) of a run on new events.
 
     Args:
       pileup: mean number of collisions; an event has as many particles as they give.
       noise: share of the hits that belong to no particle.
+      particles: of all events together, at least.
     Raises:
       FailedError: no particle above ``objective.min_pt``.
     """
     count = max(1, round(pileup * PER_COLLISION))
+    events = max(FEWEST, -(-particles // count))
     made = [simulate_event(count, seed, k, noise=noise) for k in range(events)]
     with tempfile.TemporaryDirectory() as folder:
         for k, event in enumerate(made):
