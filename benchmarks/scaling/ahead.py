@@ -3,6 +3,8 @@
     python -m benchmarks.scaling.ahead --target cpu:256 --config gan3d/published
     python -m benchmarks.scaling.ahead --target v3:4x4 --config gan3d/published --layout fsdp
     python -m benchmarks.scaling.ahead --target v5e:16x16 --config mlpf/benchmark --events 1
+    python -m benchmarks.scaling.ahead --target v5e:4x4 --config fields/published --events 1 \
+        --layout spatial --model-devices 8 --set data.cells=512 data.crop=0
 
 Nothing is run and no data is read: shapes alone go in. TPU targets need the extra ``tpu`` (libtpu),
 no TPU. Printed: memory of a device, arithmetic, and the collectives of a step with the bytes that
@@ -147,6 +149,9 @@ def raw_batch(name: str, cfg: Any) -> dict[str, Any]:
             "cell": array(np.int32, cells), "value": array(np.float32, cells),
             "label": array(np.int32), "weight": array(np.float32),
         }  # fmt: skip
+    if name == "fields":
+        cells = (cfg.data.cells,) * 3
+        return {"dark": array(np.float32, *cells, 4), "gas": array(np.float32, *cells, 5)}
     elements = cfg.data.buckets[-1]
     return {
         "X": array(np.float32, elements, 12), "ygen": array(np.float32, elements, 7),

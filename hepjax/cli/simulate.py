@@ -17,6 +17,7 @@ THINGS = {
     "hits": "hits of charged particles in a tracking detector",
     "trigger": "events for networks of the trigger",
     "waveforms": "S2 pulses of a xenon detector, normal ones and anomalies",
+    "boxes": "boxes of the universe: dark matter, and gas or parameters",
     "events": "tracks and towers with their particles, for particle flow",
 }
 

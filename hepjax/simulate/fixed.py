@@ -17,6 +17,8 @@ from hepjax.formats.particleflow.writer import dataset_name, write_events
 from hepjax.formats.showers.calorimeters import calorimeter
 from hepjax.formats.showers.writer import write_showers
 from hepjax.formats.tracking.trackml import write_event
+from hepjax.ops.boxes import Setting
+from hepjax.simulate.boxes.boxes import write_boxes, write_universes
 from hepjax.simulate.collisions.events import provenance, simulate_events
 from hepjax.simulate.hits.events import simulate_event
 from hepjax.simulate.jets.images import jet_grid
@@ -93,11 +95,29 @@ def write_hits(
     return hits
 
 
+BOX = Setting(64, 50.0)
+"""Boxes of a benchmark: 64^3 cells, the crops of the published U-Net."""
+UNIVERSE = Setting(64, 512.0, 0.0)
+"""Counts of a benchmark, half the edge of the published samples."""
+
+
+def write_fixed_boxes(out: Path, events: int, seed: int, advance: Advance) -> None:
+    """Dark matter and gas, as crops files."""
+    write_boxes(out, events, seed, advance, BOX)
+
+
+def write_fixed_universes(out: Path, events: int, seed: int, advance: Advance) -> None:
+    """Counts of particles with the parameters of their universe, as CosmoFlow has them."""
+    write_universes(out, events, seed, advance, UNIVERSE)
+
+
 FIXED: dict[str, Callable[[Path, int, int, Advance], object]] = {
     "showers": write_fixed_showers,
     "jets": write_fixed_jets,
     "events": write_fixed_events,
     "hits": write_hits,
     "waveforms": write_fixed_waveforms,
+    "boxes": write_fixed_boxes,
+    "universes": write_fixed_universes,
 }
 """By kind of event: writes a number of events with a seed into a new folder."""

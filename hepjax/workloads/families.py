@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hepjax import InputError
+from hepjax.formats.fields.boxes import is_boxes
+from hepjax.formats.fields.cosmoflow import is_samples
 from hepjax.formats.files import nearest
 from hepjax.formats.packed.manifest import is_packed
 from hepjax.formats.particleflow.reader import holds_events
@@ -128,6 +130,8 @@ FAMILIES = {
         Family("tracking", "hepjax.physics.tracking.inspect"),
         Family("trigger", "hepjax.physics.trigger.inspect"),
         Family("waveforms", "hepjax.physics.waveforms.inspect", _waveforms, shards=_pack_waveforms),
+        Family("fields", "hepjax.physics.fields.inspect"),
+        Family("cosmoflow", "hepjax.physics.fields.inspect_counts"),
         Family("mlpf", "hepjax.physics.particleflow.inspect", _events),
         Family("root", "hepjax.formats.root.inspect"),
     )
@@ -155,4 +159,8 @@ def family_of(path: Path) -> Family:
         raise InputError(
             f"{path}: expected a file or folder, found none of this name{nearest(path)}"
         )
-    return FAMILIES["packed" if is_packed(path) else recognise(path)]
+    if is_packed(path):
+        return FAMILIES["packed"]
+    if is_boxes(path):
+        return FAMILIES["fields"]
+    return FAMILIES["cosmoflow" if is_samples(path) else recognise(path)]

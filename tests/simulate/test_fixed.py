@@ -5,12 +5,17 @@ import hashlib
 import numpy as np
 import pytest
 
+from hepjax.formats.fields.boxes import list_boxes
+from hepjax.formats.fields.cosmoflow import list_samples
 from hepjax.formats.packed.reader import open_packed
 from hepjax.formats.particleflow.reader import open_events
 from hepjax.formats.showers.reader import open_showers
 from hepjax.formats.waveforms.hdf5 import open_waveforms
+from hepjax.ops.boxes import Setting
 from hepjax.simulate import fixed
 from hepjax.simulate.fixed import FIXED
+from hepjax.workloads.cosmoflow.data import SampleSource
+from hepjax.workloads.fields.data import CropSource
 from hepjax.workloads.tracking.config import TrackingConfig
 from hepjax.workloads.tracking.data import open_events as open_graphs
 
@@ -20,6 +25,8 @@ OPEN = {
     "events": lambda out: open_events(out, buckets=[6400]),
     "waveforms": open_waveforms,
     "hits": lambda out: open_graphs(TrackingConfig(), [out]),
+    "boxes": lambda out: CropSource(list_boxes(out)),
+    "universes": lambda out: SampleSource(list_samples(out), 8),
 }
 
 
@@ -37,6 +44,8 @@ def made(kind, out, events, seed):
 @pytest.mark.parametrize("kind", sorted(FIXED))
 def test_a_set_is_its_number_and_seed(tmp_path, monkeypatch, kind):
     monkeypatch.setattr(fixed, "PILEUP", 0.0)
+    monkeypatch.setattr(fixed, "BOX", Setting(8, 6.25, steps=2))
+    monkeypatch.setattr(fixed, "UNIVERSE", Setting(8, 64.0, steps=4))
     first, again, other = (
         made(kind, tmp_path / name, 4, seed) for name, seed in (("a", 1), ("b", 1), ("c", 2))
     )

@@ -1,0 +1,1 @@
+"""Cosmic fields: spectra, absorption, what is in files, and the report."""

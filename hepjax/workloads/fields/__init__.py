@@ -1,0 +1,1 @@
+"""Fields of gas from fields of dark matter, by a periodic U-Net in three dimensions."""
