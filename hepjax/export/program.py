@@ -41,14 +41,14 @@ def whole(model: Spec, name: str) -> int:
     """The size of which open axes are multiples; 1 without any.
 
     Raises:
-      InputError: a model with open axes that nobody can fill up, such as graphs.
+      InputError: a model with open axes that nobody can fill up, such as graphs and boxes.
     """
     if WHOLE in dict(model.facts):
         return int(model.fact(WHOLE))
     if any(None in field.shape for field in model.fields):
         raise InputError(
-            f"{name}: expected a model whose events can be padded, found one of graphs, which is "
-            "not exported; use hepjax predict"
+            f"{name}: expected a model whose events can be padded, found one of graphs or boxes, "
+            "which is not exported; use hepjax predict"
         )
     return 1
 

@@ -102,26 +102,29 @@ class Schedule(NamedTuple):
 
 
 def schedule(cosmology: Cosmology, scales: np.ndarray) -> Schedule:
-    """Kick, drift, kick between the scale factors ``scales`` (steps + 1,), the first the start."""
-    a = float(scales[0])
-    e = float(expansion(cosmology, a))
-    (d1, f1), (d2, f2) = growth(cosmology, a), second_order(cosmology, a)
-    start = np.array([d1, d2, a**2 * e * f1 * d1, a**2 * e * f2 * d2], np.float32)
+    """Kick, drift, kick between the scale factors ``scales`` (steps + 1,), the first the start.
 
-    def kick(low: float, high: float) -> float:
-        return 1.5 * cosmology.omega_m * _integral(
-            lambda x: 1 / (x**2 * expansion(cosmology, x)), low, high
-        )  # fmt: skip
+    The factors are those of FastPM (Feng et al., arXiv:1603.00476): linear growth is exact for any
+    number of steps. In the limit of many they are the integrals of 1.5 Om / (a^2 E) and
+    1 / (a^3 E).
+    """
 
-    def drift(low: float, high: float) -> float:
-        return _integral(lambda x: 1 / (x**3 * expansion(cosmology, x)), low, high)
+    def grown(a: float) -> tuple[float, float]:
+        """D, and the momentum a^3 E dD/da of a unit of displacement."""
+        d, f = growth(cosmology, a)
+        return d, a**2 * float(expansion(cosmology, a)) * f * d
 
+    (d1, v1), (d2, f2) = grown(float(scales[0])), second_order(cosmology, float(scales[0]))
+    start = scales[0] ** 2 * float(expansion(cosmology, float(scales[0])))
     kicks, drifts = [], []
-    for low, high in itertools.pairwise(scales):
-        middle = (low + high) / 2
-        kicks.append((kick(low, middle), kick(middle, high)))
-        drifts.append(drift(low, high))
-    return Schedule(start, np.array(kicks, np.float32), np.array(drifts, np.float32))
+    for low, high in itertools.pairwise(map(float, scales)):
+        (before, p0), (_, p1), (after, p2) = map(grown, (low, (low + high) / 2, high))
+        kicks.append(((p1 - p0) / before, (p2 - p1) / after))
+        drifts.append((after - before) / p1)
+    return Schedule(
+        np.array([d1, d2, v1, start * f2 * d2], np.float32), np.array(kicks, np.float32),
+        np.array(drifts, np.float32),
+    )  # fmt: skip
 
 
 def amplitudes(cosmology: Cosmology, cells: int, length: float) -> np.ndarray:

@@ -8,6 +8,8 @@ import pytest
 from hepjax.ops import boxes, gas
 
 RATE = 50.0
+GAS, PLAIN = jax.jit(gas.gas), jax.jit(gas.fluctuating)
+SMOOTH = jax.jit(gas.smooth, static_argnums=1)
 
 
 def dark(seed=0, n=12):
@@ -18,10 +20,10 @@ def dark(seed=0, n=12):
 
 def test_the_filter_keeps_the_mean_and_never_makes_a_negative():
     field = dark()[..., 0]
-    made = gas.smooth(field, 3)
+    made = SMOOTH(field, 3)
     assert float(made.mean()) == pytest.approx(float(field.mean()), rel=1e-6)
     assert float(made.min()) > 0
-    point = gas.smooth(jnp.zeros((6, 6, 6)).at[0, 0, 0].set(64.0), 1)
+    point = SMOOTH(jnp.zeros((6, 6, 6)).at[0, 0, 0].set(64.0), 1)
     assert float(point[0, 0, 0]) == 8
     assert float(point[5, 1, 0]) == 2
     assert float(point[2, 0, 0]) == 0
@@ -29,7 +31,7 @@ def test_the_filter_keeps_the_mean_and_never_makes_a_negative():
 
 def test_gas_at_rest_is_the_approximation():
     box = dark().at[..., 1:].set(0.0)
-    np.testing.assert_array_equal(gas.gas(box, RATE), gas.fluctuating(box))
+    np.testing.assert_allclose(GAS(box, RATE), PLAIN(box), rtol=1e-6)
 
 
 def test_converging_gas_is_heated_and_spread():
@@ -40,7 +42,7 @@ def test_converging_gas_is_heated_and_spread():
     weight = np.asarray(gas.shock(box[..., 1:], RATE))
     convergence = -(np.roll(speed, -1) - np.roll(speed, 1)) / 2 / RATE
     np.testing.assert_allclose(weight[:, 3, 3], np.clip((convergence - 1) / 3, 0, 1), atol=1e-5)
-    made, plain = gas.gas(box, RATE), gas.fluctuating(box)
+    made, plain = GAS(box, RATE), PLAIN(box)
     hotter = np.asarray(made[..., 1] / gas.temperature(made[..., 0]))
     np.testing.assert_allclose(hotter, 10 ** (gas.HEAT * weight), rtol=1e-4)
     assert np.asarray(plain[..., 0])[0].std() > np.asarray(made[..., 0])[0].std()
@@ -49,7 +51,7 @@ def test_converging_gas_is_heated_and_spread():
 def test_gas_depends_on_its_neighbourhood_alone():
     box = dark(n=16)
     other = box.at[8, 8, 8].multiply(3.0)
-    changed = np.abs(np.asarray(gas.gas(box, RATE) - gas.gas(other, RATE))).max(-1) > 0
+    changed = np.abs(np.asarray(GAS(box, RATE) - GAS(other, RATE))).max(-1) > 0
     far = np.abs(np.argwhere(changed) - 8).max()
     assert 1 <= far <= gas.REACH
 
@@ -63,4 +65,4 @@ def test_a_box_depends_on_its_key_alone_and_has_its_mass():
     assert float(jnp.abs(a - c).max()) > 0
     assert float(a[..., 0].sum()) == pytest.approx(512, rel=1e-5)
     assert np.isfinite(np.asarray(made)).all()
-    np.testing.assert_array_equal(made, gas.gas(a, plan.rate))
+    np.testing.assert_allclose(made, GAS(a, plan.rate), rtol=1e-5, atol=1e-3)

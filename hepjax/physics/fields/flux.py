@@ -20,12 +20,12 @@ def optical_depth(gas: np.ndarray, hubble_cell: float) -> np.ndarray:
       gas: (n, n, n, 5) density, temperature, velocity in km/s.
       hubble_cell: velocity across a cell by expansion, km/s.
     """
-    n = gas.shape[2]
+    first, second, n = gas.shape[:3]
     depth = gas[..., 0] ** 2 * (gas[..., 1] / 1e4) ** -0.7
     place = np.arange(n) + gas[..., 4] / hubble_cell
     low = np.floor(place).astype(int)
     share = place - low
-    lines = np.arange(n**2).reshape(gas.shape[0], -1)[..., None] * n
+    lines = np.arange(first * second).reshape(first, second, 1) * n
     made = np.zeros(depth.size)
     for step, part in ((0, 1 - share), (1, share)):
         made += np.bincount(

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.fields import state as drawn_state
 
 from hepjax import InputError
 from hepjax.cli import main
@@ -36,7 +37,7 @@ def test_a_few_samples_are_learnt(tmp_path):
         write_sample(tmp_path / f"{k}.h5", Sample(counts, unit), unit, np.arange(4))
     batch = jax.tree.map(jnp.asarray, data.open_samples(TINY, [tmp_path])[np.arange(4)])
     cfg = replace(TINY, optimizer=replace(TINY.optimizer, learning_rate=1e-2))
-    state = jax.jit(partial(objective.init, cfg))(jax.random.key(1))
+    state = drawn_state(objective, cfg)
     clock = Clock(jnp.float32(0), jnp.int32(0))
     step = jax.jit(lambda s, k: objective.train_step(cfg, s, batch, jax.random.key(k), clock))
     for k in range(80):
