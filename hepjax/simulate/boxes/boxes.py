@@ -36,9 +36,13 @@ def write_boxes(out: Path, count: int, seed: int, advance: Advance, setting: Set
     facts = Facts(cell, setting.redshift, setting.cosmology.omega_m)
     for number in range(count):
         dark, gas = make(jax.random.fold_in(jax.random.key(seed), number))
-        fields = (np.moveaxis(np.asarray(x), -1, 0) for x in (dark, gas))
-        write_box(out / f"box-{number:05d}.h5", *fields, facts)
+        path = out / f"box-{number:05d}.h5"
+        write_box(path, _channels_first(dark), _channels_first(gas), facts)
         advance(1)
+
+
+def _channels_first(fields: jax.Array) -> np.ndarray:
+    return np.moveaxis(np.asarray(fields), -1, 0)
 
 
 def write_universes(out: Path, count: int, seed: int, advance: Advance, setting: Setting) -> None:

@@ -31,7 +31,7 @@ def apply(box: jax.Array, order: jax.Array, flips: jax.Array) -> jax.Array:
         vector = jnp.stack([turned[..., a - 3] for a in axes], axis=-1)
         return jnp.concatenate([turned[..., :-3], vector], axis=-1)
 
-    box = jax.lax.switch(order, [lambda a=axes: ordered(a) for axes in ORDERS])  # type: ignore[misc]
+    box = jax.lax.switch(order, [lambda a=axes: ordered(a) for axes in ORDERS])
     for axis in range(3):
         sign = jnp.ones(box.shape[-1]).at[axis - 3].set(-1.0)
         box = jnp.where(flips[axis], jnp.flip(box, axis + 1) * sign, box)

@@ -43,7 +43,8 @@ def test_a_few_samples_are_learnt(tmp_path):
     for k in range(80):
         state, metrics = step(state, k)
     assert float(metrics["error"]) < 0.1
-    sums = validation.eval_step(cfg, state, batch | {"mask": jnp.ones(4)}, jax.random.key(0))
+    judge = jax.jit(lambda s, b: validation.eval_step(cfg, s, b, jax.random.key(0)))
+    sums = judge(state, batch | {"mask": jnp.ones(4)})
     assert validation.summarise(cfg, jax.device_get(sums))["error"] < 0.15
 
 
@@ -58,6 +59,7 @@ def test_samples_of_another_size(tmp_path):
         replace(TINY, data=DataConfig(cells=6))
 
 
+@pytest.mark.slow  # the same way as that of test_fields.py, with another network
 def test_from_simulation_to_the_report(tmp_path, capsys):
     folder, run = tmp_path / "universes", tmp_path / "run"
     words = ["--boxes", "6", "--cells", "4", "--steps", "4", "--targets", "parameters"]

@@ -105,8 +105,8 @@ def test_boxes_that_are_made_are_new_in_each_update():
     assert (len(both.train), len(both.validation)) == (4, data.LEAST_MADE)
     spec = WORKLOAD.spec(cfg, both.train)
     assert [f.name for f in spec.fields] == ["box"]
-    batch = objective.prepare(cfg, spec, {"box": jnp.arange(2)})
-    again = objective.prepare(cfg, spec, {"box": jnp.arange(1, 3)})
+    prepare = jax.jit(lambda box: objective.prepare(cfg, spec, {"box": box}))
+    batch, again = prepare(jnp.arange(2)), prepare(jnp.arange(1, 3))
     np.testing.assert_allclose(batch["dark"][1], again["dark"][0], rtol=1e-5)
 
     state = drawn_state(objective, cfg)
@@ -127,8 +127,9 @@ def test_a_residual_network_that_says_nothing_is_the_approximation():
     silent = jax.tree.map(np.zeros_like, drawn_state(objective, cfg).params)
     rng = np.random.default_rng(0)
     dark = jnp.asarray(rng.uniform(0.5, 2, (1, 4, 4, 4, 4)), jnp.float32)
-    made = physical(objective.predict(cfg, silent, dark))
-    np.testing.assert_allclose(made[0], gas.fluctuating(dark[0]), rtol=1e-4)
+    made = jax.jit(lambda x: physical(objective.predict(cfg, silent, x)))(dark)
+    plain = jax.jit(gas.fluctuating)(dark[0])
+    np.testing.assert_allclose(made[0], plain, rtol=1e-4)
 
 
 def test_two_boxes_are_learnt(tmp_path):
@@ -147,7 +148,8 @@ def test_two_boxes_are_learnt(tmp_path):
         state, metrics = step(state)
         losses.append(float(metrics["loss"]))
     assert losses[-1] < 0.3 * losses[0]
-    sums = validation.eval_step(cfg, state, batch | {"mask": jnp.ones(2)}, jax.random.key(0))
+    judge = jax.jit(lambda s, b: validation.eval_step(cfg, s, b, jax.random.key(0)))
+    sums = judge(state, batch | {"mask": jnp.ones(2)})
     found = validation.summarise(cfg, jax.device_get(sums))
     assert found["loss"] == pytest.approx(losses[-1], rel=0.3)
     assert found["correlation"] <= 1
