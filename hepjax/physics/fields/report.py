@@ -90,7 +90,7 @@ def _rows(judged: list[Judged]) -> Rows:
     sums = jax.jit(spectra.sums)
     true = [box.true for box in judged]
     powers = {
-        n: sum(np.asarray(sums(m[n][..., 0], t[..., 0])) for m, t in zip(made, true, strict=True))
+        n: np.sum([sums(m[n][..., 0], t[..., 0]) for m, t in zip(made, true, strict=True)], axis=0)
         for n in names
     }
     rms = {
@@ -191,11 +191,13 @@ def _table(found: Rows, scores: dict[str, Any]) -> str:
 def _spectra(found: Rows, cells: int) -> Drawing:
     k = np.arange(1, spectra.shells(cells) + 1)
     both = {n: spectra.ratios(total) for n, total in found.spectra.items()}
-    panels = [
-        ("P / P true", [(n, k, r[0]) for n, r in both.items()], "linear"),
-        ("r(k)", [(n, k, r[1]) for n, r in both.items()], "linear"),
-    ]
-    figure = plots.lines(panels, "k [2 pi / edge]", "density of gas")
+    figure = plots.lines(
+        [
+            ("P / P true", [(n, k, r[0]) for n, r in both.items()], "linear"),
+            ("r(k)", [(n, k, r[1]) for n, r in both.items()], "linear"),
+        ],
+        "k [2 pi / edge]", "density of gas",
+    )  # fmt: skip
     return Drawing(
         "spectra", "Power and phases",
         f"Up to half the Nyquist frequency, {cells // 4}. Both are 1 for the true field.", figure,
@@ -212,11 +214,13 @@ def _distributions(found: Rows) -> Drawing:
 def _absorption(found: Rows) -> Drawing:
     middle = (flux.BINS[1:] + flux.BINS[:-1]) / 2
     k = np.arange(1, len(found.lines["truth"]) + 1)
-    panels = [
-        ("share of cells, by flux", [(n, middle, y) for n, y in found.flux.items()], "log"),
-        ("power along lines, by k", [(n, k, y) for n, y in found.lines.items()], "log"),
-    ]
-    figure = plots.lines(panels, "flux, k [2 pi / edge]", f"mean flux {flux.MEAN_FLUX}")
+    figure = plots.lines(
+        [
+            ("share of cells, by flux", [(n, middle, y) for n, y in found.flux.items()], "log"),
+            ("power along lines, by k", [(n, k, y) for n, y in found.lines.items()], "log"),
+        ],
+        "flux, k [2 pi / edge]", f"mean flux {flux.MEAN_FLUX}",
+    )  # fmt: skip
     return Drawing(
         "flux", "The Lyman-alpha forest",
         "Optical depth from density and temperature, moved by the velocity along z. Its factor is "

@@ -4,7 +4,6 @@ Box ``i`` of a seed has the key ``fold_in(key(seed), i)``, so it does not depend
 are.
 """
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,14 +30,16 @@ def write_boxes(out: Path, count: int, seed: int, advance: Advance, setting: Set
     """Boxes ``box-<number>.h5`` in a folder, see ``formats.fields.boxes``."""
     make_folder(out)
     plan = boxes.plan(setting)
-    make = jax.jit(functools.partial(boxes.make, plan=plan))
     cell = setting.length / setting.cells
     facts = Facts(cell, setting.redshift, setting.cosmology.omega_m)
     for number in range(count):
-        dark, gas = make(jax.random.fold_in(jax.random.key(seed), number))
+        dark, gas = _made(jax.random.fold_in(jax.random.key(seed), number), plan)
         path = out / f"box-{number:05d}.h5"
         write_box(path, _channels_first(dark), _channels_first(gas), facts)
         advance(1)
+
+
+_made = jax.jit(boxes.make)
 
 
 def _channels_first(fields: jax.Array) -> np.ndarray:

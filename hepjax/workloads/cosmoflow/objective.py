@@ -43,7 +43,7 @@ def predict(
     net = CosmoFlow(cfg.model, jnp.dtype(cfg.train.dtype))
     rngs = None if key is None else {"dropout": key}
     y = net.apply({"params": params}, counts, key is not None, rngs=rngs)
-    return cfg.objective.scale * jnp.tanh(y)  # type: ignore[arg-type]
+    return cfg.objective.scale * jnp.tanh(y)
 
 
 def train_step(

@@ -70,7 +70,7 @@ def predict(cfg: FieldsConfig, params: Any, dark: jax.Array) -> jax.Array:
     net = UNet(cfg.model, over=MODEL if cut else None, dtype=dtype)
 
     def apply(params: Any, x: jax.Array) -> jax.Array:
-        return net.apply({"params": params}, x)  # type: ignore[no-any-return]
+        return net.apply({"params": params}, x)
 
     if cut:
         place = P(DATA, MODEL)
