@@ -16,7 +16,18 @@ from hepjax.engine.config import build, require
 if TYPE_CHECKING:  # the names alone start no jax
     from hepjax.engine.workload import Simulation, Workload
 
-OWN = ("calo", "cosmoflow", "fields", "gan3d", "mlpf", "tagger", "tracking", "trigger", "waveforms", "wgan")
+OWN = (
+    "calo",
+    "cosmoflow",
+    "fields",
+    "gan3d",
+    "mlpf",
+    "tagger",
+    "tracking",
+    "trigger",
+    "waveforms",
+    "wgan",
+)
 GROUP = "hepjax.workloads"
 
 
