@@ -148,12 +148,18 @@ def test_a_set_whose_record_lists_it(web, tmp_path, monkeypatch, capsys):
         "key": "clic.tar.gz", "size": len(content), "checksum": ":".join(md5(content)),
         "links": {"self": f"{web.address}/clic.tar.gz"},
     }  # fmt: skip
-    web.files["/api"] = json.dumps({"files": [item]}).encode()
+    web.files["/read%20me"] = b"not an archive"
+    readme = {
+        "key": "read me", "size": 14, "checksum": ":".join(md5(b"not an archive")),
+        "links": {"self": f"{web.address}/read%20me"},
+    }  # fmt: skip
+    web.files["/api"] = json.dumps({"files": [item, readme]}).encode()
     public = replace(sets.find("clic-angle"), listing=f"{web.address}/api")
     monkeypatch.setitem(sets.catalogue(), "clic-angle", public)
     out = tmp_path / "out"
     assert get(out, name="clic-angle") == 0
     assert (out / "clic/a.txt").read_text() == "inside"
+    assert (out / "read me").read_bytes() == b"not an archive"
     assert get(out, name="clic-angle") == 0
     assert get(tmp_path / "other", "--mirror", str(out), "--files", "*.gz", name="clic-angle") == 0
     assert (tmp_path / "other/clic/a.txt").exists()

@@ -30,6 +30,11 @@ class _Member:
     open: Callable[[], IO[bytes]]
 
 
+def is_archive(path: Path) -> bool:
+    """Whether a file of this name is an archive."""
+    return path.name.lower().endswith(SUFFIXES)
+
+
 def folder_of(archive: Path) -> Path:
     """The folder that an archive is unpacked to: beside it, with its name without the suffix.
 

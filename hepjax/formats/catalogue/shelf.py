@@ -17,7 +17,7 @@ from urllib.parse import quote
 from hepjax import InputError
 from hepjax.formats.atomic import make_folder, write_json
 from hepjax.formats.catalogue import download
-from hepjax.formats.catalogue.archive import unpack
+from hepjax.formats.catalogue.archive import is_archive, unpack
 from hepjax.formats.catalogue.sets import PublicFile, PublicSet
 
 RECORD = "public-data.json"
@@ -55,7 +55,7 @@ def get(
         if entry != known:
             write_json(folder / RECORD, {"set": public.name, "files": record | {file.name: entry}})
         came.append({"name": file.name, "new": known is None} | entry)
-        if public.unpack:
+        if public.unpack and is_archive(place):
             with progress(f"unpack {file.name}", entry["bytes"] / MB, "MB") as advance:
                 came[-1]["unpacked"] = str(unpack(place, lambda n: advance(n / MB)))
     return came
