@@ -20,6 +20,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "tune": (("tune gan3d/demo --space space.yaml --trials 20 --out studies/a", ""),),
     "repeat": (("repeat tagger/demo --seeds 5 --out studies/seeds", ""),),
+    "active": (("active toy/2d --points 40 --out studies/contour", ""),),
     "evolve": (("evolve --help", "its settings"),),
     "evaluate": (
         ("evaluate runs/a --out report", "report page and scores.json"),
