@@ -19,6 +19,8 @@ THINGS = {
     "waveforms": "S2 pulses of a xenon detector, normal ones and anomalies",
     "boxes": "boxes of the universe: dark matter, and gas or parameters",
     "events": "tracks and towers with their particles, for particle flow",
+    "unfolding": "measured events and a simulation to unfold them with",
+    "mixture": "signal, background and their interference with known densities, for inference",
 }
 
 

@@ -202,8 +202,13 @@ class _Functions:
 
     def evaluate(self, cfg: Any, model: Any, source: Any, out: Any, about: About) -> dict[str, Any]:
         assert self.base.evaluate is not None
-        history = [{k: _mean(v) for k, v in row.items()} for row in about.history]
-        return self.base.evaluate(cfg, model, source, out, about._replace(history=history))
+        return self.base.evaluate(cfg, model, source, out, averaged(about))
+
+
+def averaged(about: About) -> About:
+    """The same with records that have the mean over the members in place of a number of each."""
+    history = [{k: _mean(v) for k, v in row.items()} for row in about.history]
+    return about._replace(history=history)
 
 
 def _members(tree: dict[str, Any], count: int) -> list[dict[str, Any]]:

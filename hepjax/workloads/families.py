@@ -19,6 +19,7 @@ from hepjax.formats.recognise import recognise
 from hepjax.formats.source import Source
 from hepjax.formats.tracking.trackml import is_event
 from hepjax.formats.trigger.tables import is_trigger
+from hepjax.formats.unfolding.npz import holds_levels
 from hepjax.formats.waveforms.hdf5 import is_waveforms
 from hepjax.workloads import table
 
@@ -132,6 +133,7 @@ FAMILIES = {
         Family("waveforms", "hepjax.physics.waveforms.inspect", _waveforms, shards=_pack_waveforms),
         Family("fields", "hepjax.physics.fields.inspect"),
         Family("cosmoflow", "hepjax.physics.fields.inspect_counts"),
+        Family("unfolding", "hepjax.physics.unfolding.inspect"),
         Family("mlpf", "hepjax.physics.particleflow.inspect", _events),
         Family("root", "hepjax.formats.root.inspect"),
     )
@@ -153,6 +155,8 @@ def family_of(path: Path) -> Family:
         return FAMILIES["trigger"]
     if path.exists() and is_waveforms(path):
         return FAMILIES["waveforms"]
+    if path.exists() and holds_levels(path):
+        return FAMILIES["unfolding"]
     if holds_events(path):  # also a split of a TFDS data set, which is not the name of a file
         return FAMILIES["mlpf"]
     if not path.exists():

@@ -22,9 +22,11 @@ OWN = (
     "fields",
     "gan3d",
     "mlpf",
+    "nsbi",
     "tagger",
     "tracking",
     "trigger",
+    "unfold",
     "waveforms",
     "wgan",
 )

@@ -78,8 +78,8 @@ def simulate_toy_jets(
         label = rng.permutation(np.arange(n) % 2).astype(np.int32)
         eta = rng.uniform(-cuts.eta_max, cuts.eta_max, n)
         phi = rng.uniform(-np.pi, np.pi, n)
-        pt = _falling(*cuts.pt, 3.0, rng.random(n))
-        prongs = _top_prongs if task == "top" else _quark_or_gluon
+        pt = falling(*cuts.pt, 3.0, rng.random(n))
+        prongs = _top_prongs if task == "top" else quark_or_gluon
         particles = split(prongs(label, pt, rng), rng)
         around = np.hypot(particles.eta, particles.phi) < cuts.radius
         mass = _mass(particles, around, n)
@@ -97,12 +97,12 @@ def simulate_toy_jets(
         yield jet_images(resolution, eta, phi, deposits), columns
 
 
-def _falling(low: float, high: float, power: float, u: np.ndarray) -> np.ndarray:
+def falling(low: float, high: float, power: float, u: np.ndarray) -> np.ndarray:
     """pT distributed as pT^-(power + 1) between two values."""
     return low * (1.0 - u * (1.0 - (low / high) ** power)) ** (-1.0 / power)
 
 
-def _quark_or_gluon(label: np.ndarray, pt: np.ndarray, rng: np.random.Generator) -> Shower:
+def quark_or_gluon(label: np.ndarray, pt: np.ndarray, rng: np.random.Generator) -> Shower:
     """One prong each, a gluon where the label is 1."""
     n, zero = len(label), np.zeros(len(label))
     return Shower(np.arange(n), pt, zero, zero, zero + 0.5, label == 1, zero)
@@ -159,11 +159,17 @@ def decay(
     return boosted, parent - boosted
 
 
-def split(partons: Shower, rng: np.random.Generator) -> Shower:
-    """Angular-ordered shower: split partons in two at falling angles, down to the cut-off."""
+def split(
+    partons: Shower, rng: np.random.Generator, rates: dict[bool, float] = SPLITS_PER_DECADE
+) -> Shower:
+    """Angular-ordered shower: split partons in two at falling angles, down to the cut-off.
+
+    Args:
+      rates: splittings per factor of ten in angle, of a quark (False) and of a gluon (True).
+    """
     done = []
     while len(partons.jet):
-        rate = np.where(partons.gluon, SPLITS_PER_DECADE[True], SPLITS_PER_DECADE[False])
+        rate = np.where(partons.gluon, rates[True], rates[False])
         angle = partons.angle * 10.0 ** -(rng.exponential(1.0, len(rate)) / rate)
         # Momentum fraction z of the softer parton: density 1/z from the KT_MIN cut-off to 1/2.
         least = KT_MIN / (partons.pt * angle)

@@ -1,0 +1,1 @@
+"""Unfolding and inference: observables, exact answers of simple cases, scores, reports."""

@@ -1,0 +1,1 @@
+"""Signal, background and their interference with known densities, for inference."""

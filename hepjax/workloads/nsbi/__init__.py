@@ -1,0 +1,1 @@
+"""Neural simulation-based inference: density ratios of processes to a reference sample."""

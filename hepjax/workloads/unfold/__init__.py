@@ -1,0 +1,1 @@
+"""OmniFold: unfolding without bins by two classifiers in turns (UniFold, MultiFold, OmniFold)."""
