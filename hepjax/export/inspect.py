@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from hepjax import InputError
+from hepjax.export import qonnx
 from hepjax.export.onnx_file import onnx
+from hepjax.ops.fixed_point import accumulators
 
 SUFFIX = ".onnx"
 
@@ -40,9 +42,23 @@ def inspect(path: Path) -> dict[str, Any]:
         "outputs": [_port(package, v) for v in proto.graph.output],
         "operations": dict(counts.most_common()),
         "parameters": sum(_numbers(t) for t in proto.graph.initializer),
+        "fixed_point": _fixed_point(proto, path),
         "metadata": {entry.key: entry.value for entry in proto.metadata_props},
         "checks": {},
     }  # fmt: skip
+
+
+def _fixed_point(proto: Any, path: Path) -> str | None:
+    """Types of inputs, activations and sums of a QONNX file, or why it is not exact; None of
+    others."""
+    if all(entry.domain != qonnx.DOMAIN for entry in proto.opset_import):
+        return None
+    try:
+        network = qonnx.network_of(proto, str(path))
+    except InputError as error:
+        return f"not exact: {error}"
+    values = ", ".join(grid.text for grid in network.grids())
+    return f"values {values}; sums {', '.join(grid.text for grid in accumulators(network))}"
 
 
 def _numbers(tensor: Any) -> int:
@@ -73,4 +89,6 @@ def text(report: dict[str, Any]) -> list[str]:
         f"{'numbers':<22}{report['parameters']:,}",
         f"{'operations':<22}" + ", ".join(f"{n} {op}" for op, n in report["operations"].items()),
     ]  # fmt: skip
+    if report["fixed_point"] is not None:
+        lines.append(f"{'fixed point':<22}{report['fixed_point']}")
     return lines + [f"{key:<22}{value}" for key, value in report["metadata"].items()]

@@ -113,6 +113,11 @@ def parsed(content: bytes, where: str) -> Network:
         raise InputError(
             f"{where}: expected an ONNX file, found another or a damaged one"
         ) from None
+    return network_of(proto, where)
+
+
+def network_of(proto: Any, where: str) -> Network:
+    """The network of a ``ModelProto``; see ``read``."""
     return _Reader(where, proto.graph).network()
 
 

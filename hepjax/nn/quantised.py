@@ -22,7 +22,8 @@ LEAST, MOST = -8, 12
 """Fraction bits."""
 KEPT = 0.999
 """Of the largest activation seen, an update later; it grows at once."""
-DECIDED = jax.lax.Precision.HIGHEST
+EXACT = jax.lax.Precision.HIGHEST
+"""On GPUs and TPUs products of float32 are rounded otherwise."""
 
 
 class Signal(NamedTuple):
@@ -148,12 +149,13 @@ class QuantisedDense(nn.Module):
         offset = rounded(bias, bias_fraction)
         cost = x.width * width(weight, kernel_fraction).sum()
         cost += width(offset, bias_fraction).sum()
-        return jnp.dot(x.value, weight, precision=DECIDED) + offset, cost
+        return jnp.dot(x.value, weight, precision=EXACT) + offset, cost
 
 
 class QuantisedMlp(nn.Module):
     """Inputs (n, k) -> sums of the last layer (n, outputs), cost in effective bit operations, and
-    the values beyond their grids in each event (n,)."""
+    the values beyond their grids in each event (n,). ``share`` of the weights of each hidden layer
+    is pruned."""
 
     hidden: tuple[int, ...]
     outputs: int
@@ -174,7 +176,7 @@ class QuantisedMlp(nn.Module):
             signal = Quantised(self.activation_bits, name=f"after_{number}")(nn.relu(sums), train)
             cost, overflow = cost + more, overflow + signal.overflow
         last = QuantisedDense(self.outputs, self.weight_bits, name=f"dense_{len(self.hidden)}")
-        sums, more = last(signal, share)
+        sums, more = last(signal, None)
         return sums, cost + more, overflow
 
 
@@ -184,7 +186,9 @@ def network(
     """A trained ``QuantisedMlp`` as integers; NumPy, rounded in float32 as the layers do it.
 
     Args:
-      params, ranges: its collections, one member.
+      params, ranges: its collections, without further leading axes.
+      integer: of its inputs.
+      share: of the hidden weights that is pruned; None: pruning is off.
       hidden: number of hidden layers.
     """
 
@@ -201,7 +205,7 @@ def network(
     for number in range(hidden + 1):
         own, after = params[f"dense_{number}"], None
         kernel = np.asarray(own["kernel"], np.float32)
-        kernel = kernel if share is None else _without_smallest(kernel, share)
+        kernel = kernel if share is None or number == hidden else _without_smallest(kernel, share)
         if number < hidden:
             f = int(bits(params[f"after_{number}"]["fraction"]))
             largest = np.float32(ranges[f"after_{number}"]["largest"])

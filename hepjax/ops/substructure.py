@@ -7,12 +7,15 @@ Sources: mMDT, Dasgupta et al., JHEP 09 (2013) 029; C and D, Larkoski et al., JH
 JHEP 12 (2014) 009; M and N, Moult et al., JHEP 12 (2016) 153.
 """
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
 
 Z_CUT = 0.1
 """Of the modified mass drop tagger: a softer branch with less of the momentum is left out."""
+CACHED = 32
+"""Jets whose triples are summed together."""
 FAR = np.float32(1e9)
 
 
@@ -82,8 +85,10 @@ def mass(pt: np.ndarray, eta: np.ndarray, phi: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum(energy**2 - x**2 - y**2 - z**2, 0.0))
 
 
-def correlators(z: np.ndarray, away: np.ndarray, beta: float) -> dict[str, np.ndarray]:
-    """(jets,) sums over pairs and triples of momentum shares times angles to the power ``beta``.
+def correlators(
+    z: np.ndarray, away: np.ndarray, betas: Sequence[float]
+) -> dict[float, dict[str, np.ndarray]]:
+    """(jets,) sums over pairs and triples of shares of momentum times angles to powers ``betas``.
 
     ``pairs``: z z t; ``triples``: z z z times all three angles; ``smallest`` and ``two``: times the
     smallest angle, and the two smallest.
@@ -92,18 +97,50 @@ def correlators(z: np.ndarray, away: np.ndarray, beta: float) -> dict[str, np.nd
       z: (jets, n) shares of the momentum. away: (jets, n, n) angles.
     """
     n = z.shape[1]
-    pair = np.array(list(combinations(range(n), 2)), int).reshape(-1, 2)
-    triple = np.array(list(combinations(range(n), 3)), int).reshape(-1, 3)
-    angle = away**beta if beta else np.ones_like(away)
-    i, j = pair.T
-    made = {"pairs": (z[:, i] * z[:, j] * angle[:, i, j]).sum(1)}
-    i, j, k = triple.T
+    i, j = np.array(list(combinations(range(n), 2)), int).reshape(-1, 2).T
+    pair, angle = z[:, i] * z[:, j], away[:, i, j]
+    i, j, k = np.array(list(combinations(range(n), 3)), int).reshape(-1, 3).T
     weight = z[:, i] * z[:, j] * z[:, k]
-    sides = np.sort(np.stack([angle[:, i, j], angle[:, i, k], angle[:, j, k]]), axis=0)
-    made["smallest"] = (weight * sides[0]).sum(1)
-    made["two"] = (weight * sides[0] * sides[1]).sum(1)
-    made["triples"] = (weight * sides[0] * sides[1] * sides[2]).sum(1)
+    one, two, three = away[:, i, j], away[:, i, k], away[:, j, k]
+    low, high = np.minimum(one, two), np.maximum(one, two)
+    smallest, middle = np.minimum(low, three), np.maximum(low, np.minimum(high, three))
+    largest = np.maximum(high, three)
+    made = {}
+    for beta in betas:
+        first, second, third = (_power(a, beta) for a in (smallest, middle, largest))
+        in_two = weight * first * second
+        made[beta] = {
+            "pairs": (pair * _power(angle, beta)).sum(1), "smallest": (weight * first).sum(1),
+            "two": in_two.sum(1), "triples": (in_two * third).sum(1),
+        }  # fmt: skip
     return made
+
+
+def _of_groomed(
+    share: np.ndarray, eta: np.ndarray, phi: np.ndarray
+) -> dict[float, dict[str, np.ndarray]]:
+    """``correlators`` of betas 0, 1 and 2, a few jets of like size at a time, which fit a cache."""
+    hardest = np.argsort(-share, axis=1)
+    share, eta, phi = (np.take_along_axis(a, hardest, axis=1) for a in (share, eta, phi))
+    count = (share > 0).sum(1)
+    order = np.argsort(count)
+    parts = []
+    for start in range(0, len(share), CACHED):
+        rows = order[start : start + CACHED]
+        n = max(int(count[rows].max(initial=0)), 1)
+        away = distances(eta[rows, :n], phi[rows, :n])
+        parts.append(correlators(share[rows, :n], away, (0, 1, 2)))
+    back = np.argsort(order)
+    return {
+        beta: {name: np.concatenate([part[beta][name] for part in parts])[back] for name in first}
+        for beta, first in parts[0].items()
+    }
+
+
+def _power(angle: np.ndarray, beta: float) -> np.ndarray:
+    if beta == 0:
+        return np.ones_like(angle)
+    return angle if beta == 1 else angle * angle if beta == 2 else angle**beta
 
 
 def observables(pt: np.ndarray, eta: np.ndarray, phi: np.ndarray) -> dict[str, np.ndarray]:
@@ -115,9 +152,7 @@ def observables(pt: np.ndarray, eta: np.ndarray, phi: np.ndarray) -> dict[str, n
     z = pt / total[:, None]
     zlogz = np.where(z > 0, z * np.log(np.where(z > 0, z, 1.0)), 0.0).sum(1)
     kept = np.where(groomed(pt, eta, phi), pt, 0.0)
-    share = kept / np.maximum(kept.sum(1), 1e-9)[:, None]
-    away = distances(eta, phi)
-    e = {beta: correlators(share, away, beta) for beta in (0, 1, 2)}
+    e = _of_groomed(kept / np.maximum(kept.sum(1), 1e-9)[:, None], eta, phi)
 
     def over(a: np.ndarray, b: np.ndarray, power: float) -> np.ndarray:
         return np.where(b > 1e-8, a / np.maximum(b, 1e-8) ** power, 0.0)

@@ -29,7 +29,7 @@ def test_correlators_by_brute_force():
     rng = np.random.default_rng(3)
     z, eta, phi = rng.dirichlet(np.ones(6), 1), *rng.normal(0, 0.3, (2, 1, 6))
     away = distances(eta, phi)
-    found = correlators(z, away, 2.0)
+    found = correlators(z, away, [2.0])[2.0]
     wanted = dict.fromkeys(found, 0.0)
     for i, j in combinations(range(6), 2):
         wanted["pairs"] += z[0, i] * z[0, j] * away[0, i, j] ** 2
