@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import os
 from pathlib import Path
 
 from hepjax.cli import tune
@@ -72,11 +73,13 @@ def run(args: argparse.Namespace) -> int:
         return _race(args)
     from hepjax.studies import study as studies
     from hepjax.studies.active import page
-    from hepjax.studies.workers import carry_out
+    from hepjax.studies.workers import WORKER, carry_out
 
     study, how = _study(args), tune.workers(args, args.points, "--points")
     studies.open_study(study)
     carry_out(loop.ActiveWorker(study, args.points, args.lease, timeout=args.timeout), how)
+    if WORKER in os.environ:
+        return 0  # the command that started this worker writes the page
     scores = page.write(study, studies.trials(study))
     print(json.dumps(scores) if args.json else f"{args.out}: {scores['verdict']}")
     return 0

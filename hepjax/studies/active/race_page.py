@@ -118,7 +118,7 @@ def _course(race: Race) -> Any:
     from hepjax.report import layout
 
     figure, grid = layout.panel_grid(2, 2, [3.6])
-    panels = ((race.wrong, "the box"), (race.wrong_near, "the places near the contour"))
+    panels = ((race.wrong, "the whole box"), (race.wrong_near, "near the contour"))
     for (shares, what), (plot,) in zip(panels, grid, strict=True):
         for part, label, color in zip(shares, LABELS, (layout.EDGE, layout.LINE), strict=True):
             share = 100 * np.maximum(part, 1e-5)
@@ -126,7 +126,8 @@ def _course(race: Race) -> Any:
             plot.plot(race.points, share.mean(0), "o-", color=color, lw=2, label=label)
         plot.set_yscale("log")
         plot.set_xlabel("simulations")
-        plot.set_ylabel(f"wrong side (% of {what})")
+        plot.set_ylabel("wrong side (%)")
+        plot.set_title(what)
         plot.legend()
     layout.head(figure, f"{race.toy}, {race.acquisition}")
     return figure

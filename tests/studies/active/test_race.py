@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -20,24 +21,32 @@ def small(monkeypatch):
 
 
 def test_loops_begin_as_the_scan_and_are_judged_by_the_truth(small, tmp_path, capsys):
-    found = race.run(toys.TOYS["toy/2d"], "entropy", seeds=2, points=28)
-    assert list(found.points) == [12, 20, 28]
-    assert found.wrong.shape == (2, 2, 3)
+    found = race.run(toys.TOYS["toy/2d"], "entropy", seeds=2, points=20)
+    assert list(found.points) == [12, 20]
+    assert found.wrong.shape == (2, 2, 2)
     np.testing.assert_array_equal(found.wrong[0, :, 0], found.wrong[1, :, 0])
-    scan = sobol(36, 2, (0, 1, 0))
-    np.testing.assert_allclose(found.asked[0, 1], scan[:28])
+    scan = sobol(28, 2, (0, 1, 0))
+    np.testing.assert_allclose(found.asked[0, 1], scan[:20])
     ours = found.asked[1, 1]
     np.testing.assert_allclose(ours[:12], scan[:12])
     # Half of each batch goes on with the sequence; the other half is near the contour.
     both = {tuple(x) for x in ours} & {tuple(x) for x in scan}
-    assert len(both) == 12 + 8
+    assert len(both) == 12 + 4
     with gaussian.double():
         asked = np.array([x for x in ours if tuple(x) not in both])
         off = np.abs(np.asarray(toys.truth(jnp.asarray(asked))))
         assert np.median(off) < 0.4
-        # The share again, from a fit of the scan's points outside of the program.
         truth = np.asarray(toys.truth(jnp.asarray(found.tests)))
         np.testing.assert_allclose(truth, found.truth)
+    # The share again, from a fit of the first points outside of the program.
+    with gaussian.double():
+        x = jnp.asarray(scan[:12])
+        key = jax.random.split(jax.random.fold_in(jax.random.key(0), 1))[1]
+        y, error = toys.simulate(key, x)
+        data = gaussian.Data(x, y, error, jnp.ones(12, bool))
+        mean = gaussian.mean_at(data, jax.jit(gaussian.fit)(data), jnp.asarray(found.tests))
+        wrong = ((np.asarray(mean) > 0) != (truth > 0)).mean()
+    assert found.wrong[0, 1, 0] == pytest.approx(wrong, abs=2 / 512)
     assert (found.wrong[:, :, -1].mean(1) < found.wrong[:, :, 0].mean(1)).all()
     scores = race_page.write(found, tmp_path / "report")
     capsys.readouterr()
