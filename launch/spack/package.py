@@ -31,7 +31,7 @@ class PyHepjax(PythonPackage):
         depends_on("py-jraph@0.0.6.dev0:")
         depends_on("py-h5py@3.12:")
         depends_on("py-numpy@2.0:")
-        depends_on("py-scipy@1.14:")
+        depends_on("py-scipy@1.15:")
         depends_on("py-tensorflow-datasets@4.9.8:")
         depends_on("py-importlib-resources@6.0:")
         depends_on("py-pyarrow@18:")

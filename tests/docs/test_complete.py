@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 from hepjax.physics.calorimeter.comparison import FAMILIES
+from hepjax.workloads.table import OWN
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -34,6 +35,14 @@ def test_every_packaged_configuration_is_described():
     names = [f"{path.parent.name}/{path.stem}" for path in paths - calorimeters]
     assert not [name for name in names if not named(name, "models.md")]
     assert not [p.stem for p in calorimeters if not named(p.stem, "calorimeters.md")]
+
+
+def test_every_workload_has_a_page_in_the_list():
+    folder = ROOT / "docs" / "workloads"
+    rows = re.findall(r"^\| \[(.*?)\]\(([\w-]+\.md)\)", (folder / "README.md").read_text(), re.M)
+    listed = [name for names, _ in rows for name in re.findall(r"`(\w+)`", names)]
+    assert sorted(listed) == sorted(OWN)
+    assert not [page for _, page in rows if not (folder / page).is_file()]
 
 
 def test_every_family_of_shower_scores_has_a_row():
