@@ -36,7 +36,7 @@ def curve(events, out, seed, epochs):
     """The scores of the six networks, and the best accuracy on their validation events."""
     settings = {"data.files": [str(events)], "train.epochs": epochs, "train.seed": seed}
     run = hepjax.train("trigger/toy", out / f"seed{seed}", **settings)
-    scores = run.evaluate()
+    scores = run.evaluate([], out / f"seed{seed}" / "report")
     return scores["networks"], scores["bayes"], scores["mismatches"]
 
 
