@@ -35,8 +35,9 @@ INDEXES = ("docs/README", "docs/curriculum/README", "docs/workloads/README", "do
 """Pages whose links to other pages are the navigation below them."""
 
 myst_heading_anchors = 4
-# A page may begin with a comment before its title; a command over several lines lexes badly.
-suppress_warnings = ["myst.header", "misc.highlighting_failure"]
+# A page may begin with a comment before its title; a command over several lines lexes badly; words
+# in the docstring of a field are taken for types, and two classes may have a field of a name.
+suppress_warnings = ["myst.header", "misc.highlighting_failure", "ref.python"]
 # A page that runs costs up to a minute. `make site EXECUTE=cache` shows what the pages print.
 nb_execution_mode = os.environ.get("EXECUTE", "off")
 nb_execution_raise_on_error = True
