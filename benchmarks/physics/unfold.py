@@ -31,6 +31,7 @@ def main():
     parser.add_argument("--bootstraps", type=int, default=0)
     parser.add_argument("--iterations", type=int, default=4)
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--batch-size", type=int, default=2048)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -41,7 +42,7 @@ def main():
             "data.measured": [data / "measured"], "data.simulation": [data / "simulation"],
             "train.members": args.members, "unfold.bootstraps": args.bootstraps,
             "unfold.iterations": args.iterations, "unfold.epochs": args.epochs,
-            "train.seed": args.seed,
+            "train.seed": args.seed, "train.batch_size": args.batch_size,
         })  # fmt: skip
         print(
             f"{args.members} members, {args.events:,} events, {args.iterations} iterations: "
