@@ -3,7 +3,7 @@
 python -m benchmarks.physics.waveforms tail RUN --normal 10000000
 python -m benchmarks.physics.waveforms contamination data/contamination --shares 0 0.001 0.01 0.1
 
-``tail`` makes pulses on the device, scores them there and keeps the scores alone: 120 MB of 10
+``tail`` makes pulses on the device, scores them there and keeps the scores alone: 240 MB of 10
 million normal pulses. ``contamination`` simulates and trains for each share.
 """
 
@@ -37,7 +37,7 @@ def scored(cfg, params, number, kind):
 
 
 def all_scores(run, kind, count, first):
-    """``chi2``, ``kl`` and ``area`` of so many pulses of a kind."""
+    """Scores and ``area`` of so many pulses of a kind."""
     params, parts = objective.trained(run.cfg, run.state), []
     for low in range(0, count, AT_ONCE):
         number = jnp.arange(first + low, first + low + AT_ONCE, dtype=jnp.int32)
@@ -48,13 +48,10 @@ def all_scores(run, kind, count, first):
     return {name: np.concatenate([p[name] for p in parts])[:count] for name in parts[0]}
 
 
-def values(found, backgrounds):
-    """chi2 in widths at its area, and both scores combined."""
-    p = [scores.two_sided(backgrounds[n], found[n], found["area"]) for n in ("chi2", "kl")]
-    return {
-        "chi2": scores.deviation(backgrounds["chi2"], found["chi2"], found["area"]),
-        "combined": scores.fisher(*p),
-    }
+def values(found, known):
+    """All scores combined, and each alone; more is more anomalous."""
+    alone = {name: -np.log(p) for name, p in scores.p_values(known, found).items()}
+    return {"combined": scores.combined(known, found)} | alone
 
 
 def tail(args):
@@ -64,7 +61,7 @@ def tail(args):
     rate = args.normal / (time.monotonic() - began)
     print(f"{args.normal:,} normal pulses on {jax.devices()[0].device_kind}: {rate:,.0f} pulses/s")
     half = min(args.normal // 2, 200_000)
-    known = {n: scores.calibrate(normal[n][:half], normal["area"][:half]) for n in ("chi2", "kl")}
+    known = scores.backgrounds({n: v[:half] for n, v in normal.items()})
     background = values({n: v[half:] for n, v in normal.items()}, known)
     left = args.normal - half
     shares = [b for b in (1e-2, 1e-3, 1e-4, 1e-5) if b * left >= args.above]

@@ -8,7 +8,9 @@ and covariance of the simulation, electrons that stay together included, in a no
 That is no bound for pulses of few electrons, which are not normal, but a score that can be reached.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -37,7 +39,23 @@ def log_ratio(
     joined = waveform.reshape(len(waveform), -1, JOINED).sum(-1, dtype=float)
     window = slice(MARGIN // JOINED, (MARGIN + detector.samples) // JOINED)
     light = detector.photons * _glow(detector)[:, window]
-    made = np.empty(len(waveform))
+    with _one_thread():
+        return _ratios(joined, columns, light, detector)
+
+
+def _one_thread() -> AbstractContextManager[Any]:
+    """The products are so small that threads would only wait for one another."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return nullcontext()
+    return threadpool_limits(1)
+
+
+def _ratios(
+    joined: np.ndarray, columns: Iterable[tuple[float, ...]], light: np.ndarray, detector: Detector
+) -> np.ndarray:
+    made = np.empty(len(joined))
     for row, (found, (electrons, drift, separation, fraction, shift)) in enumerate(
         zip(joined, columns, strict=True)
     ):

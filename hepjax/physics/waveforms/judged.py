@@ -16,18 +16,19 @@ class Judged:
     """(n, samples) photoelectrons."""
     kind: np.ndarray
     """Number in ``KINDS``, 0 for normal ones."""
-    chi2: np.ndarray
-    """A sample."""
-    kl: np.ndarray
-    """Divergence of the latents, nats."""
-    area: np.ndarray
-    """Photoelectrons."""
+    found: Mapping[str, np.ndarray]
+    """By name the scores of ``noise.deviations``, ``kl`` in nats and ``area`` in photoelectrons."""
     examples: np.ndarray
     """Rows of the pulses that are drawn."""
     expected: np.ndarray
     """(examples, samples) what the network makes of them."""
     truth: Mapping[str, np.ndarray] | None = None
     """What simulated pulses were made with."""
+
+    @property
+    def area(self) -> np.ndarray:
+        """Photoelectrons."""
+        return self.found["area"]
 
     def of(self, name: str) -> np.ndarray:
         """Rows of a kind."""

@@ -26,16 +26,18 @@ RATIO_NORMAL = 6000
 OF_MULTI = ("likelihood_ratio", "ceiling")
 """Scores that know of a second scatter alone."""
 SCORES = {
-    "combined": "autoencoder: chi2 and KL, two-sided, combined",
-    "chi2": "autoencoder: chi2",
-    "chi2_by_area": "autoencoder: chi2, calibrated in the area",
+    "combined": "autoencoder: all below, combined",
+    "chi2": "autoencoder: chi2, both tails",
+    "coarse": "autoencoder: chi2 of sums of 8 samples",
+    "spike": "autoencoder: largest sum of 4 samples",
+    "bump": "autoencoder: largest sum of 96 samples",
     "kl": "autoencoder: KL",
+    "chi2_raw": "autoencoder: chi2, upper tail, not calibrated in the area",
     "pca_chi2": "PCA: chi2",
     "pca_squared": "PCA: squared error",
     "likelihood_ratio": "likelihood ratio of the waveform, all parameters known",
     "ceiling": "likelihood ratio of the electrons (exact ceiling)",
 }
-PLAIN = ("chi2", "kl")
 
 
 @dataclass(frozen=True)
@@ -94,16 +96,13 @@ def all_scores(
 ) -> dict[str, np.ndarray]:
     """Every score (n,) of every pulse; more is more anomalous."""
     area, calibrate = judged.area, split.calibrate
-    backgrounds = {
-        name: scores.calibrate(getattr(judged, name)[calibrate], area[calibrate]) for name in PLAIN
-    }
-    p_values = [scores.two_sided(backgrounds[name], getattr(judged, name), area) for name in PLAIN]
+    known = scores.backgrounds({name: v[calibrate] for name, v in judged.found.items()})
+    p_values = scores.p_values(known, judged.found)
     linear = principal.fit(judged.waveform[calibrate], area[calibrate], components)
     expected = principal.expected(linear, judged.waveform, area)
     values = {
-        "combined": scores.fisher(*p_values), "chi2": judged.chi2,
-        "chi2_by_area": scores.deviation(backgrounds["chi2"], judged.chi2, area),
-        "kl": judged.kl,
+        "combined": scores.combined(known, judged.found),
+        **{name: -np.log(p) for name, p in p_values.items()}, "chi2_raw": judged.found["chi2"],
         "pca_chi2": chi2(judged.waveform, expected, excess, noise) / judged.waveform.shape[1],
         "pca_squared": (((judged.waveform - expected) / area[:, None]) ** 2).sum(1),
     }  # fmt: skip
@@ -143,8 +142,8 @@ def chi2_by_area(judged: Judged, rows: np.ndarray) -> list[dict[str, float]]:
     return [
         {
             "area_low": float(judged.area[part].min()), "area_high": float(judged.area[part].max()),
-            "chi2": float(judged.chi2[part].mean()),
-            "error": float(judged.chi2[part].std() / len(part) ** 0.5),
+            "chi2": float(judged.found["chi2"][part].mean()),
+            "error": float(judged.found["chi2"][part].std() / len(part) ** 0.5),
         }
         for part in np.array_split(order, AREA_BINS)
     ]  # fmt: skip
@@ -157,7 +156,7 @@ def _verdict(judged: Judged, found: dict[str, Any], by_area: list[dict[str, floa
     if not judged.kinds or not stated:
         return words
     shares = ", ".join(f"{k} {found['combined'][stated[0]][k][0]:.2f}" for k in judged.kinds)
-    return f"Found at a background of {stated[0]}: {shares} (both scores combined). {words}"
+    return f"Found at a background of {stated[0]}: {shares} (all scores combined). {words}"
 
 
 def _sections(

@@ -1,10 +1,12 @@
 """From scores to background p-values: calibrated in the pulse area, two-sided, combined.
 
-A threshold on a raw score would mean another background for small pulses than for large ones, and
-smooth anomalies score below normal pulses. So each score is measured in widths from its median at
-this area, and both tails count.
+A threshold on a raw score would mean another background for small pulses than for large ones. So a
+deviation is measured in widths from its median at this area. Smooth anomalies have a smaller chi2
+than normal pulses, so both its tails count. The divergence is compared with all pulses: what
+never occurs should not be forgiven because of its area.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +16,11 @@ BIN_PULSES = 400
 MOST_BINS = 24
 TAIL = 0.01
 """Share of a tail that is continued as an exponential, beyond which there are too few pulses."""
+
+
+BY_AREA = ("chi2", "coarse", "spike", "bump")
+"""Scores that are calibrated in the area."""
+TWO_SIDED = ("chi2",)
 
 
 @dataclass(frozen=True)
@@ -30,10 +37,43 @@ class Background:
     """Sorted, of all pulses, in these widths."""
 
 
-def calibrate(score: np.ndarray, area: np.ndarray) -> Background:
-    """The background of a score (n,) from normal pulses of these areas (n,), n at least 2."""
+def backgrounds(found: Mapping[str, np.ndarray]) -> dict[str, Background]:
+    """The background of each score of normal pulses; ``found`` also has their ``area``."""
+    known = {name: calibrate(found[name], found["area"]) for name in BY_AREA}
+    return known | {"kl": calibrate(found["kl"], found["area"], bins=1)}
+
+
+def p_values(
+    known: Mapping[str, Background], found: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The p-value (n,) of each score of some pulses."""
+    return {
+        name: (two_sided if name in TWO_SIDED else upper)(known[name], found[name], found["area"])
+        for name in (*BY_AREA, "kl")
+    }
+
+
+def combined(known: Mapping[str, Background], found: Mapping[str, np.ndarray]) -> np.ndarray:
+    """One score (n,) of all: Cauchy's combination of their p-values, as minus its logarithm.
+
+    The combined p-value holds for dependent scores, where it is small (Liu and Xie, JASA 115
+    (2020) 393).
+    """
+    p = np.stack(list(p_values(known, found).values()))
+    # tan near its pole, where 1 / (pi p) is exact and does not lose small p.
+    terms = np.where(p < 1e-8, 1 / (np.pi * np.maximum(p, 1e-300)), np.tan((0.5 - p) * np.pi))
+    mean = terms.mean(0)
+    return -np.log(np.where(mean > 1e6, 1 / (np.pi * mean), 0.5 - np.arctan(mean) / np.pi))
+
+
+def calibrate(score: np.ndarray, area: np.ndarray, bins: int | None = None) -> Background:
+    """The background of a score (n,) from normal pulses of these areas (n,), n at least 2.
+
+    Args:
+      bins: of the area; by default as many as have ``BIN_PULSES`` pulses.
+    """
     size = np.log(area)
-    bins = int(np.clip(len(score) // BIN_PULSES, 1, MOST_BINS))
+    bins = bins or int(np.clip(len(score) // BIN_PULSES, 1, MOST_BINS))
     parts = np.array_split(np.argsort(size, kind="stable"), bins)
     at = np.array([size[part].mean() for part in parts])
     low, median, high = np.array([np.quantile(score[p], (0.16, 0.5, 0.84)) for p in parts]).T
@@ -78,11 +118,6 @@ def _tail(residuals: np.ndarray, found: np.ndarray) -> np.ndarray:
     # Bounded, so that no p-value is 0.
     beyond = TAIL * np.exp(-np.clip((found - begin) / mean, 0.0, 680.0))
     return np.where(found > begin, beyond, np.maximum(share, TAIL))
-
-
-def fisher(*p_values: np.ndarray) -> np.ndarray:
-    """Fisher's combination (n,) of p-values: minus twice the sum of their logarithms."""
-    return np.asarray(-2 * sum(np.log(np.maximum(p, 1e-300)) for p in p_values))
 
 
 def threshold(normal: np.ndarray, background: float) -> float:

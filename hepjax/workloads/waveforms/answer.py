@@ -12,6 +12,7 @@ from hepjax.engine.workload import About, Answer, Batch, Field, Model, Scores, S
 from hepjax.formats.notes import note
 from hepjax.formats.source import Source
 from hepjax.formats.waveforms.layout import KINDS, TRUTH, WAVEFORM
+from hepjax.physics.waveforms.scores import BY_AREA
 from hepjax.workloads.waveforms import objective, single_pass
 from hepjax.workloads.waveforms.config import WaveformsConfig
 from hepjax.workloads.waveforms.data import meaning_of, the_set
@@ -26,12 +27,10 @@ def inputs(cfg: WaveformsConfig) -> Spec:
 
 
 def outputs(cfg: WaveformsConfig) -> Answer:
-    """``chi2`` a sample, ``kl`` in nats, ``area`` in photoelectrons."""
-    fields = (
-        Field("chi2", (), "float32"), Field("kl", (), "float32"),
-        Field("area", (), "float32", "photoelectrons"),
-    )  # fmt: skip
-    return Answer("table", Spec(fields), BATCH)
+    """Scores of deviation, ``kl`` in nats, ``area`` in photoelectrons."""
+    scores = (Field(name, (), "float32") for name in (*BY_AREA, "kl"))
+    area = Field("area", (), "float32", "photoelectrons")
+    return Answer("table", Spec((*scores, area)), BATCH)
 
 
 def infer(cfg: WaveformsConfig, state: State, inputs: Batch, keys: jax.Array) -> Batch:
@@ -63,7 +62,7 @@ def evaluate(
     scores = {name: np.concatenate([f[name] for f in found]) for name in found[0]}
     if not all(np.isfinite(values).all() for values in scores.values()):
         raise InputError(
-            "chi2: expected finite scores, found others; use another checkpoint (--step)"
+            "scores: expected finite numbers, found others; use another checkpoint (--step)"
         )
     waveform = fields[WAVEFORM].astype(np.float32) * meaning_of(source).scale
     kind = fields.get(TRUTH, np.zeros(len(waveform), np.int8))
@@ -73,8 +72,7 @@ def evaluate(
             cfg, objective.trained(cfg, model.placed.state), jnp.asarray(waveform[examples])
         )
     judged = Judged(
-        waveform, kind, scores["chi2"], scores["kl"], scores["area"], examples,
-        np.asarray(drawn), fields if "ratio" in fields else None,
+        waveform, kind, scores, examples, np.asarray(drawn), fields if "ratio" in fields else None,
     )  # fmt: skip
     made = report(
         judged, cfg.objective.excess, cfg.objective.noise, cfg.model.latent, _pass(cfg, model)

@@ -10,7 +10,7 @@ from hepjax.engine import optimizers
 from hepjax.engine.gradient import mean_gradient
 from hepjax.engine.mesh import average, whole
 from hepjax.engine.workload import Batch, Clock, Metrics, Spec
-from hepjax.physics.waveforms.noise import chi2, negative_log_likelihood
+from hepjax.physics.waveforms.noise import deviations, negative_log_likelihood
 from hepjax.workloads.waveforms import single_pass
 from hepjax.workloads.waveforms.config import WaveformsConfig
 from hepjax.workloads.waveforms.model import Autoencoder, area_of
@@ -73,11 +73,11 @@ def losses(cfg: WaveformsConfig, params: Any, waveform: jax.Array, key: jax.Arra
 
 
 def scores(cfg: WaveformsConfig, params: Any, waveform: jax.Array) -> dict[str, jax.Array]:
-    """Of each pulse (n,): ``chi2`` a sample, ``kl`` and ``area`` in photoelectrons."""
+    """Of each pulse (n,): the scores of ``noise.deviations``, ``kl`` in nats and ``area`` in
+    photoelectrons."""
     expected, divergence = reconstructed(cfg, params, waveform)
-    o = cfg.objective
-    deviation = chi2(waveform, expected, o.excess, o.noise) / waveform.shape[1]
-    return {"chi2": deviation, "kl": divergence, "area": area_of(waveform)}
+    found = deviations(waveform, expected, cfg.objective.excess, cfg.objective.noise)
+    return found | {"kl": divergence, "area": area_of(waveform)}
 
 
 def train_step(

@@ -8,7 +8,7 @@ from scipy import stats
 
 from hepjax.formats.waveforms.layout import DETECTOR, KINDS
 from hepjax.physics.waveforms import ceiling, principal, scores
-from hepjax.physics.waveforms.noise import chi2, negative_log_likelihood
+from hepjax.physics.waveforms.noise import chi2, deviations, negative_log_likelihood
 from hepjax.simulate.waveforms.pulses import AT_ONCE, simulate_pulses
 
 RNG = np.random.default_rng(4)
@@ -39,10 +39,46 @@ def test_low_scores_are_anomalies_too():
     assert farther < far < 1e-3  # beyond all normal pulses the order is kept
 
 
-def test_fisher_has_its_distribution():
-    p = RNG.uniform(size=(2, 50_000))
-    found = scores.fisher(*p)
-    assert stats.kstest(found, stats.chi2(4).cdf).statistic < 0.01
+def test_the_combined_p_value_is_flat_where_it_is_small():
+    """Also of dependent scores: chi2 and coarse are nearly the same here."""
+
+    def pulses(n):
+        score, area = background(n)
+        near = score + 0.3 * RNG.normal(size=n)
+        others = {name: RNG.normal(size=n) for name in ("spike", "bump", "kl")}
+        return {"chi2": score, "coarse": near, "area": area} | others
+
+    known, found = scores.backgrounds(pulses(40_000)), pulses(40_000)
+    p = np.exp(-scores.combined(known, found))
+    assert (p < 1e-2).mean() == pytest.approx(1e-2, abs=3e-3)
+    for name in (*scores.BY_AREA, "kl"):  # each score alone is enough
+        one = {k: v[:50].copy() for k, v in found.items()}
+        one[name] += 30
+        assert np.median(scores.combined(known, one)) > 8
+    low = {k: v[:50].copy() for k, v in found.items()}
+    low["chi2"] -= 30
+    assert np.median(scores.combined(known, low)) > 8  # a chi2 that is too small counts too
+
+
+def test_deviations_see_what_they_are_for():
+    expected = jnp.full((300, 512), 4.0)
+    noise = RNG.normal(size=(300, 512)) * (1.5 * 4 + 0.36) ** 0.5
+    plain = deviations(expected + noise, expected, 1.5, 0.6)
+    assert float(plain["chi2"].mean()) == pytest.approx(1.0, abs=0.02)
+    assert float(plain["coarse"].mean()) == pytest.approx(1.0, abs=0.05)
+    np.testing.assert_allclose(
+        plain["chi2"], chi2(np.asarray(expected + noise), np.asarray(expected), 1.5, 0.6) / 512,
+        rtol=1e-4,
+    )  # fmt: skip
+    place = np.arange(512)
+    for name, shape, least in (("spike", abs(place - 100) < 2, 12.0), ("bump", place < 96, 2.0)):
+        changed = deviations(expected + noise + least * shape, expected, 1.5, 0.6)
+
+        def gain(score, changed=changed):
+            return float((changed[score].mean() - plain[score].mean()) / plain[score].std())
+
+        assert gain(name) > 4
+        assert gain(name) > 2 * gain("chi2")
 
 
 def test_thresholds_and_efficiencies():
@@ -102,7 +138,11 @@ def test_the_ceiling_is_a_likelihood_ratio():
         capped = np.minimum(np.exp(np.minimum(normal, 3.0)), 8.0)
         assert capped.mean() < 1 + 3 * capped.std() / len(capped) ** 0.5
     normal, multi = ratio[made.kind == 0], ratio[made.kind != 0]
-    assert np.median(made.ratio[made.kind != 0]) > np.median(multi)  # electrons tell more
+    found = [
+        (x[made.kind != 0] > scores.threshold(x[made.kind == 0], 0.05)).mean()
+        for x in (made.ratio, ratio)
+    ]
+    assert 0.8 < found[1] < found[0] + 0.03  # electrons tell more
     # Wrong hypotheses are refused: of a multiple scatter its own truth is preferred to another's.
     shuffled = {k: v[::-1] if k in ("separation", "fraction") else v
                 for k, v in made._asdict().items()}  # fmt: skip

@@ -245,7 +245,7 @@ def test_from_simulation_to_the_report(tmp_path, capsys):
     out = tmp_path / "scores.parquet"
     words = ["--data", str(pulses / "test"), "--out", str(out), "--quiet"]
     assert main(["predict", str(run), *words]) == 0
-    assert {"chi2", "kl", "area"} <= set(pq.read_table(out).column_names)
+    assert {"chi2", "coarse", "spike", "bump", "kl", "area"} <= set(pq.read_table(out).column_names)
 
 
 def test_pack_and_pass_by_the_command_line(tmp_path, capsys):
