@@ -10,7 +10,7 @@ import numpy as np
 
 from hepjax import InputError
 from hepjax.formats.block_cache import BlockCache
-from hepjax.formats.hdf5 import keys, list_files, numeric_dataset, open_hdf5, read_rows
+from hepjax.formats.hdf5 import SUFFIXES, keys, list_files, numeric_dataset, open_hdf5, read_rows
 from hepjax.formats.source import Batch, locate
 from hepjax.formats.waveforms.layout import (
     COLUMNS,
@@ -52,15 +52,15 @@ class File:
 
 def is_waveforms(path: Path) -> bool:
     """Whether an HDF5 file has a dataset ``waveform``, or the first file of a folder has one."""
-    if path.is_dir():
-        files = sorted(p for p in path.iterdir() if p.suffix in (".h5", ".hdf5"))
-        return bool(files) and is_waveforms(files[0])
     try:
+        if path.is_dir():
+            files = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES)
+            return bool(files) and is_waveforms(files[0])
         if not (path.is_file() and h5py.is_hdf5(path)):
             return False
         with h5py.File(path, "r") as file:
             return WAVEFORM in file
-    except (OSError, RuntimeError):
+    except (OSError, RuntimeError):  # whoever reads it says why it cannot be read
         return False
 
 
