@@ -90,7 +90,7 @@ class DataConfig:
 
     def rules(self) -> Iterator[Rule]:
         """What must hold between the fields."""
-        yield len(self.files) > 0, "files", "at least one file"
+        yield len(self.files) > 0 or self.made > 0, "files", "at least one file, or data.made"
         yield self.margin == 0 or self.crop > 0, "margin", "0 with whole boxes (data.crop=0)"
         yield self.made == 0 or self.crop == 0, "crop", "0 with boxes that are made (data.made)"
         yield self.cells % 2 == 0, "cells", "an even number"

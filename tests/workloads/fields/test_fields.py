@@ -179,3 +179,17 @@ def test_from_simulation_to_the_report(tmp_path, capsys):
     rows = pq.read_table(out)
     assert rows.num_rows == 4 * 8**3
     assert rows.column_names[:5] == ["box", "x", "y", "z", "density"]
+
+
+@pytest.mark.slow
+def test_boxes_that_are_made_train_and_judge_without_files(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where there is no folder data/boxes
+    small = ["data.made=4", "data.cells=8", "data.steps=2", "data.length=6", "model.channels=[4]",
+             "model.full=4", "model.depth=1", "train.batch_size=2", "train.epochs=1",
+             "mesh.devices=1"]  # fmt: skip
+    assert main(["train", "fields/made", *small, "--run", "run", "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", "run", "--json", "--quiet"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["boxes"] == data.LEAST_MADE
+    assert scores["oracle_power_error"] < 1e-4
