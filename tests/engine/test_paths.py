@@ -54,7 +54,21 @@ def test_what_cannot_be_expanded_names_the_setting(home, text, message):
         expand(text, "data.files")
 
 
-@pytest.mark.parametrize("workload", table.OWN)
+OTHER_NAMES = {"nsbi": "reference", "unfold": "measured"}
+"""Workloads whose samples have names of their own, and one of these settings."""
+
+
+@pytest.mark.parametrize("workload", OTHER_NAMES)
+def test_samples_with_names_of_their_own_are_expanded_too(home, workload):
+    key = OTHER_NAMES[workload]
+    path = home / "c.yaml"
+    path.write_text(f"workload: {workload}\ndata: {{{key}: [~/cms/a.h5, $HOME/cms/b*]}}\n")
+    _, cfg = configured("~/c.yaml", [])
+    assert getattr(cfg.data, key) == (f"{home}/cms/a.h5", f"{home}/cms/b.h5")
+    assert f"data.{key}" in path_keys(cfg)
+
+
+@pytest.mark.parametrize("workload", [name for name in table.OWN if name not in OTHER_NAMES])
 def test_every_setting_that_is_a_path_is_expanded(home, workload):
     path = home / "c.yaml"
     files = "[~/cms/a.h5, $HOME/cms/b*]"
@@ -71,10 +85,9 @@ def test_settings_that_name_files_are_paths():
     """A new setting of this kind has to say so: its annotation is FilePath."""
     for name in table.OWN:
         cfg = table.get(name).Config
-        hints = cfg.__dataclass_fields__["data"].default_factory.__annotations__
-        assert [k for k, v in hints.items() if k.endswith("files")] == [
-            k for k, v in hints.items() if "FilePath" in str(v) or "'path'" in str(v)
-        ]
+        hints = type(cfg().data).__annotations__
+        paths = {k for k, v in hints.items() if "FilePath" in str(v) or "'path'" in str(v)}
+        assert {k for k in hints if k.endswith("files")} <= paths
 
 
 def test_options_are_expanded_by_their_type(home):
