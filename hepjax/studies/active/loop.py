@@ -172,13 +172,19 @@ def places_of(study: ActiveStudy, trials: Sequence[Trial]) -> np.ndarray:
 def data_of(study: ActiveStudy, trials: Sequence[Trial], rows: int) -> Data:
     """The points with a value, in a buffer; inside ``gaussian.double``."""
     x, known = told(study, trials)
-    data, n = gaussian.empty(rows, len(study.axes)), len(known)
+    values = [t.last["value"] - study.threshold for t in known]
+    errors = [t.last["error"] for t in known]
+    used = np.arange(rows) < len(known)
     return Data(
-        data.x.at[:n].set(x),
-        data.y.at[:n].set(np.array([t.last["value"] - study.threshold for t in known])),
-        data.error.at[:n].set(np.array([t.last["error"] for t in known])),
-        data.used.at[:n].set(True),
-    )
+        jnp.asarray(_padded(x, rows)), jnp.asarray(_padded(values, rows)),
+        jnp.asarray(_padded(errors, rows)), jnp.asarray(used),
+    )  # fmt: skip
+
+
+def _padded(part: Any, rows: int) -> np.ndarray:
+    """Zeros after the rows; in NumPy, because jax compiles anew for each number of them."""
+    known = np.asarray(part, np.float64)
+    return np.concatenate([known, np.zeros((rows - len(known), *known.shape[1:]))])
 
 
 def buffer_rows(count: int) -> int:
@@ -216,7 +222,7 @@ def asked(study: ActiveStudy, trials: Sequence[Trial], count: int) -> np.ndarray
     with gaussian.double():
         rows = buffer_rows(count + 1)
         data = data_of(study, begun, rows)
-        waiting = jnp.zeros((rows, len(study.axes))).at[: len(silent)].set(places_of(study, silent))
+        waiting = jnp.asarray(_padded(places_of(study, silent), rows))
         waits = jnp.arange(rows) < len(silent)
         where = Places(jnp.asarray(grid), jnp.asarray(apart > 1e-9), jnp.asarray(chance))
         chosen, kernel = _best(study.acquisition, data, waiting, waits, where)

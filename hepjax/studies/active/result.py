@@ -1,17 +1,15 @@
 """What a study found: the contour, how sure it is, and what a Sobol scan of equal cost gives."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from hepjax import TrainingError
 from hepjax.studies.active import acquire, gaussian, loop, toys
-from hepjax.studies.active.gaussian import Belief, Data, Kernel
+from hepjax.studies.active.gaussian import Data, Kernel
 from hepjax.studies.active.loop import ActiveStudy
 from hepjax.studies.active.sequence import sobol
 from hepjax.studies.study import Trial
@@ -38,17 +36,22 @@ class Arm(NamedTuple):
 
     def at(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean minus threshold and standard deviation (m,) at places (m, d)."""
+        found = []
         with gaussian.double():
-            belief = _belief(self.data, self.kernel, jnp.asarray(x))
-            return np.asarray(belief.mean), np.sqrt(np.asarray(belief.variance))
+            for first in range(0, len(x), TESTS):
+                piece = np.zeros((TESTS, x.shape[1]))  # of one size, compiled once
+                n = len(x[first : first + TESTS])
+                piece[:n] = x[first : first + TESTS]
+                belief = _belief(self.data, self.kernel, jnp.asarray(piece))
+                found.append((np.asarray(belief.mean)[:n], np.asarray(belief.variance)[:n]))
+        mean, variance = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return mean, np.sqrt(variance)
 
 
 _fit = jax.jit(gaussian.fit)
-
-
-@partial(jax.jit)
-def _belief(data: Data, kernel: Kernel, at: Array) -> Belief:
-    return gaussian.posterior(data, kernel, at)
+_belief = jax.jit(gaussian.posterior)
+_left_out = jax.jit(gaussian.left_out)
+_expected = jax.jit(lambda belief: acquire.misclassified(belief).mean())
 
 
 def arms(study: ActiveStudy, trials: Sequence[Trial]) -> list[Arm]:
@@ -82,7 +85,7 @@ def _arm(study: ActiveStudy, name: str, trials: list[Trial]) -> Arm:
             kernel = _fit(data)
             loop.require_sound(kernel, study)
             belief = _belief(data, kernel, at)
-            expected.append(float(acquire.misclassified(belief).mean()))
+            expected.append(float(_expected(belief)))
             if study.simulator in toys.TOYS:
                 truth = toys.truth(toys.shares(study.axes, at)) - study.threshold
                 wrong.append(float(((belief.mean > 0) != (truth > 0)).mean()))
@@ -96,9 +99,9 @@ def summary(study: ActiveStudy, trials: Sequence[Trial], found: Sequence[Arm]) -
     """The result in numbers."""
     ours, other = found
     with gaussian.double():
-        off, spread = gaussian.left_out(ours.data, ours.kernel)
+        off, spread = _left_out(ours.data, ours.kernel)
         used = np.asarray(ours.data.used)
-        pulls = np.asarray(off / spread)[used]
+        pulls = (np.asarray(off) / np.asarray(spread))[used]
     unseen = loop.told(study, [t for t in other.trials if t.kind == "beside"])[1]
     beyond = np.array([t.last["value"] > study.threshold for t in unseen])
     right = (ours.at(loop.places_of(study, unseen))[0] > 0) == beyond if unseen else np.zeros(0)

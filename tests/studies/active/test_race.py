@@ -20,6 +20,7 @@ def small(monkeypatch):
     monkeypatch.setattr(race, "TESTS", 512)
 
 
+@pytest.mark.slow
 def test_loops_begin_as_the_scan_and_are_judged_by_the_truth(small, tmp_path, capsys):
     found = race.run(toys.TOYS["toy/2d"], "entropy", seeds=2, points=20)
     assert list(found.points) == [12, 20]
