@@ -47,7 +47,7 @@ def gan_step(devices: int, batch: int, layout: str = "replicated"):
     return ahead.compile_step(WORKLOAD, cfg, jax.devices()[:devices], raw)
 
 
-@pytest.mark.parametrize("layout", ["fsdp", "hybrid"])
+@pytest.mark.parametrize("layout", ["fsdp", pytest.param("hybrid", marks=pytest.mark.slow)])
 def test_weights_go_to_the_events_and_not_events_to_the_weights(layout, monkeypatch):
     """Left alone, the compiler sums activations over devices that hold parts of a kernel."""
     monkeypatch.setenv("HEPJAX_CONV3D", "xla")

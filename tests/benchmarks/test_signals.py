@@ -18,7 +18,7 @@ def test_the_rounds_are_drawn_from_the_seed_and_cover_everything():
     assert {one.signals[0] for one in drawn} == {"SIGINT", "SIGTERM", "SIGHUP"}
 
 
-@pytest.mark.parametrize("moment", ["work", "end"])
+@pytest.mark.parametrize("moment", [pytest.param("work", marks=pytest.mark.slow), "end"])
 def test_a_round(tmp_path, moment):
     one = signals.Round("inspect gan3d", moment, 0.5, ["SIGTERM"], 0.0, True)
     signals.play(one, Ground(tmp_path))

@@ -83,6 +83,7 @@ def test_a_damaged_best_checkpoint_falls_back_and_says_so(tiny_run, capsys):
         path.write_bytes(good)
 
 
+@pytest.mark.slow
 def test_evaluate_two_files(tiny_run, tmp_path, capsys):
     files = []
     for seed in "12":

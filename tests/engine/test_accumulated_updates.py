@@ -57,6 +57,7 @@ def same(found, wanted):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6 * scale)
 
 
+@pytest.mark.slow
 def test_parts_of_weighted_jets_give_the_update_of_all():
     one = MeshConfig(devices=1)
     same(updated("tagger", 4, one), updated("tagger", 1, one))

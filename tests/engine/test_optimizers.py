@@ -198,7 +198,9 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n != "tagger")) for n in CASES]
+)
 def test_workloads_validate_and_answer_with_the_average(name):
     """The parameters beside it may be NaN."""
     workload, (cfg, spec, raw) = table.get(name), CASES[name]

@@ -60,7 +60,9 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "mlpf-sparse")) for n in CASES]
+)
 def test_every_workload_says_what_the_run_says(name, monkeypatch):
     monkeypatch.setattr(parity, "BATCHES", (2,))  # each is compiled anew; the command takes three
     monkeypatch.setattr(parity, "ELEMENTS", (13,))

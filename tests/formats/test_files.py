@@ -124,6 +124,14 @@ def test_a_pipe_is_refused_at_once(tmp_path, capsys, kind):
     assert "found a pipe" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["a.npz", "a.yaml", "a.csv", "a.root", "a.parquet"])
+def test_a_pipe_of_any_suffix_is_not_waited_for(tmp_path, capsys, name):
+    os.mkfifo(tmp_path / name)
+    assert main(["inspect", str(tmp_path / name)]) == 2
+    assert "found a pipe" in capsys.readouterr().err
+    assert main(["inspect", str(tmp_path)]) == 2
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "found"),
     [

@@ -53,6 +53,7 @@ def test_the_elite_never_gets_worse_on_the_same_events(images):
     assert (np.diff(losses) <= 1e-6).all()
 
 
+@pytest.mark.slow
 def test_both_ways_learn_at_equal_evaluations(images):
     ways = evolution.trained(evolution.Asked(generations=400, rates=Rates(0.05, 0.1)), images)
     start = evolution.regressor_loss(jax.tree.map(lambda x: x[0], parents()), images)
@@ -111,6 +112,7 @@ def test_the_padded_network_holds_the_hand_made_one(images):
     assert supernet.in_words(padded) == "4 filters, ReLU"
 
 
+@pytest.mark.slow
 def test_architectures_of_a_family_differ():
     family = parents(3, supernet.uniform)
     told = {supernet.in_words(jax.tree.map(lambda x, k=k: x[k], family)) for k in range(8)}

@@ -58,6 +58,7 @@ def test_the_same_command_does_nothing_twice_and_more_trials_go_on(toy_config, t
     assert all(p.stat().st_mtime_ns == t for p, t in before.items())
 
 
+@pytest.mark.slow
 def test_promoted_trials_go_on_from_their_checkpoints(toy_config, toy_space, tmp_path):
     out = tmp_path / "study"
     assert tune(toy_config, toy_space, out, "--pruner=asha", trials=6) == 0

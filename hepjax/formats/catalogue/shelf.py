@@ -104,8 +104,8 @@ def _fetched(place: Path, file: PublicFile, address: str, progress: Progress) ->
     if wrong := _unlike(file, sums):
         download.remove(partial)
         raise InputError(
-            f"{address}: expected {wrong}; the file is another one or was damaged on its way, and "
-            "nothing is kept; try again, or give another --mirror"
+            f"{address}: expected {wrong[0]}, found {wrong[1]}; the file is another one or was "
+            "damaged on its way, and nothing is kept; try again, or give another --mirror"
         )
     os.replace(partial, place)  # whose name was free, and no other process has the partial file
     download.remove(partial)
@@ -125,7 +125,7 @@ def _there(
         raise InputError(f"{place}: expected a file, found something else of this name; {way}")
     sums = _sums(place, progress, f"check {file.name}")
     if wrong := _unlike(file, sums):
-        raise InputError(f"{place}: expected {wrong}; {way}")
+        raise InputError(f"{place}: expected {wrong[0]}, found {wrong[1]}; {way}")
     if known is not None and known.get("sha256") != sums["sha256"]:
         raise InputError(
             f"{place}: expected the file that came first (sha256 {known.get('sha256')}), found "
@@ -148,14 +148,14 @@ def _entry(file: PublicFile, sums: dict[str, Any], address: str) -> dict[str, An
     }  # fmt: skip
 
 
-def _unlike(file: PublicFile, sums: dict[str, Any]) -> str:
-    """What a file is unlike of what is stated: ``md5 ..., found ...``; empty if nothing."""
+def _unlike(file: PublicFile, sums: dict[str, Any]) -> tuple[str, str] | None:
+    """What is stated of a file and what was found instead, if they differ."""
     if file.bytes is not None and sums["bytes"] != file.bytes:
-        return f"{file.bytes:,} bytes, found {sums['bytes']:,}"
+        return f"{file.bytes:,} bytes", f"{sums['bytes']:,}"
     if file.checksum and sums[file.checksum[0]] != file.checksum[1]:
         kind, value = file.checksum
-        return f"{kind} {value}, found {sums[kind]}"
-    return ""
+        return f"{kind} {value}", str(sums[kind])
+    return None
 
 
 def _sums(path: Path, progress: Progress, what: str) -> dict[str, Any]:

@@ -172,7 +172,7 @@ class Pieces:
 
 def is_card(path: Path) -> bool:
     """Whether it is a YAML file with a group ``root``, which maps branches."""
-    if path.suffix.lower() not in SUFFIXES:
+    if path.suffix.lower() not in SUFFIXES or not path.is_file():  # a pipe would be waited for
         return False
     try:
         with path.open("rb") as file:

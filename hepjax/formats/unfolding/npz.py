@@ -51,6 +51,8 @@ def holds_levels(path: Path) -> bool:
     if path.is_dir():
         files = [p for p in inside(path) if has_suffix(p, (".npz",))]
         return bool(files) and holds_levels(files[0])
+    if not path.is_file():  # a pipe would be waited for
+        return False
     try:
         with zipfile.ZipFile(path) as file:
             return any(name.startswith("sim_") for name in file.namelist())

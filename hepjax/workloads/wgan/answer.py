@@ -8,6 +8,7 @@ import numpy as np
 
 from hepjax import InputError
 from hepjax.engine.inference import HostBatch
+from hepjax.engine.population import averaged
 from hepjax.engine.progress import progress
 from hepjax.engine.workload import (
     About,
@@ -114,12 +115,4 @@ def evaluate(
     reference = {"ecal": np.where(cells < cfg.calorimeter.threshold, 0.0, cells), "energy": energy}
     generated = {"ecal": np.concatenate(made), "energy": energy}
     found = report(reference, generated, calorimeter=cfg.calorimeter)
-    history = [{k: _mean(v) for k, v in row.items()} for row in about.history]
-    return write_report(found, out, **about._replace(history=history)._asdict())
-
-
-def _mean(value: object) -> object:
-    """The mean of a record over the members."""
-    if isinstance(value, list) and value and all(isinstance(x, int | float) for x in value):
-        return float(np.mean(value))
-    return value
+    return write_report(found, out, **averaged(about)._asdict())

@@ -48,6 +48,7 @@ def stored(out):
     return studies.trials(found)
 
 
+@pytest.mark.slow
 def test_a_disc_is_found_although_simulations_fail_and_hang(simulator, square, tmp_path, capsys):
     out = tmp_path / "study"
     assert active(simulator, square, out, "--json") == 0

@@ -81,6 +81,7 @@ def test_every_other_point_of_a_batch_is_asked_for():
     assert race.filled(8).all()
 
 
+@pytest.mark.slow
 def test_a_fit_that_is_not_finite_is_told_in_one_line(small, monkeypatch, tmp_path, capsys):
     nothing = jnp.array(jnp.nan)
 

@@ -27,6 +27,7 @@ def updates(cfg, count, n=16):
         yield state, {name: float(value) for name, value in metrics.items()}
 
 
+@pytest.mark.slow
 def test_first_updates_gather_statistics_and_train_nothing():
     cfg = calo.tiny(moments=False)
     start = jax.jit(lambda key: objective.init(cfg, key))(jax.random.key(0))

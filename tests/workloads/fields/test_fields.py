@@ -99,6 +99,7 @@ def test_bad_boxes_are_refused(tmp_path):
         replace(TINY, data=DataConfig(margin=2))
 
 
+@pytest.mark.slow
 def test_boxes_that_are_made_are_new_in_each_update():
     cfg = replace(TINY, data=DataConfig(made=4, cells=4, steps=2, length=3.0))
     both = data.sources(cfg)

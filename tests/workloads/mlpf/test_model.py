@@ -54,7 +54,8 @@ def outputs(cfg, raw):
 
 
 @pytest.mark.parametrize(
-    ("name", "inputs"), [("concat", "raw"), ("additive", "log"), ("sparse", "raw")]
+    ("name", "inputs"),
+    [("concat", "raw"), ("additive", "log"), pytest.param("sparse", "raw", marks=pytest.mark.slow)],
 )
 def test_padding_changes_nothing(name, inputs):
     cfg = config(replace(MODELS[name], inputs=inputs, layers=2))

@@ -173,6 +173,7 @@ def test_acceptance_fakes_and_efficiency_as_expectation_maximisation(acceptance)
         assert total == pytest.approx(exact[phase].sum(), rel=0.015)
 
 
+@pytest.mark.slow
 def test_closure_background_bootstraps_and_ensembles():
     """A reweighted simulation is found again, with background under it."""
     cfg = config(
