@@ -6,9 +6,8 @@ from other packages offer further data (``Workload.simulations``), all with the 
 
 import argparse
 import importlib
-import json
-import time
-from pathlib import Path
+
+from hepjax.cli.simulated import add_common, check_at_least, produce
 
 THINGS = {
     "showers": "showers in a W/Si calorimeter",
@@ -37,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for workload in outside():
         for what in workload.simulations:
             sub = things.add_parser(what, help=f"events for the workload {workload.name}")
-            _add_common(sub)
+            add_common(sub)
             sub.set_defaults(simulate=_simulate)
     for sub in things.choices.values():
         # The verb has this option too; without a default, the last word given counts.
@@ -51,37 +50,17 @@ def run(args: argparse.Namespace) -> int:
     return args.simulate(args)
 
 
-def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--events", type=int, required=True, metavar="N", help="number of events")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
-
-
 def _simulate(args: argparse.Namespace) -> int:
     """Write the events of a workload from outside, or find them there."""
-    from hepjax import __version__
-    from hepjax.cli.simulated import already_there, check_at_least, save_settings
-    from hepjax.engine.progress import progress
     from hepjax.workloads.table import simulation
 
     check_at_least("events", args.events, 1)
-    settings = {
-        "what": args.what, "events": args.events, "seed": args.seed, "hepjax": __version__,
-    }  # fmt: skip
     make = simulation(args.what)
     assert make is not None
-    began, seconds = time.monotonic(), None
     present = len(list(args.out.iterdir())) if args.out.is_dir() else 0
-    if not already_there(args.out, settings, present, present, "event"):
-        with progress("simulate", args.events, "events", quiet=args.quiet) as advance:
-            make(args.out, args.events, args.seed, advance)
-        save_settings(args.out, settings)
-        seconds = time.monotonic() - began
-    if args.json:
-        print(json.dumps({**settings, "out": str(args.out), "seconds": seconds}))
-    else:
-        there = "are there already" if seconds is None else f"made in {seconds:.1f} s"
-        print(f"{args.out}: {args.events} {args.what}, {there}")
-    return 0
+    return produce(
+        args, {"events": args.events},
+        lambda advance: make(args.out, args.events, args.seed, advance),
+        lambda rate, _: f"{args.events} {args.what}, {rate:,.1f} a second",
+        files=(present, present, "event"), size=(args.events, args.what),
+    )  # fmt: skip

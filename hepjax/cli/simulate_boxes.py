@@ -1,9 +1,8 @@
 """``hepjax simulate boxes``: dark matter by a particle mesh, and gas or parameters to learn."""
 
 import argparse
-import json
-import time
-from pathlib import Path
+
+from hepjax.cli.simulated import add_common, check_at_least, produce
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,50 +27,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--steps", type=int, default=12, metavar="N",
         help="of the simulation; default: %(default)s",
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    add_common(parser, events=None)
 
 
 def run(args: argparse.Namespace) -> int:
     """Simulate and write; the same settings again find their boxes."""
-    from hepjax import __version__
-    from hepjax.cli.simulated import already_there, check_at_least, save_settings
-    from hepjax.engine.config import require_seed
-    from hepjax.engine.progress import progress
     from hepjax.ops.boxes import Setting
     from hepjax.simulate.boxes.boxes import write_boxes, write_universes
 
     check_at_least("boxes", args.boxes, 1)
-    require_seed("--seed", args.seed)
     gas = args.targets == "gas"
     length = args.cells * (0.78125 if gas else 8.0) if args.length is None else args.length
     _check(args, length)
     setting = Setting(args.cells, length, args.redshift, args.steps)
     settings = {
-        "what": "boxes", "targets": args.targets, "boxes": args.boxes, "cells": args.cells,
-        "length": length, "redshift": args.redshift, "steps": args.steps, "seed": args.seed,
-        "hepjax": __version__,
+        "targets": args.targets, "boxes": args.boxes, "cells": args.cells, "length": length,
+        "redshift": args.redshift, "steps": args.steps,
     }  # fmt: skip
-    began, seconds = time.monotonic(), None
-    present = len(list(args.out.glob("*.h5")))
-    if not already_there(args.out, settings, present, args.boxes, "box"):
-        with progress("simulate", args.boxes, "boxes", quiet=args.quiet) as advance:
-            write = write_boxes if gas else write_universes
-            write(args.out, args.boxes, args.seed, advance, setting)
-        save_settings(args.out, settings)
-        seconds = time.monotonic() - began
-    if args.json:
-        print(json.dumps({**settings, "out": str(args.out), "seconds": seconds}))
-    elif seconds is None:
-        print(f"{args.out}: these {args.boxes} boxes are there already")
-    else:
-        print(
-            f"{args.out}: {args.boxes} boxes of {args.cells}^3 cells and {length:g} Mpc/h, "
-            f"{args.boxes / seconds:,.1f} boxes/s"
-        )
-    return 0
+    write = write_boxes if gas else write_universes
+    form = f"{args.boxes} boxes of {args.cells}^3 cells and {length:g} Mpc/h"
+    return produce(
+        args, settings, lambda advance: write(args.out, args.boxes, args.seed, advance, setting),
+        lambda rate, _: f"{form}, {rate:,.1f} boxes/s",
+        files=(len(list(args.out.glob("*.h5"))), args.boxes, "box"), size=(args.boxes, "boxes"),
+    )  # fmt: skip
 
 
 def _check(args: argparse.Namespace, length: float) -> None:
