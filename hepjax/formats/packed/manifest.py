@@ -5,6 +5,8 @@ It holds its own checksum and the checksums of the shards, so a flipped bit is a
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,11 +118,14 @@ def is_packed(path: Path) -> bool:
     return exists_inside(path, FILE) or exists_inside(path, PLAN_FILE)
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a packed set.
+@contextmanager
+def sealed(folder: Path, form: str) -> Iterator[dict[str, Any]]:
+    """The content of the manifest of a packed set; an error in the block means damage.
 
+    Args:
+      form: the format that it has to state.
     Raises:
-      InputError: none there, damaged, or of another version.
+      InputError: none there, damaged, or of another format.
     """
     path = folder / FILE
     require_path(folder)
@@ -132,10 +137,26 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         content = json.loads(path.read_bytes())
         stated = content.pop("sha256")
-        if content["format"] != FORMAT:
-            raise InputError(f"{path}: expected {FORMAT!r}, found {content['format']!r}")
+        if content["format"] != form:
+            raise InputError(f"{path}: expected {form!r}, found {content['format']!r}")
         if stated != seal(content):
             raise ValueError("its checksum differs")
+        yield content
+    except (Exception, MemoryError) as error:  # JSON of any form, and any refusal of the disk
+        if isinstance(error, InputError) and str(error).startswith(str(path)):
+            raise
+        raise InputError(
+            f"{path}: expected a sound manifest, found a damaged one ({error}); copy it again"
+        ) from None
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a packed set.
+
+    Raises:
+      InputError: none there, damaged, or of another version.
+    """
+    with sealed(folder, FORMAT) as content:
         manifest = Manifest(
             meaning=parse_meaning(content["meaning"]),
             largest=content["largest"],
@@ -147,12 +168,6 @@ def read_manifest(folder: Path) -> Manifest:
         _require(fits, "largest", largest)
         _require(bool(manifest.shards), "shards", "none")
         return manifest
-    except (Exception, MemoryError) as error:  # JSON of any form, and any refusal of the disk
-        if isinstance(error, InputError) and str(error).startswith(str(path)):
-            raise
-        raise InputError(
-            f"{path}: expected a sound manifest, found a damaged one ({error}); copy it again"
-        ) from None
 
 
 def seal(content: dict[str, Any]) -> str:

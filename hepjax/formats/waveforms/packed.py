@@ -6,7 +6,6 @@ checksum before anything in it is believed.
 
 import hashlib
 import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ import numpy as np
 
 from hepjax import InputError
 from hepjax.formats.damage import reading
-from hepjax.formats.files import exists_inside, require_path
-from hepjax.formats.packed.manifest import FILE, checksum, seal
+from hepjax.formats.files import exists_inside
+from hepjax.formats.packed.manifest import FILE, checksum, sealed
 from hepjax.formats.source import Batch
 from hepjax.formats.waveforms.hdf5 import File, Meaning, read
 from hepjax.formats.waveforms.layout import COLUMNS
@@ -83,20 +82,7 @@ def read_set(folders: list[Path]) -> Set:
 
 
 def _read_one(folder: Path) -> Set:
-    path = folder / FILE
-    require_path(folder)
-    if not path.is_file():
-        raise InputError(
-            f"{folder}: expected a packed set of waveforms with {FILE}, found none; "
-            f"make one: hepjax pack ... --out {folder}"
-        )
-    try:
-        content = json.loads(path.read_bytes())
-        stated = content.pop("sha256")
-        if content["format"] != FORMAT:
-            raise InputError(f"{path}: expected {FORMAT!r}, found {content['format']!r}")
-        if stated != seal(content):
-            raise ValueError("its checksum differs")
+    with sealed(folder, FORMAT) as content:
         meaning = Meaning(
             int(content["samples"]), content["dtype"], float(content["scale"]),
             tuple(content["columns"]),
@@ -105,12 +91,6 @@ def _read_one(folder: Path) -> Set:
         if not shards or meaning.samples < 2 or not set(meaning.columns) <= set(COLUMNS):
             raise ValueError("no shards, no samples, or unknown columns")
         return Set(meaning, content["sample_ns"], shards)
-    except InputError:
-        raise
-    except Exception as error:  # JSON of any form
-        raise InputError(
-            f"{path}: expected a sound manifest, found a damaged one ({error}); copy it again"
-        ) from None
 
 
 def _shard(folder: Path, entry: dict[str, Any]) -> Shard:

@@ -162,7 +162,9 @@ def test_damaged_manifests(packed):
     with pytest.raises(InputError, match=r"manifest.json: expected a sound manifest, found a dama"):
         read_set([out])
     (out / "manifest.json").unlink()
-    with pytest.raises(InputError, match=r"packed: expected a packed set of waveforms"):
+    with pytest.raises(
+        InputError, match=r"packed: expected a packed set with manifest.json, found none"
+    ):
         read_set([out])
 
 
