@@ -5,7 +5,7 @@ root-files.md explains its keys. Of several files the trees follow each other, i
 """
 
 import glob
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -220,6 +220,24 @@ def read_card(path: Path) -> Card:
         _defined(path, given.get("define", {})),
         None if cut is None else Expression(cut, f"{path}: root.cut"), given[kinds[0]],
     )  # fmt: skip
+
+
+def card_of(path: Path, kind: str, known: Iterable[str]) -> Card:
+    """A card of that kind of event.
+
+    Args:
+      known: the keys that may stand below ``root.<kind>``.
+    Raises:
+      InputError: see ``read_card``; or a card of something else, or another key.
+    """
+    card = read_card(path)
+    if card.kind != kind:
+        raise InputError(f"{path}: expected a card of {kind}, found one of {card.kind}")
+    for key in card.settings:
+        if key not in known:
+            names = ", ".join(f"root.{kind}.{name}" for name in known)
+            raise InputError(f"{path}: expected {names}, found root.{kind}.{key}")
+    return card
 
 
 def _defined(path: Path, given: Any) -> dict[str, Expression]:

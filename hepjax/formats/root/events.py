@@ -17,7 +17,7 @@ from hepjax import InputError
 from hepjax.formats.notes import note
 from hepjax.formats.particleflow.columns import ARRAYS, TOWER, TRACK, Particle, Tower, Track
 from hepjax.formats.particleflow.events import EventFile, Events
-from hepjax.formats.root.card import Card, Pieces, read_card
+from hepjax.formats.root.card import Card, Pieces, card_of
 from hepjax.formats.root.expressions import Expression
 from hepjax.formats.source import Batch
 
@@ -73,15 +73,7 @@ def describe_root_events(path: Path) -> EventFile:
     Raises:
       InputError: a card of something else, with missing or unknown keys, or files that do not fit.
     """
-    card = read_card(path)
-    if card.kind != "particleflow":
-        raise InputError(f"{path}: expected a card of particleflow, found one of {card.kind}")
-    for key in card.settings:
-        if key not in GROUPS:
-            where = "root.particleflow."
-            raise InputError(
-                f"{path}: expected {where}{f', {where}'.join(GROUPS)}, found {where}{key}"
-            )
+    card = card_of(path, "particleflow", GROUPS)
     groups = {
         name: card.group(name, known, needed) for name, (known, needed) in GROUPS.items()
         if name in card.settings

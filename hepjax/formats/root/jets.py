@@ -16,7 +16,7 @@ from hepjax.formats.images import Grid, SparseImages
 from hepjax.formats.jets.arrays import Columns, canonical, from_pairs
 from hepjax.formats.jets.arrays import Piece as Origin
 from hepjax.formats.jets.meaning import Meaning, agree, make_grid
-from hepjax.formats.root.card import Card, Piece, Pieces, read_card
+from hepjax.formats.root.card import Card, Piece, Pieces, card_of
 from hepjax.formats.root.expressions import Expression
 from hepjax.formats.source import Batch
 
@@ -91,15 +91,7 @@ def describe_root_jets(path: Path, asked: Meaning) -> RootJets:
     Raises:
       InputError: a card of something else, with missing or unknown keys, or files that do not fit.
     """
-    card = read_card(path)
-    if card.kind != "jets":
-        raise InputError(f"{path}: expected a card of jets, found one of {card.kind}")
-    for key in card.settings:
-        if key not in OTHER_KEYS:
-            raise InputError(
-                f"{path}: expected root.jets.{', root.jets.'.join(OTHER_KEYS)}, found "
-                f"root.jets.{key}"
-            )
+    card = card_of(path, "jets", OTHER_KEYS)
     channels = card.group("channels", None, ())
     if not channels:
         raise InputError(f"{path}: root.jets.channels: expected channels by name, found none")

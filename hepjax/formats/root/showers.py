@@ -12,7 +12,7 @@ import numpy as np
 
 from hepjax import InputError
 from hepjax.formats.notes import note
-from hepjax.formats.root.card import Card, Pieces, read_card
+from hepjax.formats.root.card import Card, Pieces, card_of
 from hepjax.formats.root.expressions import Expression
 from hepjax.formats.showers.calorimeter import Calorimeter
 from hepjax.formats.showers.calorimeters import calorimeter as named
@@ -71,15 +71,7 @@ def describe_root_showers(
     Raises:
       InputError: a card of something else, with missing or unknown keys, or files that do not fit.
     """
-    card = read_card(path)
-    if card.kind != "showers":
-        raise InputError(f"{path}: expected a card of showers, found one of {card.kind}")
-    for key in card.settings:
-        if key not in KEYS:
-            where = "root.showers."
-            raise InputError(
-                f"{path}: expected {where}{f', {where}'.join(KEYS)}, found {where}{key}"
-            )
+    card = card_of(path, "showers", KEYS)
     found = calorimeter or _calorimeter(card)
     given = card.settings
     columns: dict[str, Expression] = {
