@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from hepjax.workloads import table
+
 ROOT = Path(__file__).parents[2]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
@@ -76,9 +78,8 @@ def test_named_benchmarks_exist(page):
 
 @each_page
 def test_named_configurations_exist(page):
-    for name in re.findall(
-        r"(?<![\w./])(?:gan3d|tagger|mlpf|wgan)/[a-z]\w*(?!\w|\.\w|/)", page.read_text()
-    ):
+    workloads = "|".join(table.OWN)
+    for name in re.findall(rf"(?<![\w./])(?:{workloads})/[a-z][\w-]*\b(?!-|\.\w|/)", page.read_text()):
         assert (ROOT / "configs" / f"{name}.yaml").is_file(), f"{page.name} names {name}"
 
 
