@@ -49,13 +49,13 @@ table { border-collapse: collapse; font-size: .95rem; margin: .4rem 0; }
 th, td { padding: .34rem .8rem; text-align: right; border-bottom: 1px solid var(--line); }
 th { color: var(--soft); font-weight: 600; white-space: nowrap; }
 td { font-variant-numeric: tabular-nums; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; padding-left: 0; }
+th:first-child, td:first-child { text-align: left; padding-left: 0; white-space: normal;
+  min-width: 9rem; }
 pre { background: var(--paper); padding: .9rem 1.1rem; border-radius: 8px; overflow-x: auto;
   font-size: .88rem; line-height: 1.45; }
 @media (max-width: 1000px) { .layout { display: block; } main { padding: 0 1rem 3rem; }
   nav { position: static; } nav a { display: inline-block; }
-  section { padding: 1rem 1rem 1.2rem; }
-  th:first-child, td:first-child { white-space: normal; min-width: 9rem; } }
+  section { padding: 1rem 1rem 1.2rem; } }
 @media print { nav { display: none; } .layout { display: block; } section { border: 0; } }
 """
 
