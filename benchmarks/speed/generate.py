@@ -2,11 +2,12 @@
 
     python -m benchmarks.speed.generate --batch 1 64 256 --precision float32 --json generate.json
 
-From energies to cells in GeV after the threshold, noise included, with the same (untrained)
-weights; writing files is not in it. Start-up is making and first calling the function, imports
-excluded. PyTorch runs with channels_last_3d, eager and, with --compile, compiled as well; ONNX
-Runtime on the exported generator, float32 only (its CPU convolutions know no bfloat16). At batch 1
-in float32 PyTorch 2.13 takes its own slow convolution in two layers, and oneDNN's from batch 2 on.
+From energies, and angles where they are an input, to cells in GeV after the threshold, noise
+included, with the same (untrained) weights; writing files is not in it. Start-up is making and
+first calling the function, imports excluded. PyTorch runs with channels_last_3d, eager and, with
+--compile, compiled as well; ONNX Runtime on the exported generator, float32 only (its CPU
+convolutions know no bfloat16). At batch 1 in float32 PyTorch 2.13 takes its own slow convolution in
+two layers, and oneDNN's from batch 2 on.
 """
 
 import argparse
@@ -45,6 +46,7 @@ For context, documented elsewhere and not measured here: Geant4 17 s a shower in
 (published with the 3DGAN, Intel Xeon 8180); EGSnrc 11 ms a GeV, 2.8 s on average for 10-500 GeV, in
 a bare W-Si stack (electromagnetic only, 100 / 10 keV cuts, one core of a Xeon with AMX)."""
 Generate = Callable[[], Any]
+Asked = dict[str, np.ndarray]
 
 
 def main() -> None:
@@ -101,48 +103,65 @@ def make(form: str, cfg: Gan3DConfig) -> tuple[Generate, float]:
     """A function that makes one batch of showers, and the seconds until its first one was there."""
     state = jax.jit(partial(objective.init, cfg))(jax.random.key(0))
     network = state.generator
-    energy = np.linspace(*cfg.energies, cfg.train.batch_size, dtype=np.float32)
+    asked = conditions(cfg)
     with tempfile.TemporaryDirectory() as folder:
         exported = Path(folder) / "generator.onnx"
         if form == "onnxruntime":
             torch_gan3d.export_onnx(cfg, network, exported)
         began = time.perf_counter()
         if form == "hepjax":
-            run = hepjax_generate(cfg, state, energy)
+            run = hepjax_generate(cfg, state, asked)
         elif form == "onnxruntime":
-            run = onnx_generate(cfg, exported, energy)
+            run = onnx_generate(cfg, exported, asked)
         else:
             generate = torch_gan3d.make_generate(cfg, network, compiled=form == "torch compiled")
-            run = partial(generate, torch.tensor(energy))
+            run = partial(generate, **{k: torch.tensor(v) for k, v in asked.items()})
         run()
     return run, time.perf_counter() - began
 
 
-def hepjax_generate(cfg: Gan3DConfig, state: objective.State, energy: np.ndarray) -> Generate:
+def conditions(cfg: Gan3DConfig) -> Asked:
+    """Energies (n,) GeV of one batch, and polar angles (n,) rad where the model has them."""
+    ranges = {"energy": cfg.energies} | ({"theta": cfg.angles} if cfg.with_angle else {})
+    return {
+        name: np.linspace(*between, cfg.train.batch_size, dtype=np.float32)
+        for name, between in ranges.items()
+    }
+
+
+def hepjax_generate(cfg: Gan3DConfig, state: objective.State, asked: Asked) -> Generate:
     """As ``hepjax generate`` makes each batch."""
 
     @jax.jit
-    def step(state: Any, energy: Any, index: Any, seed: Any) -> Any:
+    def step(state: Any, asked: Any, index: Any, seed: Any) -> Any:
         keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(index)
-        return answer.infer(cfg, state, {"energy": energy}, keys)["ecal"]
+        return answer.infer(cfg, state, asked, keys)["ecal"]
 
-    arguments = jax.device_put((state, energy, np.arange(len(energy), dtype=np.int32)))
+    index = np.arange(cfg.train.batch_size, dtype=np.int32)
+    arguments = jax.device_put((state, asked, index))
     return lambda: step(*arguments, np.int32(0)).block_until_ready()
 
 
-def onnx_generate(cfg: Gan3DConfig, path: Path, energy: np.ndarray) -> Generate:
-    """ONNX Runtime on all cores, noise and threshold in numpy."""
+def onnx_generate(cfg: Gan3DConfig, path: Path, asked: Asked) -> Generate:
+    """ONNX Runtime on all cores; noise, power and threshold in numpy."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = timing.use_all_cores()
     # Or its threads go on spinning while the next form is timed.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     draw = np.random.default_rng(0)
+    energy = asked["energy"][:, None] / np.float32(objective.ENERGY_UNIT)
 
     def generate() -> np.ndarray:
-        noise = draw.standard_normal((len(energy), cfg.model.latent), np.float32)
-        inputs = energy[:, None] / np.float32(objective.ENERGY_UNIT) * noise
-        cells = session.run(None, {"latent": inputs})[0]
+        noise = draw.standard_normal((len(energy), objective.noise_size(cfg)), np.float32)
+        latent = (
+            np.hstack([energy, asked["theta"][:, None], noise])
+            if cfg.with_angle
+            else energy * noise
+        )
+        cells = session.run(None, {"latent": latent})[0]
+        if cfg.data.power != 1:
+            cells **= np.float32(1 / cfg.data.power)
         cells /= np.float32(cfg.data.scale)
         cells[cells < cfg.threshold] = 0.0
         return cells

@@ -316,8 +316,9 @@ def train_step(gan: Gan, batch: Batch) -> list[Batch]:
 
 def make_generate(
     cfg: Gan3DConfig, network: Network, *, compiled: bool = False
-) -> Callable[[Tensor], Tensor]:
-    """From energies (n,) GeV to showers (n, 1, x, y, z) in GeV, noise included; fixed angle."""
+) -> Callable[..., Tensor]:
+    """From energies (n,) GeV, and polar angles (n,) rad where they are an input, to showers
+    (n, 1, x, y, z) in GeV, noise included."""
     generator = load(Generator(cfg), network).eval().requires_grad_(False)
     if cfg.train.precision == "bfloat16":
         # Once here; autocast would convert the weights in every call.
@@ -325,15 +326,17 @@ def make_generate(
             if isinstance(module, nn.Conv3d | nn.Linear):
                 module.to(torch.bfloat16)
 
-    def showers(energy: Tensor) -> Tensor:
-        cells = generator(latent(cfg, {"energy": energy / ENERGY_UNIT})) / cfg.data.scale
+    def showers(**truth: Tensor) -> Tensor:
+        truth["energy"] = truth["energy"] / ENERGY_UNIT
+        images = generator(latent(cfg, truth))
+        cells = (images if cfg.data.power == 1 else images ** (1 / cfg.data.power)) / cfg.data.scale
         return torch.where(cells < cfg.threshold, 0.0, cells)
 
     run = torch.compile(showers, dynamic=False) if compiled else showers
 
-    def generate(energy: Tensor) -> Tensor:
+    def generate(**truth: Tensor) -> Tensor:
         with torch.inference_mode(), mixed_precision(cfg):
-            return run(energy)
+            return run(**truth)
 
     return generate
 

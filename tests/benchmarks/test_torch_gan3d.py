@@ -192,3 +192,23 @@ def test_exported_generator_gives_the_same_showers(tmp_path):
     )[..., 0]
     found = session.run(None, {"latent": inputs})[0][:, 0]
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * expected.max())
+
+
+@pytest.mark.parametrize("cfg", [TINY, TINY_ANGLE], ids=["energy", "angle"])
+def test_generated_cells_are_the_same(cfg, monkeypatch):
+    state = state_of(cfg)
+    noise = np.random.default_rng(7).standard_normal((3, objective.noise_size(cfg)), np.float32)
+    monkeypatch.setattr(torch, "randn", lambda *shape: torch.tensor(noise))
+    truth = {"energy": np.array([0.4, 1.0, 3.0], np.float32)}
+    if cfg.with_angle:
+        truth["theta"] = np.array([1.1, 1.5, 2.0], np.float32)
+    latent = objective.with_noise(cfg, truth, jnp.array(noise))
+    images = jax.jit(partial(objective.generate, cfg))(
+        objective.frozen(cfg, state.generator), latent
+    )
+    expected = objective.cells_in_gev(cfg, images)
+    asked = {k: torch.tensor(v * (100 if k == "energy" else 1)) for k, v in truth.items()}
+    found = twin.make_generate(cfg, state.generator)(**asked)[:, 0].numpy()
+    expected = np.where(expected < cfg.threshold, 0.0, expected)
+    assert expected.max() > 0
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * expected.max())
