@@ -77,9 +77,10 @@ class Walk(nn.Module):
         """Boxes only: no azimuth."""
         for layer, names in zip(self.layers, self.names, strict=True):
             if layer.dense:
-                # As in Keras the block is filled with the channels innermost.
-                x = self.get_submodule(names["dense"])(x).view(-1, *layer.dense)
-                x = x.permute(0, 4, 1, 2, 3)
+                x = self.get_submodule(names["dense"])(x)
+                if len(layer.dense) > 1:
+                    # As in Keras the block is filled with the channels innermost.
+                    x = x.view(-1, *layer.dense).permute(0, 4, 1, 2, 3)
             if layer.upsample != ONE:
                 x = F.interpolate(x, scale_factor=layer.upsample, mode="nearest")
             if layer.filters:

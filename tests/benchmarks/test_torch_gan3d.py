@@ -19,6 +19,7 @@ from helpers.gan3d import TINY, TINY_ANGLE, narrow, raw_showers  # noqa: E402
 from benchmarks.speed import torch_gan3d as twin  # noqa: E402
 from hepjax.engine.workload import Spec  # noqa: E402
 from hepjax.workloads.gan3d import objective  # noqa: E402
+from hepjax.workloads.gan3d.layers import Layer  # noqa: E402
 
 # Without randomness inside the updates the two must agree to rounding.
 CFG = replace(
@@ -194,7 +195,12 @@ def test_exported_generator_gives_the_same_showers(tmp_path):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * expected.max())
 
 
-@pytest.mark.parametrize("cfg", [TINY, TINY_ANGLE], ids=["energy", "angle"])
+DEEP = replace(TINY_ANGLE.model, generator=(Layer(dense=(6,)), *TINY_ANGLE.model.generator))
+
+
+@pytest.mark.parametrize(
+    "cfg", [TINY, replace(TINY_ANGLE, model=DEEP)], ids=["energy", "angle, two dense layers"]
+)
 def test_generated_cells_are_the_same(cfg, monkeypatch):
     state = state_of(cfg)
     noise = np.random.default_rng(7).standard_normal((3, objective.noise_size(cfg)), np.float32)
