@@ -21,6 +21,7 @@ from hepjax.formats.showers.calorimeters import calorimeter as by_name
 from hepjax.physics.calorimeter import field
 from hepjax.physics.calorimeter.report import report_on
 from hepjax.physics.calorimeter.samples import of_arrays
+from hepjax.physics.calorimeter.summary import differs
 
 Defect = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 """(cells (n, x, y, layer) GeV, incident energies (n,) GeV, rng) -> cells."""
@@ -28,8 +29,8 @@ NEIGHBOURS = 20
 """Showers of about one energy that are exchanged or made alike."""
 NOISE_SHARE, NOISE_GEV = 0.02, (1e-6, 1e-5)
 """Cells with noise, and its energies: above the threshold of a cell, far below that of a hit."""
-TIMES_FLOOR, SIGMAS = 2.0, 3.0
-"""A score counts as seen above this many floors and this many errors beyond the floor."""
+SIGMAS = 3.0
+"""A metric of the field counts as seen so many errors beyond the halves."""
 
 
 def nothing(cells: np.ndarray, energy: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -145,8 +146,7 @@ def metrics_of(scores: dict[str, Any]) -> dict[str, tuple[float, float, float, b
     for key, floor, renamed in groups:
         for name, value in scores[key].items():
             error, below = scores["errors"][key].get(name, 0.0), floor.get(name, np.nan)
-            seen = value > TIMES_FLOOR * below and value - below > SIGMAS * error
-            found[renamed(name)] = (value, error, below, bool(seen))
+            found[renamed(name)] = (value, error, below, differs(value, below, error))
     tests = scores["tests"]
     found["tests"] = (float(tests["rejected"]), 0.0, 0.0, tests["rejected"] > 0)
     for name, metric in scores["field"].items():

@@ -12,8 +12,18 @@ from hepjax.report.gallery import INDEX
 
 SHOWN = 10
 """Worst plots in the table."""
-SIGNIFICANT = 2.0
-"""A score above this many times the noise floor counts as a real difference."""
+TIMES_FLOOR, SIGMAS = 2.0, 3.0
+"""A score is a difference above this many noise floors and this many errors beyond the floor."""
+
+
+def differs(score: float, floor: float, error: float) -> bool:
+    """Whether a score is more than chance: far above the noise floor, and significantly so.
+
+    Args:
+      floor: the score between two halves of the reference.
+      error: statistical, of ``score``; NaN where it is not known, which decides nothing.
+    """
+    return bool(score > TIMES_FLOOR * floor and not score - floor <= SIGMAS * error)
 
 
 def verdict(scores: dict[str, Any], labels: tuple[str, str]) -> str:
@@ -28,11 +38,17 @@ def verdict(scores: dict[str, Any], labels: tuple[str, str]) -> str:
         text += f" ± {far['sampling_fraction_ratio_error']:.3f})"
     floor = scores["noise_floor"]
     excess = {n: s / floor[n] for n, s in scores["families"].items() if _finite(s, floor.get(n))}
-    close = [name for name, times in excess.items() if times <= SIGNIFICANT]
+    errors = scores["errors"]["families"]
+    close = [
+        name
+        for name in excess
+        if not differs(scores["families"][name], floor[name], errors.get(name, np.nan))
+    ]
     text += (
         f". Moments and shapes differ by {scores['moments_shapes_total']:.3g} in total; two halves "
         f"of {labels[0]} differ by {floor['moments_shapes_total']:.3g}. "
-        f"{len(close)} of {len(excess)} families agree within {SIGNIFICANT:g} times that noise"
+        f"{len(close)} of {len(excess)} families agree within {TIMES_FLOOR:g} times that noise "
+        "or their errors"
     )
     worst = sorted(set(excess) - set(close), key=lambda name: -excess[name])[:3]
     if worst:
@@ -63,17 +79,17 @@ def summary(scores: dict[str, Any], text: str) -> str:
             continue
         score, noise = scores["families"][name], floor.get(name, np.nan)
         known = _finite(score, noise)
-        word = ("agrees" if score <= SIGNIFICANT * noise else "differs") if known else "-"
-        times = f"{score / noise:.1f}" if known else "-"
         error = scores["errors"]["families"].get(name, np.nan)
+        word = ("differs" if differs(score, noise, error) else "agrees") if known else "-"
+        times = f"{score / noise:.1f}" if known else "-"
         text_of_score = f"{score:.3g} ± {error:.1g}" if np.isfinite(error) else f"{score:.3g}"
         rows.append((meaning, text_of_score, f"{noise:.2g}" if known else "-", times, word))
     header = ("Family: what its score is (0 is perfect)", "score", "noise floor", "ratio", "")
     explanation = (
         "The noise floor is the same score between two halves of the reference: what perfect "
-        f"agreement gives at half the statistics. A family agrees if its score is within "
-        f"{SIGNIFICANT:g} times the floor. Scores are means over bins of incident energy; their "
-        "errors are statistical, by the bootstrap."
+        f"agreement gives at half the statistics. A family differs if its score is above "
+        f"{TIMES_FLOOR:g} times the floor and {SIGMAS:g} errors beyond it. Scores are means over "
+        "bins of incident energy; their errors are statistical, by the bootstrap."
     )
     return (
         page.cards(headline) + page.verdict(text)

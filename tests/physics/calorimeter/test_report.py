@@ -12,6 +12,7 @@ pytest.importorskip("sklearn")
 from helpers.samples import showers
 
 from hepjax import InputError
+from hepjax.physics.calorimeter import summary
 from hepjax.physics.calorimeter.report import report as build
 from hepjax.report.document import write_report
 
@@ -91,3 +92,16 @@ def test_few_showers_of_a_dead_generator_still_give_a_page(tmp_path):
 def test_bad_samples_are_named(change, message):
     with pytest.raises(InputError, match=message):
         build(showers(0), showers(0) | change, labels=("A", "B"))
+
+
+@pytest.mark.parametrize(
+    ("score", "floor", "error", "expected"),
+    [
+        (0.019, 0.01, 0.0, False),  # within twice the floor
+        (0.030, 0.01, 0.002, True),
+        (0.030, 0.01, 0.008, False),  # chance: 2.5 errors beyond the floor
+        (0.030, 0.01, float("nan"), True),  # no error is known
+    ],
+)
+def test_a_family_differs_far_above_the_floor_and_significantly(score, floor, error, expected):
+    assert summary.differs(score, floor, error) is expected
