@@ -132,6 +132,7 @@ def search_in_ray(asked: dict[str, Any]) -> list[Ended | None]:
         result = json.loads((folder / "out.json").read_text())
         tune.report({"score": result["score"], "when": time.time(), "held": time.time() - began})
 
+    os.environ.setdefault("RAY_worker_niceness", "0")  # or every trial runs at 15, hepjax's do not
     ray.init(num_cpus=asked["workers"], include_dashboard=False, log_to_driver=False)
     results = tune.Tuner(
         tune.with_resources(trial, {"cpu": 1}),
