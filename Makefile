@@ -3,6 +3,7 @@
 # make check  lint, format and types
 # make site   documentation with search, build/site/index.html; EXECUTE=cache runs the curriculum too
 # make curriculum   runs the eight pages as programs and collects their numbers
+# make links   asks every outside address that the pages name; needs a network
 # make dist   sdist and wheel in dist/, checked
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ DATA ?= data/demo
 STRICT ?= --fail-on-warning --keep-going
 BIN := .venv/bin
 
-.PHONY: demo test check site curriculum dist clean
+.PHONY: demo test check site links curriculum dist clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hepjax: error: $(PYTHON): expected Python 3.11 or newer, found " + sys.version.split()[0])'
@@ -43,6 +44,9 @@ check: .venv/installed
 site: .venv/documentation
 	$(BIN)/python -m sphinx $(STRICT) --quiet -c docs . build/site
 	@echo "$(abspath build/site)/index.html"
+
+links: .venv/installed
+	$(BIN)/python -m docs.links
 
 curriculum: .venv/installed
 	$(BIN)/python -m docs.curriculum.run

@@ -149,7 +149,8 @@ class Run:
                 f"{self.directory}: expected a run that judges events, "
                 f"found one of {self.workload.name}; use hepjax generate"
             )
-        source = self.workload.open(self.cfg, paths)
+        with progress("open the data", 0, "", quiet=quiet):
+            source = self.workload.open(self.cfg, paths)
         return self._rows(source, min(batch_size, answer.at_once), quiet)
 
     def _rows(
@@ -182,7 +183,8 @@ class Run:
                 f"(--metrics), found {self.workload.name}; for showers compare files with "
                 "--reference and --generated"
             )
-        source, part = self.judged(paths)
+        with progress("open the data", 0, "", quiet=quiet):
+            source, part = self.judged(paths)
         about = About(
             yaml.safe_dump(to_settings(self.cfg), sort_keys=False),
             {
@@ -190,6 +192,7 @@ class Run:
                 "data": [str(p) for p in paths] or f"{part} events of the run",
             } | provenance.provenance(),
             records.read(self.directory / "metrics.jsonl"),
+            partial(progress, quiet=quiet),
         )  # fmt: skip
         model = replace(self.model, seed=seed, quiet=quiet)
         if detail is not None and self.workload.evaluate_in_detail is not None:

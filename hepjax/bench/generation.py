@@ -1,7 +1,7 @@
 """How long a trained generator takes for a shower, alone and in batches; and against Geant4."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -20,7 +20,7 @@ LIMIT = 20.0
 
 def timed(
     run: Run, conditions: dict[str, np.ndarray], clock: Clock | None = None,
-    batches: Sequence[int] = BATCHES,
+    batches: Sequence[int] = BATCHES, advance: Callable[[int], object] = lambda n: None,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Time of a shower by batch size, compilation left out.
 
@@ -28,6 +28,7 @@ def timed(
       conditions: of showers like those to be made, for example ``energy`` (n,) GeV; repeated as
         often as a batch needs.
       clock: of a full simulation, with which the same showers are compared.
+      advance: called with 1 after each batch size.
     Returns:
       for each batch size ``batch``, ``batches`` that were timed, and the mean ``ms`` and
       ``cpu_ms`` (processor time of all cores) of a shower, and the ``device``; with a clock
@@ -56,6 +57,7 @@ def timed(
             )
             row["same_processor"] = clock.processor == processor_name()
         found.append(row)
+        advance(1)
     return found
 
 

@@ -70,10 +70,12 @@ def run(args: argparse.Namespace) -> int:
 def _inside_a_host(args: argparse.Namespace, benchmark: "Benchmark") -> int:
     """Time the exported model as a host program runs it."""
     from hepjax.bench.hosts import text, timed
+    from hepjax.engine.progress import progress
     from hepjax.formats.atomic import make_folder, write_json
     from hepjax.workloads import table
 
-    found = timed(table.get(args.workload), benchmark.config, args.target)
+    with progress(f"time inside {args.target}", 0, "", quiet=args.quiet):
+        found = timed(table.get(args.workload), benchmark.config, args.target)
     make_folder(args.out)
     write_json(args.out / f"{args.workload}_{args.target}.json", found)
     print(json.dumps(found) if args.json else text(found))

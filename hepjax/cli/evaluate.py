@@ -116,22 +116,25 @@ def run(args: argparse.Namespace) -> int:
             args.data, out, seed=args.seed, quiet=args.quiet, detail=detail
         )  # fmt: skip
         if args.timing:
-            scores["timing"] = _timing(opened, args.data, out, args.json)
+            scores["timing"] = _timing(opened, args, out)
     print(json.dumps(scores) if args.json else f"{out / 'index.html'}")
     return 0
 
 
-def _timing(run: "Run", data: list[Path], out: Path, quiet: bool) -> list[dict[str, Any]]:
+def _timing(run: "Run", args: argparse.Namespace, out: Path) -> list[dict[str, Any]]:
     """Write the times of the generator, and print them unless the scores are printed."""
-    from hepjax.bench.generation import text, timed
+    from hepjax.bench.generation import BATCHES, text, timed
+    from hepjax.engine.progress import progress
     from hepjax.formats.atomic import write_json
     from hepjax.formats.packed.manifest import is_packed
     from hepjax.formats.showers.clock import clock_of
 
+    data = args.data
     clock = clock_of(data) if data and not any(map(is_packed, data)) else None
-    rows = timed(run, run.conditions_like(data), clock)
+    with progress("time", len(BATCHES), "sizes of batches", quiet=args.quiet) as advance:
+        rows = timed(run, run.conditions_like(data), clock, advance=advance)
     write_json(out / "timing.json", rows)
-    if not quiet:
+    if not args.json:
         print("\n".join(text(rows, clock.engine if clock else "")))
     return rows
 

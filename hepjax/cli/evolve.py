@@ -34,11 +34,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print the scores as one JSON object")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def run(args: argparse.Namespace) -> int:
     """Train both ways, write the page, print the errors."""
+    from functools import partial
+
     from hepjax.engine.config import require
+    from hepjax.engine.progress import progress
     from hepjax.studies import evolution
     from hepjax.studies.genetic import BATCH, Rates
 
@@ -50,7 +54,9 @@ def run(args: argparse.Namespace) -> int:
         args.generations, args.events, Rates(args.mu, args.power), args.seed, args.architecture,
         args.sweep, args.rivals,
     )  # fmt: skip
-    training, test = evolution.read(args.data, args.events)
-    scores = evolution.write(asked, training, test, args.out)
+    bar = partial(progress, quiet=args.quiet)
+    with bar("read", 0, ""):
+        training, test = evolution.read(args.data, args.events)
+    scores = evolution.write(asked, training, test, args.out, bar)
     print(json.dumps(scores) if args.json else f"{args.out}: {scores['verdict']}")
     return 0

@@ -26,8 +26,14 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("evaluate runs/a --out report", "report page and scores.json"),
         ("evaluate --reference g4.h5 --generated mine.h5 --out report", "any two files of showers"),
     ),
-    "predict": (("predict runs/tagger --data data/jets --out scores.parquet", ""),),
-    "generate": (("generate runs/a --events 1000 --energy 10:100 --out showers.h5", ""),),
+    "predict": (
+        ("predict runs/tagger --data data/jets --out scores.parquet", ""),
+        ("predict runs/tagger --data data/jets --out scores.root", "a ROOT tree, for uproot"),
+    ),
+    "generate": (
+        ("generate runs/a --events 1000 --energy 10:100 --out showers.h5", "as published"),
+        ("generate runs/a --events 1000 --out showers.root", "a ROOT tree, for uproot"),
+    ),
     "export": (("export runs/a --format onnx --out model.onnx", ""),),
     "serve": (("serve runs/a --http 8000", ""),),
     "profile": (("profile gan3d/demo", ""),),

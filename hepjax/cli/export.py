@@ -3,6 +3,10 @@
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hepjax.run import Run
 
 FORMATS = ("onnx", "qonnx", "stablehlo", "triton")
 
@@ -51,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--step", type=int, metavar="N", help="checkpoint; default: the best epoch")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -82,35 +87,43 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--data: expected --precision int8 with it, found {args.precision}")
     _require_place(args)
 
-    from hepjax.export.exported import OPSET, export_onnx
+    from hepjax.engine.progress import progress
+    from hepjax.export.exported import OPSET
     from hepjax.export.onnx_file import onnx, require_opset
-    from hepjax.export.stablehlo import export_stablehlo
-    from hepjax.export.trigger import export_qonnx
-    from hepjax.export.triton import export_triton
     from hepjax.run import load
 
-    opset = OPSET if args.opset is None else args.opset
+    args.opset = OPSET if args.opset is None else args.opset
     if args.format not in ("stablehlo", "qonnx"):
-        require_opset(opset)
+        require_opset(args.opset)
         onnx()
     opened = load(args.run_dir, args.step)
-    if args.format == "qonnx":
-        about = export_qonnx(opened, args.out, args.member)
-    elif args.format == "stablehlo":
-        about = export_stablehlo(opened, args.out)
-    elif args.format == "triton":
-        about = export_triton(opened, args.out, target=args.target, opset=opset, noise=args.noise)
-    else:
-        about = export_onnx(
-            opened, args.out, target=args.target, opset=opset, noise=args.noise,
-            batch=args.batch_size, precision=args.precision, data=args.data,
-            tolerance=args.tolerance,
-        )  # fmt: skip
+    with progress(f"export and compare with {args.run_dir}", 0, "", quiet=args.quiet):
+        about = _exported(args, opened)
     if args.json:
         print(json.dumps(about))
     else:
         print(_said(args, about))
     return 0
+
+
+def _exported(args: argparse.Namespace, opened: "Run") -> dict[str, Any]:
+    """Write the file in its format; what its description says."""
+    from hepjax.export.exported import export_onnx
+    from hepjax.export.stablehlo import export_stablehlo
+    from hepjax.export.trigger import export_qonnx
+    from hepjax.export.triton import export_triton
+
+    if args.format == "qonnx":
+        return export_qonnx(opened, args.out, args.member)
+    if args.format == "stablehlo":
+        return export_stablehlo(opened, args.out)
+    how = {"target": args.target, "opset": args.opset, "noise": args.noise}
+    if args.format == "triton":
+        return export_triton(opened, args.out, **how)
+    return export_onnx(
+        opened, args.out, **how, batch=args.batch_size, precision=args.precision, data=args.data,
+        tolerance=args.tolerance,
+    )  # fmt: skip
 
 
 def _require_place(args: argparse.Namespace) -> None:

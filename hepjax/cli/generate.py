@@ -1,10 +1,10 @@
-"""``hepjax generate``: showers of a trained run, streamed to a file in the published layout."""
+"""``hepjax generate``: showers of a trained run, streamed to a file."""
 
 import argparse
-import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``generate``."""
     parser.add_argument("run_dir", metavar="RUN", type=Path, help="run directory")
     place = parser.add_mutually_exclusive_group(required=True)
-    place.add_argument("--out", type=Path, metavar="FILE", help="HDF5 file to write, or .root")
+    place.add_argument(
+        "--out", type=Path, metavar="FILE",
+        help="file to write; its name says how: .h5 as published, .root or .parquet",
+    )  # fmt: skip
     place.add_argument(
         "--library", type=Path, metavar="FILE",
         help="the file as DDML's LoadHdf5 plays it back in DD4hep, in place of --out",
@@ -70,6 +73,11 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--events: expected a number of showers, or --like FILE, found neither")
     if args.like is not None and args.angle is not None:
         raise InputError("--angle: expected no --like with it, whose angles are taken, found both")
+    if args.out is not None:
+        from hepjax.formats.files import by_suffix
+        from hepjax.formats.showers.file_writer import WRITERS
+
+        by_suffix(args.out, WRITERS)
     for name in ("energy", "angle", "eta"):
         text = getattr(args, name)
         setattr(args, name, None if text is None else parse_range(f"--{name}", text))
@@ -123,32 +131,21 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-@contextlib.contextmanager
 def _written(
     args: argparse.Namespace, opened: "Run", total: int, angles: bool
-) -> "Iterator[Callable[[Batch], None]]":
+) -> "AbstractContextManager[Callable[[Batch], None]]":
     """What appends showers to the file that was asked for."""
     from hepjax.cli.simulate_showers import FILE_PREFIX
-    from hepjax.formats.root.writer import is_named_root, root_showers
+    from hepjax.formats.showers.file_writer import shower_file
     from hepjax.formats.showers.library import library
-    from hepjax.formats.showers.writer import ShowerWriter
 
     calorimeter = opened.cfg.calorimeter
     notes = {"run": str(opened.directory), "step": str(opened.step)}
     if args.library is not None:
-        with library(args.library, total, calorimeter, notes) as write:
-            yield write
-        return
-    if is_named_root(args.out):
-        with root_showers(
-            args.out, notes | {"unit": "GeV", "calorimeter": calorimeter.name}
-        ) as write:
-            yield write
-        return
+        return library(args.library, total, calorimeter, notes)
     layout: Layout = "angle" if angles else "fixed" if calorimeter.box else "calochallenge"
     particle = FILE_PREFIX[calorimeter.particle]
-    with ShowerWriter(args.out, layout, total, particle, calorimeter) as writer:
-        yield writer.write
+    return shower_file(args.out, total, layout, particle, calorimeter, notes)
 
 
 def _clock(opened: "Run") -> "Clock | None":

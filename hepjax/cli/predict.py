@@ -15,8 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--out", type=Path, required=True, metavar="FILE",
-        help="table to write: one row per jet, or per detector element; Parquet, or by its name "
-        "ROOT (.root, tree events) or HDF5 (.h5)",
+        help="table to write, a row for each jet or detector element; its name says how: "
+        ".parquet, .root (tree events) or .h5",
     )  # fmt: skip
     parser.add_argument("--batch-size", type=int, default=256, metavar="N", help="events at a time")
     parser.add_argument("--step", type=int, metavar="N", help="checkpoint; default: the best epoch")
@@ -37,9 +37,12 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(
             f"{args.out}: expected the name of a file in an existing folder, found {found}"
         )
+    from hepjax.formats.files import by_suffix
+    from hepjax.formats.table_writer import WRITERS, write_table
+
+    by_suffix(args.out, WRITERS)
     request_devices(args.devices)
 
-    from hepjax.formats.table_writer import write_table
     from hepjax.run import load
 
     opened = load(args.run_dir, args.step)

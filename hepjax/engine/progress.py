@@ -1,11 +1,18 @@
-"""Progress for people: a bar on a terminal, otherwise a line every few seconds, or silence."""
+"""Progress for people: a bar on a terminal, otherwise a line every few seconds, or silence.
+
+Work that is not done piece by piece (a compilation, one long piece) is not silent either: the bar
+turns, and without a terminal a line says every half minute that it goes on.
+"""
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 SECONDS_BETWEEN_LINES = 5.0
+SILENCE = 30.0
+"""Seconds without a piece of work after which a line says that it goes on."""
 
 
 @contextmanager
@@ -18,7 +25,7 @@ def progress(
       label: what is being done, for example ``simulate``.
       total: how many units there are in all, 0 if that is not known yet (``advance`` may be told it
         later); ``start`` of them are done already.
-      unit: what is counted, for example ``showers``.
+      unit: what is counted, for example ``showers``; empty for work in one piece.
       quiet: print nothing.
     """
     if quiet:
@@ -27,7 +34,9 @@ def progress(
         with _bar(label, total, unit, start) as advance:
             yield advance
     else:
-        yield _lines(label, total, unit, start)
+        advance, still = _lines(label, total, unit, start)
+        with _every(SILENCE / 3, still):
+            yield advance
 
 
 def say(text: str) -> None:
@@ -47,18 +56,19 @@ def _on_a_terminal() -> bool:
 @contextmanager
 def _bar(label: str, total: float, unit: str, start: float) -> Iterator[Callable[..., None]]:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
     columns = (
+        SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn(f"{{task.completed:.0f}}{{task.fields[whole]}} {unit}"),
+        TextColumn(f"{{task.completed:.0f}}{{task.fields[whole]}} {unit}" if unit else ""),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
     began, done = time.monotonic(), 0.0
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=not unit) as bar:
         whole = f"/{total:.0f}" if total else ""
         task = bar.add_task(label, total=total or None, rate="", note="", whole=whole)
         bar.update(task, completed=start)
@@ -74,9 +84,32 @@ def _bar(label: str, total: float, unit: str, start: float) -> Iterator[Callable
         yield advance
 
 
-def _lines(label: str, total: float, unit: str, start: float) -> Callable[..., None]:
+@contextmanager
+def _every(seconds: float, call: Callable[[], None]) -> Iterator[None]:
+    """Call something again and again in a thread while the block lasts."""
+    over = threading.Event()
+
+    def repeat() -> None:
+        while not over.wait(seconds):
+            call()
+
+    threading.Thread(target=repeat, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _lines(
+    label: str, total: float, unit: str, start: float
+) -> tuple[Callable[..., None], Callable[[], None]]:
+    """``advance``, and what is called now and then to break a long silence."""
     began = last = time.monotonic()
     done, whole = 0.0, total
+
+    def so_far() -> str:
+        amount = f"{start + done:.0f}" + (f"/{whole:.0f}" if whole else "") + f" {unit}, "
+        return f"{label}: {amount if unit else ''}"
 
     def advance(n: float, note: str = "", total: float | None = None) -> None:
         nonlocal done, last, whole
@@ -88,12 +121,16 @@ def _lines(label: str, total: float, unit: str, start: float) -> Callable[..., N
             return
         last = now
         rate = done / max(now - began, 1e-9)
-        text = f"{label}: {start + done:.0f}"
-        if whole:
-            text += f"/{whole:.0f}"
-        text += f" {unit}, {rate:,.1f}/s"
+        text = f"{so_far()}{rate:,.1f}/s"
         if whole and rate > 0:
             text += f", {max(whole - start - done, 0) / rate:.0f} s left"
         say(f"{text}  {note}".rstrip())
 
-    return advance
+    def still() -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= SILENCE:
+            last = now
+            say(f"{so_far()}{now - began:.0f} s so far")
+
+    return advance, still

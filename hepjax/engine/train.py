@@ -78,11 +78,13 @@ def train(
     mesh = make_mesh(cfg.mesh, cfg.train.batch_size, cfg.train.accumulate)
     require_equal_shares([device.process_index for device in mesh.devices.flat])
     require_apart(data_lists(cfg))
-    sources = workload.sources(cfg)
+    first = jax.process_index() == 0  # the only one that writes and prints
+    quiet = quiet or not first
+    with progress("open the data", 0, "", quiet=quiet):
+        sources = workload.sources(cfg)
     size = cfg.train.batch_size
     steps_per_epoch = batches.per_epoch(sources.train, size)
     total = cfg.train.steps or cfg.train.epochs * steps_per_epoch
-    first = jax.process_index() == 0  # the only one that writes and prints
     record = partial(records.append, run / "metrics.jsonl") if first else lambda record: None
     signal, stops, recent, origin = None, False, [], dict[str, Any]()
     with together():
@@ -98,7 +100,7 @@ def train(
     counting = metering.of_training(mesh.local_devices) if first else metering.Meter(())
     more = ExitStack()
     with room, jax.set_mesh(mesh), counting as meter, saving as checkpoints, more:
-        tell = say if first and not quiet else lambda text: None
+        tell = (lambda text: None) if quiet else say
         start, state, shardings = begin_or_restore(workload, cfg, mesh, checkpoints.folder, tell)
         if start or (first and (run / "metrics.jsonl").exists()):
             record({"event": "resume", "step": start})  # supersedes what was not saved
@@ -115,7 +117,8 @@ def train(
             tell(f"hepjax: note: {notice}")
         source, arrays, take = sources.train, None, None
         if cfg.input.resident:
-            arrays, take = resident.place(source, replicated(mesh))
+            with progress("read the data", 0, "", quiet=quiet):
+                arrays, take = resident.place(source, replicated(mesh))
             source = resident.Rows(source)
         spec = workload.spec(cfg, sources.train)
         update = compiled_step(workload, cfg, spec, steps_per_epoch, shardings, mesh, take)
@@ -123,7 +126,6 @@ def train(
         stream = batches.training_batches(source, cfg.input, size, cfg.train.seed, start, total)
         goodput = provenance.Goodput(run, provenance.about(run), entered) if first else None
         began, compiling, metered_from = time.monotonic(), 0.0, start
-        quiet = quiet or not first
         if not quiet:
             say("hepjax: compiling the update")
         with progress("train", total * size, "events", quiet=quiet, start=start * size) as advance:
@@ -155,7 +157,7 @@ def train(
                 told({"event": "train"} | about | means | rate)
                 _check(workload, cfg, step, means, jax.device_get(metrics["skipped"]))
                 if end_of_epoch:
-                    scores = validate(state.model)
+                    scores = validate(state.model, _judging(advance, len(sources.validation)))
                     told({"event": "validation", "time": time.time()} | about | scores)
                     about["score"] = scores[workload.score]
                     judged.append(scores[workload.score])
@@ -212,6 +214,18 @@ def _check(
         raise TrainingError(f"train: {failure} at step {step}; the last checkpoint is kept")
 
 
+def _judging(advance: Callable[..., None], whole: int) -> Callable[[int], None]:
+    """Shows how far the validation is, which is no progress of the training."""
+    done = 0
+
+    def judged(events: int) -> None:
+        nonlocal done
+        done += events
+        advance(0, f"validation: {done:,}/{whole:,} events")
+
+    return judged
+
+
 def _note(means: dict[str, Any]) -> str:
     losses = [k for k in means if k.endswith("loss") and isinstance(means[k], float)]
     return "  ".join(f"{k} {means[k]:.3g}" for k in losses[:3])
@@ -219,8 +233,11 @@ def _note(means: dict[str, Any]) -> str:
 
 def _validator(
     workload: Workload[Any, Any], cfg: Any, source: Source, shardings: Any, mesh: jax.sharding.Mesh
-) -> Callable[[Any], dict[str, Any]]:
-    """A function from the model state to the validation metrics over all of ``source``."""
+) -> Callable[..., dict[str, Any]]:
+    """A function from the model state to the validation metrics over all of ``source``.
+
+    It is also given what is called with the number of events of each batch.
+    """
     compiled = jax.jit(
         validation_step(workload, cfg, workload.spec(cfg, source)),
         in_shardings=(shardings, over_data(mesh), replicated(mesh)),
@@ -230,11 +247,12 @@ def _validator(
         ),
     )
 
-    def validate(model: Any) -> dict[str, Any]:
-        total = None
-        for index, raw in enumerate(batches.evaluation_batches(source, cfg.train.batch_size)):
+    def validate(model: Any, advance: Callable[[int], object]) -> dict[str, Any]:
+        total, size = None, cfg.train.batch_size
+        for index, raw in enumerate(batches.evaluation_batches(source, size)):
             sums = compiled(model, batches.to_mesh(raw, over_data(mesh)), jnp.int32(index))
             total = sums if total is None else jax.tree.map(jnp.add, total, sums)
+            advance(min(size, len(source) - index * size))
         return workload.summarise(cfg, jax.device_get(total))
 
     return validate
@@ -248,5 +266,7 @@ def validated(model: Model[Any, Any], source: Source) -> dict[str, Any]:
     cfg = replace(
         model.cfg, train=replace(model.cfg.train, batch_size=-(-size // mesh.size) * mesh.size)
     )
-    with jax.set_mesh(mesh):
-        return _validator(model.workload, cfg, source, shardings, mesh)(state)
+    validate = _validator(model.workload, cfg, source, shardings, mesh)
+    shown = progress("validate", len(source), "events", quiet=model.quiet)
+    with jax.set_mesh(mesh), shown as advance:
+        return validate(state, advance)

@@ -8,6 +8,7 @@ metrics. Functions with a default may be left out.
 
 import functools
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
@@ -19,6 +20,7 @@ from hepjax.engine.compilation import Options
 from hepjax.engine.config import RunConfig
 from hepjax.engine.inference import Batch, HostBatch, Placed
 from hepjax.engine.precision import exactly
+from hepjax.engine.progress import progress
 from hepjax.formats.source import Source
 
 Cfg = TypeVar("Cfg", bound=RunConfig)
@@ -101,11 +103,15 @@ class Sources:
 
 
 class About(NamedTuple):
-    """What a report says of the run: configuration (text), provenance, records."""
+    """What a report says of the run: configuration (text), provenance, records; and how its
+    drawing is shown."""
 
     run_config: str
     provenance: dict[str, Any]
     history: list[dict[str, Any]]
+    progress: Callable[..., AbstractContextManager[Callable[..., None]]] = functools.partial(
+        progress, quiet=True
+    )
 
 
 class Detail(NamedTuple):

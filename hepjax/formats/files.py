@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from hepjax import InputError
 from hepjax.formats.notes import note
@@ -18,6 +18,7 @@ from hepjax.formats.notes import note
 UNREAD_SUFFIXES = (".md", ".txt", ".json", ".yaml", ".yml", ".csv", ".log", ".png", ".py")
 """Files beside the data in a folder."""
 Paths = str | Path | Sequence[str | Path]
+T = TypeVar("T")
 
 
 def as_paths(paths: Paths) -> list[Path]:
@@ -121,6 +122,22 @@ def is_regular(path: Path) -> bool:
         return stat.S_ISREG(path.stat().st_mode)
     except (OSError, ValueError):
         return True
+
+
+def by_suffix(path: Path, known: Mapping[str, T]) -> T:
+    """What is known for the end of a name (lower case, the name in any case).
+
+    Raises:
+      InputError: the name ends otherwise.
+    """
+    for suffix, found in known.items():
+        if has_suffix(path, (suffix,)):
+            return found
+    *others, last = known
+    raise InputError(
+        f"{path}: expected a name that ends in {', '.join(others)} or {last}, found "
+        f"{path.suffix or 'no such ending'}"
+    )
 
 
 def has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:

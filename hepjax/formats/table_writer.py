@@ -1,9 +1,9 @@
 """Writes tables of numbers, piece by piece; the file is there whole or not at all.
 
-The name says the format: ``.root`` (formats/root/writer.py), ``.h5`` and ``.hdf5``, else Parquet.
+The name says the format (``WRITERS``).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,9 +14,8 @@ import pyarrow.parquet as pq
 
 from hepjax import InputError
 from hepjax.formats.atomic import replacing
-from hepjax.formats.files import has_suffix
-from hepjax.formats.hdf5 import SUFFIXES
-from hepjax.formats.root.writer import is_named_root, write_root_table
+from hepjax.formats.files import by_suffix
+from hepjax.formats.root.writer import write_root_table
 
 ROW_GROUP = 2**17
 """Rows of a row group at most."""
@@ -31,15 +30,11 @@ def write_table(path: str | Path, pieces: Pieces, about: dict[str, str]) -> int:
       pieces: columns (rows,), the same in every piece.
       about: kept in the metadata of the file.
     Raises:
-      InputError: the file cannot be written, or there are no rows.
+      InputError: an unknown ending, the file cannot be written, or there are no rows.
       MissingExtraError: a ROOT file without the package that writes it.
     """
     path = Path(path)
-    if is_named_root(path):
-        return write_root_table(path, pieces, about)
-    if has_suffix(path, SUFFIXES):
-        return _hdf5(path, pieces, about)
-    return _parquet(path, pieces, about)
+    return by_suffix(path, WRITERS)(path, pieces, about)
 
 
 def _parquet(path: Path, pieces: Pieces, about: dict[str, str]) -> int:
@@ -82,3 +77,9 @@ def _hdf5(path: Path, pieces: Pieces, about: dict[str, str]) -> int:
 def _require_rows(path: Path, rows: int) -> None:
     if rows == 0:
         raise InputError(f"{path}: expected events to write about, found none")
+
+
+WRITERS: dict[str, Callable[[Path, Pieces, dict[str, str]], int]] = {
+    ".parquet": _parquet, ".root": write_root_table, ".h5": _hdf5, ".hdf5": _hdf5,
+}  # fmt: skip
+"""By the end of the name, lower case."""

@@ -29,8 +29,9 @@ class Drawing:
     figure: layout.Figure
 
 
-Parts = Iterable[Drawing | str]
-"""What a section is made of: figures, and pieces of HTML (``page.py``)."""
+Parts = Iterable[Drawing | str] | Callable[[], Iterable[Drawing | str]]
+"""What a section is made of: figures, and pieces of HTML (``page.py``). A function or a generator
+makes its figures when they are drawn, so that there is one at a time, in the style of the page."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Report:
     """What the scores say, in a few sentences."""
     scores: dict[str, Any]
     sections: Iterable[tuple[str, Parts]]
-    """Title and parts of each section. A generator draws its figures one by one, on writing."""
+    """Title and parts of each section."""
     curves: tuple[Curves, ...] = ()
     """Panels of the training curve."""
     best: Callable[[list[Record]], int] | None = None
@@ -79,6 +80,7 @@ def write_report(
       run_config: configuration of the run as text, shown on the page.
       provenance: what made the scores, shown and kept with them.
       history: records of the run, for the training curve.
+      progress: shows how many sections are drawn, and plots of the gallery.
     Raises:
       InputError: ``out`` is a file.
     """
@@ -87,10 +89,12 @@ def write_report(
     with scratch(out.absolute()) as building:
         (building / "figures").mkdir()
         with layout.style():
-            finished = [
-                page.Section(name, "".join(_html(part, building / "figures") for part in parts))
-                for name, parts in _all_sections(report, run_config, provenance, history)
-            ]
+            todo = list(_all_sections(report, run_config, provenance, history))
+            with progress("draw", len(todo), "sections") as advance:
+                finished = [
+                    page.Section(name, _drawn(parts, building / "figures", advance))
+                    for name, parts in todo
+                ]
         html = page.page(report.title, report.subtitle, finished)
         (building / "index.html").write_text(html, encoding="utf-8")
         write_json(building / "scores.json", scores)
@@ -126,6 +130,15 @@ def _configuration(run_config: str | None, provenance: dict[str, Any] | None) ->
     if run_config:
         body += page.paragraph("Configuration of the run:") + page.code(run_config)
     return body + page.paragraph("The scores as numbers: scores.json; the figures: figures/*.png.")
+
+
+def _drawn(parts: Parts, folder: Path, advance: Callable[[int], object]) -> str:
+    html = ""
+    for part in parts() if callable(parts) else parts:
+        html += _html(part, folder)
+        advance(0)
+    advance(1)
+    return html
 
 
 def _html(part: Drawing | str, folder: Path) -> str:

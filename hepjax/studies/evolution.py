@@ -14,6 +14,7 @@ from hepjax import InputError
 from hepjax.engine.config import require
 from hepjax.formats.showers.reader import open_showers, with_cells
 from hepjax.report import page
+from hepjax.report.inspection import Progress, no_progress
 from hepjax.studies import genetic, regressor, rivals, supernet
 from hepjax.studies.genetic import Rates
 from hepjax.studies.regressor import Images
@@ -80,30 +81,29 @@ def read(paths: list[Path], events: int) -> tuple[Images, Images]:
     return training, test
 
 
-def trained(asked: Asked, images: Images) -> list[Trained]:
+def trained(asked: Asked, images: Images) -> Iterator[Trained]:
     """Genetic training, RMSprop and what else is asked for, from the same random parents, at equal
-    evaluations."""
+    evaluations; each when it is done."""
     key = jax.random.key(asked.seed)
     parents = jax.vmap(regressor.uniform)(jax.random.split(key, genetic.PARENTS))
     run = jax.random.fold_in(key, 1)
-    ways = [_evolved("genetic", asked, parents, images, run, regressor_loss, genetic.mutated)]
+    yield _evolved("genetic", asked, parents, images, run, regressor_loss, genetic.mutated)
     per_generation = genetic.CHILDREN + 1
     updates = asked.generations * per_generation // FORWARDS_OF_AN_UPDATE
     start, _ = genetic.best_of(parents, jax.vmap(lambda p: regressor_loss(p, images))(parents))
     descend = partial(genetic.rmsprop, start, images, run, loss=regressor_loss, updates=updates)
     weights, losses, seconds = _timed(descend)
-    ways.append(Trained("RMSprop", weights, losses, FORWARDS_OF_AN_UPDATE, seconds))
+    yield Trained("RMSprop", weights, losses, FORWARDS_OF_AN_UPDATE, seconds)
     if asked.architecture:
         keys = jax.random.split(jax.random.fold_in(key, 2), genetic.PARENTS)
         nets = jax.vmap(supernet.uniform)(keys)
         name = "genetic, architecture too"
-        ways.append(_evolved(name, asked, nets, images, run, supernet_loss, supernet.mutated))
+        yield _evolved(name, asked, nets, images, run, supernet_loss, supernet.mutated)
     for name, rival in rivals.RIVALS.items() if asked.rivals else ():
         steps = max(asked.generations * per_generation // rival.population, 1)
         go = partial(rivals.evolve, name, start, images, run, loss=regressor_loss, steps=steps)
         weights, losses, seconds = _timed(go)
-        ways.append(Trained(name, weights, losses, rival.population, seconds))
-    return ways
+        yield Trained(name, weights, losses, rival.population, seconds)
 
 
 def _evolved(
@@ -159,9 +159,13 @@ def error_by_energy(found: np.ndarray, energy: np.ndarray) -> tuple[np.ndarray, 
     return edges, np.bincount(index, error, BINS) / count
 
 
-def write(asked: Asked, training: Images, test: Images, out: Path) -> dict[str, Any]:
+def write(
+    asked: Asked, training: Images, test: Images, out: Path, progress: Progress = no_progress
+) -> dict[str, Any]:
     """Train, judge on the test showers, write the page and ``scores.json``; the scores.
 
+    Args:
+      progress: shows how many trainings are done, then how far the drawing is.
     Raises:
       InputError: ``out`` cannot be written.
       MissingExtraError: without the extra ``plot``.
@@ -172,7 +176,12 @@ def write(asked: Asked, training: Images, test: Images, out: Path) -> dict[str, 
     if asked.rivals:
         rivals.require()
     document.check_folder(out)
-    ways = trained(asked, training)
+    kinds = 2 + asked.architecture + len(rivals.RIVALS) * asked.rivals
+    with progress("evolve", kinds, "trainings") as advance:
+        ways = []
+        for way in trained(asked, training):
+            ways.append(way)
+            advance(1)
     energy = np.asarray(test.energy) * regressor.ENERGY_UNIT
     scores: dict[str, Any] = {
         "events": len(training.energy), "test_events": len(energy), "mu": float(asked.rates.mu),
@@ -190,10 +199,12 @@ def write(asked: Asked, training: Images, test: Images, out: Path) -> dict[str, 
         (found,) = (way for way in ways if "architecture" in way.name)
         scores["architecture"] = supernet.in_words(found.weights)
     if asked.sweep:
+        with progress("sweep", 0, ""):
+            rates = sweep(asked, training)
         scores["sweep"] = {
             "mu": SWEEP_MU,
             "power": SWEEP_POWER,
-            "loss": sweep(asked, training).tolist(),
+            "loss": rates.tolist(),
         }
     told = ", ".join(f"{way.name} {scores[way.name]['test_error']:.4f}" for way in ways)
     verdict = f"mean relative error on {len(energy):,} test showers: {told}"
@@ -201,7 +212,7 @@ def write(asked: Asked, training: Images, test: Images, out: Path) -> dict[str, 
         "Genetic training", f"{len(training.energy):,} showers, {asked.generations:,} generations",
         verdict, scores, _sections(ways, test, energy, scores),
     )  # fmt: skip
-    return document.write_report(report, out)
+    return document.write_report(report, out, progress=progress)
 
 
 def _sections(
@@ -218,10 +229,10 @@ def _sections(
     yield "Result", [page.table(header, rows), page.paragraph(
         "An evaluation is a forward pass over a batch of 128; an update by gradients counts three. "
         "Seconds are those of the steps on the devices here, without compilation.")]  # fmt: skip
-    yield "Course", [Drawing(
+    yield "Course", lambda: [Drawing(
         "losses", "Mean relative error of the batches", "Left at equal evaluations, right at equal "
         "seconds; smoothed over a fiftieth of the steps.", _losses(ways))]  # fmt: skip
-    yield "Energies", [Drawing(
+    yield "Energies", lambda: [Drawing(
         "energies", "Estimated against true energy, and the error by energy", "On test showers. "
         "The line is truth.", _energies(ways, test, energy, scores))]  # fmt: skip
     if "architecture" in scores:

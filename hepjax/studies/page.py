@@ -123,7 +123,7 @@ def _sections(
     from hepjax.report.document import Drawing
 
     yield "Result", [page.cards(_cards(scores)), page.verdict(_best(scores))]
-    yield "Course", [
+    yield "Course", lambda: [
         Drawing(
             "course", "Best score so far", "Each step down is a better trial. Left against wall "
             "time, right against accelerator-hours, which all workers share.",
@@ -131,7 +131,7 @@ def _sections(
         )
     ]  # fmt: skip
     if axes := space.from_json(study.space):
-        yield "Settings", list(_settings(study, trials, axes, scores))
+        yield "Settings", _settings(study, trials, axes, scores)
     yield "Trials", [_table(study, trials), *_failures(trials)]
 
 

@@ -148,7 +148,7 @@ def _sections(
     numbers = [f"{t.number}" for t in trials if t.score is not None]
     header = ("score", "mean ± spread", "median", *(f"{what[:-1]} {n}" for n in numbers))
     yield "Scores", [page.verdict(scores["verdict"]), page.table(header, rows)]
-    yield "Course", [
+    yield "Course", lambda: [
         Drawing(
             "course", f"Validation {study.metric}", "A line for each training, against the epoch; "
             "the spread between the lines is what another seed or other events change.",

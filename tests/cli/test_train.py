@@ -9,6 +9,7 @@ import time
 
 import h5py
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from helpers import toy
 
@@ -17,6 +18,7 @@ from hepjax import InputError
 from hepjax.cli import main
 from hepjax.engine import records
 from hepjax.engine.checkpoint import MANIFEST, complete_steps
+from hepjax.formats.showers.reader import open_showers
 
 
 def test_a_run_directory_has_its_parts(tiny_run):
@@ -66,6 +68,35 @@ def test_generate_writes_the_published_layout(tiny_run, tmp_path, capsys):
     assert main(["generate", str(tiny_run), f"--like={out}", f"--out={again}", "--quiet"]) == 0
     with h5py.File(again) as file:
         np.testing.assert_array_equal(file["target"][:, 1], energy)
+
+
+def test_generate_writes_the_same_showers_as_root_and_parquet(tiny_run, tmp_path):
+    uproot = pytest.importorskip("uproot", reason="the extra root is not installed")
+    argv = ["generate", str(tiny_run), "--events=7", "--energy=50:60", "--batch-size=5", "--quiet"]
+    for name in ("a.h5", "a.root", "a.PARQUET"):
+        assert main([*argv, f"--out={tmp_path / name}"]) == 0
+    showers = open_showers(tmp_path / "a.h5")[np.arange(7)]
+    with uproot.open(tmp_path / "a.root") as file:
+        tree = file["events"].arrays(library="np")
+        assert file["hepjax_run"] == str(tiny_run)
+    table = pq.read_table(tmp_path / "a.PARQUET")
+    assert table.schema.metadata[b"hepjax.unit"] == b"GeV"
+    for found in (tree, table):
+        cells = np.array([np.array(event) for event in np.asarray(found["ecal"]).tolist()])
+        np.testing.assert_allclose(cells, showers["ecal"], rtol=1e-6)
+        np.testing.assert_allclose(np.asarray(found["energy"]), showers["energy"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["g.txt", "g"])
+@pytest.mark.parametrize("verb", ["generate", "predict"])
+def test_an_unknown_ending_names_the_known(verb, name, tiny_run, tmp_path, capsys):
+    more = ["--events=2"] if verb == "generate" else [f"--data={tmp_path}"]
+    assert main([verb, str(tiny_run), *more, f"--out={tmp_path / name}"]) == 2
+    said = capsys.readouterr().err
+    assert f"{name}: expected a name that ends in ." in said
+    assert all(f"{known}" in said for known in (".parquet", ".root", ".h5"))
+    assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_best_checkpoint_falls_back_and_says_so(tiny_run, capsys):

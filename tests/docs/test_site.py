@@ -1,10 +1,13 @@
 """The site is made out of the pages without a warning and without a network."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import hepjax
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,3 +42,19 @@ def test_solutions_are_below_a_fold(site):
     page = (site / "docs" / "curriculum" / "data-parallel.html").read_text()
     assert page.count("<details>") == 3
     assert "averaged_gradient" in page.partition("<details>")[2]
+
+
+@pytest.mark.slow
+def test_every_page_offers_versions_and_says_what_its_figures_show(site):
+    pages = [p for p in site.rglob("*.html") if p.parent != site and "_static" not in p.parts]
+    assert len(pages) > 60
+    figures = 0
+    for page in pages:
+        text = page.read_text()
+        assert f'data-version="{hepjax.__version__}"' in text, page
+        assert "_static/versions.js" in text, page
+        for image in re.findall(r"<img [^>]*>", text):
+            alt = re.findall(r'alt="([^"]*)"', image)
+            assert len("".join(alt).split()) >= 3, f"{page}: {image}"
+            figures += 1
+    assert figures > 20

@@ -1,5 +1,8 @@
 """Lines of progress: rates, time left, totals that are learned later, silence."""
 
+import threading
+from contextlib import contextmanager
+
 import pytest
 
 from hepjax.engine import progress as module
@@ -39,6 +42,42 @@ def test_a_total_that_is_learned(clock, capsys):
         "get a: 24/36 MB, 2.0/s, 6 s left",
         "get a: 36/36 MB, 3.0/s, 0 s left",
     ]
+
+
+def test_a_long_silence_is_broken(clock, monkeypatch, capsys):
+    calls = []
+
+    @contextmanager
+    def every(seconds, call):
+        calls.append(call)
+        yield
+
+    monkeypatch.setattr(module, "_every", every)
+    with progress("predict", 8, "events") as advance:
+        (still,) = calls
+        for second in (10, 29, 31, 45, 62):
+            clock[0] = float(second)
+            still()
+        advance(4)
+        clock[0] = 70.0
+        still()
+    with progress("export", 0, ""):
+        clock[0] = 100.0
+        calls[-1]()
+    assert capsys.readouterr().err.splitlines() == [
+        "predict: 0/8 events, 31 s so far",
+        "predict: 0/8 events, 62 s so far",
+        "export: 30 s so far",
+    ]
+
+
+def test_what_is_called_every_so_often_ends_with_the_block():
+    called = threading.Event()
+    with module._every(0.001, called.set):
+        assert called.wait(60)
+        (thread,) = (t for t in threading.enumerate() if t.name.endswith("(repeat)"))
+    thread.join(60)
+    assert not thread.is_alive()
 
 
 def test_quiet(capsys):

@@ -48,7 +48,8 @@ REPORTS = {
 def drawn(page):
     """All figures of a page by name."""
     with layout.style():
-        parts = [part for _, parts in REPORTS[page]().sections for part in parts]
+        sections = (parts for _, parts in REPORTS[page]().sections)
+        parts = [part for made in sections for part in (made() if callable(made) else made)]
     return {part.name: part.figure for part in parts if isinstance(part, Drawing)}
 
 

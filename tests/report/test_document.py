@@ -1,6 +1,7 @@
 """A report is there whole or not at all, with the training curve of the records it is given."""
 
 import json
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -31,6 +32,24 @@ def test_the_scores_get_verdict_and_provenance_and_the_page_the_configuration(tm
     html = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert "a: &lt;b&gt;" in html
     assert ">Training<" not in html
+
+
+def test_sections_are_counted_and_then_drawn_one_by_one(tmp_path):
+    told = []
+
+    @contextmanager
+    def progress(*what):
+        told.append(what)
+        yield told.append
+
+    def drawn():
+        told.append("drawn")
+        return ["<p>one", "<p>two"]
+
+    write_report(report(sections=[("A", drawn), ("B", iter(["<p>"]))]), tmp_path, progress=progress)
+    assert told == [("draw", 3, "sections"), "drawn", 0, 0, 1, 0, 1, 0, 1]
+    html = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert html.index("<p>one") < html.index("<p>two") < html.index("<h2>B")
 
 
 def test_a_failure_while_drawing_leaves_nothing_behind(tmp_path):

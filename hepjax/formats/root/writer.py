@@ -16,11 +16,6 @@ ROWS = 2**17
 """Rows of a basket at most."""
 
 
-def is_named_root(path: Path) -> bool:
-    """Whether a file of this name is to be a ROOT file."""
-    return path.suffix.lower() == ".root"
-
-
 def write_root_table(
     path: Path, pieces: Iterable[dict[str, np.ndarray]], about: dict[str, str]
 ) -> int:

@@ -318,15 +318,18 @@ def _sections(
         yield "All plots", [worst_plots(scores)]
     if "field" in scores:
         yield "Metrics of the field", [field.table(scores["field"])]
-    yield "Energy", [
+    yield "Energy", lambda: [
         *response_figures.energy_response(pair), response_figures.energy_resolution(pair),
         energy_table(scores),
     ]  # fmt: skip
-    yield "Mean showers", [displays.projections(pair, *means)]
-    yield "Single showers", [displays.single_showers(pair, energy, *(r.picked for r in reduced))]
+    yield "Mean showers", lambda: [displays.projections(pair, *means)]
+    yield (
+        "Single showers",
+        lambda: [displays.single_showers(pair, energy, *(r.picked for r in reduced))],
+    )
     yield "Shapes", figures.shapes(pair)
     yield "Moments", figures.shower_moments(pair)
-    yield "Diversity", [displays.diversity(pair, [r.pictures for r in reduced])]
+    yield "Diversity", lambda: [displays.diversity(pair, [r.pictures for r in reduced])]
     yield "Longitudinal ratios", figures.longitudinal(pair)
     yield "Cells", figures.cells(pair)
     yield "Hottest cell", figures.hottest_cell(pair)

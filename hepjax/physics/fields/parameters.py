@@ -36,7 +36,7 @@ def report(true: np.ndarray, found: np.ndarray) -> Report:
         ]
         header = ["parameter", "error", "guessing the middle", "correlation"]
         yield "Scores", [page.table(header, rows)]
-        yield "Parameters", [_scatter(true, found)]
+        yield "Parameters", lambda: [_scatter(true, found)]
 
     return Report(
         "Parameters of universes", f"{len(true):,} samples", words, scores, sections(),

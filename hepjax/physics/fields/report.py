@@ -159,11 +159,11 @@ def _sections(
     found: Rows, scores: dict[str, Any], judged: list[Judged]
 ) -> Iterator[tuple[str, Parts]]:
     yield "Scores", [_table(found, scores)]
-    yield "Spectra", [_spectra(found, judged[0].made.shape[0])]
-    yield "Distributions", [_distributions(found)]
+    yield "Spectra", lambda: [_spectra(found, judged[0].made.shape[0])]
+    yield "Distributions", lambda: [_distributions(found)]
     if found.lines:
-        yield "Absorption", [_absorption(found)]
-    yield "A slice", [_slice(judged[0])]
+        yield "Absorption", lambda: [_absorption(found)]
+    yield "A slice", lambda: [_slice(judged[0])]
 
 
 def _table(found: Rows, scores: dict[str, Any]) -> str:

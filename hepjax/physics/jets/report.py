@@ -14,6 +14,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -111,18 +112,22 @@ def _sections(
     """The page in its order; figures are drawn one by one when asked for."""
     score, label, classes = sample.score, sample.label, sample.classes
     yield "Summary", [summary.headline(scores, text)]
-    yield "ROC", [figures.roc(score, label, better, sample.text)]
+    yield "ROC", lambda: [figures.roc(score, label, better, sample.text)]
     if scores["baselines"]:
         yield "Baselines", [summary.baseline_table(scores)]
-    yield "Scores", [figures.score_distributions(score, label, classes, sample.text)]
+    yield "Scores", lambda: [figures.score_distributions(score, label, classes, sample.text)]
     if sample.pt is not None:
         best = _best_by_pt(sample, better, scores)
-        drawn = figures.against_pt(scores["bins"], sample.pt, label, classes, best, sample.text)
-        yield "Transverse momentum", [drawn, summary.pt_table(scores["bins"])]
+        against = partial(
+            figures.against_pt, scores["bins"], sample.pt, label, classes, best, sample.text
+        )
+        yield "Transverse momentum", lambda: [against(), summary.pt_table(scores["bins"])]
     if sample.grid is not None and sample.images is not None:
-        yield "Mean images", [_images(sample, sample.grid, sample.images)]
+        images = partial(_images, sample, sample.grid, sample.images)
+        yield "Mean images", lambda: [images()]
     if sample.grid is not None and sample.saliency is not None:
-        yield "Saliency", [_saliency(sample, sample.grid, sample.saliency)]
+        saliency = partial(_saliency, sample, sample.grid, sample.saliency)
+        yield "Saliency", lambda: [saliency()]
 
 
 def _best_by_pt(

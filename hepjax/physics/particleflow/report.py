@@ -18,7 +18,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -196,7 +196,7 @@ def _sections(
     yield "Summary", [summary.headline(scores, verdict)]
     yield (
         "Classes",
-        [
+        lambda: [
             summary.class_table(scores),
             figures.confusions(scores["confusion"], text),
             figures.efficiencies(rows, text),
@@ -205,7 +205,7 @@ def _sections(
     )
     yield (
         "Momenta",
-        [
+        lambda: [
             summary.resolution_table(scores),
             figures.resolutions(rows, text),
             figures.responses(rows, text),
@@ -214,7 +214,7 @@ def _sections(
     )
     yield (
         "Events",
-        [
+        lambda: [
             summary.event_tables(scores),
             event_figures.multiplicities(sample.numbers, text),
             event_figures.missing(sample.missing, text),
@@ -223,5 +223,7 @@ def _sections(
     if clustered is None:
         yield "Jets", [page.paragraph("Left out: they need pip install 'hepjax[hep]' (fastjet).")]
     else:
-        drawn = event_figures.jet_figures(clustered.pt, clustered.matched, sample.events, text)
-        yield "Jets", [summary.jet_table(scores["jets"]), drawn]
+        drawn = partial(
+            event_figures.jet_figures, clustered.pt, clustered.matched, sample.events, text
+        )
+        yield "Jets", lambda: [summary.jet_table(scores["jets"]), drawn()]

@@ -74,7 +74,7 @@ def report(judged: list[Judged], cut: float, min_pt: float, min_hits: int) -> Re
     return Report(
         "Tracks from hits", f"{len(judged):,} events, {hits:,} hits", words,
         scores | {"double_majority_error": float(error)},
-        list(_sections(judged, scores, cut, min_pt)),
+        _sections(judged, scores, cut, min_pt),
         curves=(LOSS, validation("edges", ("edge_efficiency", "edge_purity"))),
     )  # fmt: skip
 
@@ -139,9 +139,9 @@ def _sections(
     ]
     yield "Scores", [page.table((targets, ""), rows)]
     pt, eta, found = _found(judged)
-    yield "Particles found", [_efficiency(pt, eta, found, min_pt)]
-    yield "Edges", [_edges(judged, cut, min_pt)]
-    yield "The first event", [_event(judged[0])]
+    yield "Particles found", lambda: [_efficiency(pt, eta, found, min_pt)]
+    yield "Edges", lambda: [_edges(judged, cut, min_pt)]
+    yield "The first event", lambda: [_event(judged[0])]
 
 
 def _found(judged: list[Judged]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

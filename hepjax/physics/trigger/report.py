@@ -68,7 +68,7 @@ def report(judged: Judged) -> Report:
     return Report(
         "Networks for the trigger", f"{judged.task}, {len(judged.label):,} events, "
         f"{len(networks)} networks", _verdict(scores, quality), scores,
-        list(_sections(scores, quality)),
+        _sections(scores, quality),
         curves=CURVES,
     )  # fmt: skip
 
@@ -92,7 +92,10 @@ def _verdict(scores: dict[str, Any], quality: str) -> str:
 
 def _sections(scores: dict[str, Any], quality: str) -> Iterator[tuple[str, Parts]]:
     networks = scores["networks"]
-    yield "Size against performance", [_curve(scores, quality), _curve_table(networks, quality)]
+    yield (
+        "Size against performance",
+        lambda: [_curve(scores, quality), _curve_table(networks, quality)],
+    )
     yield (
         "Classes",
         [_class_table(networks)] + ([_rate_table(networks)] if quality == "mean_auc" else []),

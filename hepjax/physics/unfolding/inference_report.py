@@ -89,7 +89,7 @@ def report(judged: Judged) -> Report:
     return Report(
         "Inference from density ratios",
         f"{len(judged.tasks)} ratios, {scores['members']} members", words, scores,
-        list(_sections(judged, scores)),
+        _sections(judged, scores),
         curves=(Curves("loss", (("train", "train", "loss"), ("held out", "validation", "loss"))),),
     )  # fmt: skip
 
@@ -260,10 +260,10 @@ def _sections(judged: Judged, scores: dict[str, Any]) -> Iterator[tuple[str, Par
             f"{r['calibration_chi2_ndf']:.2f}", f"{r['largest_log_ratio']:.2f}",
             f"{r['spread']:.3f}", f"{worst['before']:.3g}", f"{worst['after']:.3g}",
         ))  # fmt: skip
-    yield "Ratios", [page.table(head, rows), _calibration(scores), _closure(judged)]
-    yield "Signal strength", [_curves(judged, scores["strength"])]
+    yield "Ratios", lambda: [page.table(head, rows), _calibration(scores), _closure(judged)]
+    yield "Signal strength", lambda: [_curves(judged, scores["strength"])]
     if judged.toys:
-        yield "Pseudo-experiments", [_toy_figure(judged, scores["strength"])]
+        yield "Pseudo-experiments", lambda: [_toy_figure(judged, scores["strength"])]
 
 
 def _calibration(scores: dict[str, Any]) -> Drawing:

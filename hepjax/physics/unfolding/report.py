@@ -184,7 +184,7 @@ def report(found: Weighed, bootstraps: int) -> Report:
     return Report(
         "Unfolding", f"{found.total:,.0f} events in the data, {found.members} members "
         f"({seeds} seeds, {bootstraps} bootstraps)", words, scores,
-        list(_sections(found, scores, bootstraps)),
+        _sections(found, scores, bootstraps),
         curves=(
             Curves("loss", (("train", "train", "loss"),)),
             validation("mean weight", ("mean_weight",)),
@@ -232,12 +232,12 @@ def _moments(histogram: np.ndarray, edges: np.ndarray) -> tuple[float, float]:
 def _sections(
     found: Weighed, scores: dict[str, Any], bootstraps: int
 ) -> Iterator[tuple[str, Parts]]:
-    yield "Weights", [_table(found, scores), _course(found, scores)]
+    yield "Weights", lambda: [_table(found, scores), _course(found, scores)]
     if found.shown is None:
         return
-    yield "Unfolded observables", [_observables(found, "gen", bootstraps)]
-    yield "At detector level", [_observables(found, "reco", bootstraps)]
-    yield "Spread and iterations", [_spreads(found, bootstraps), _bias(found, scores)]
+    yield "Unfolded observables", lambda: [_observables(found, "gen", bootstraps)]
+    yield "At detector level", lambda: [_observables(found, "reco", bootstraps)]
+    yield "Spread and iterations", lambda: [_spreads(found, bootstraps), _bias(found, scores)]
 
 
 def _table(found: Weighed, scores: dict[str, Any]) -> str:

@@ -59,7 +59,7 @@ def _sections(
     yield "Result", [page.cards(_cards(scores)), page.verdict(verdict)]
     several = len(study.axes) > 2
     where = " Slices through the middle of the other parameters." if several else ""
-    yield "Contour", [
+    yield "Contour", lambda: [
         Drawing(
             "contour", "Where the threshold is crossed",
             "Line: the contour. Band: where the mean is within 1.96 standard deviations of it, so "
@@ -68,7 +68,7 @@ def _sections(
             (_slices if several else _map if len(study.axes) == 2 else _line)(study, arms),
         )
     ]  # fmt: skip
-    yield "Beside Sobol", [
+    yield "Beside Sobol", lambda: [
         Drawing(
             "course", "Share of the box on the wrong side", "Lines: as the Gaussian process "
             "itself expects it, which is too small where its lengths are wrong. Dashed: the true "

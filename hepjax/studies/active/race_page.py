@@ -88,7 +88,7 @@ def _sections(race: Race, scores: dict[str, Any], verdict: str) -> Iterator[tupl
         ]),
         page.verdict(verdict),
     ]  # fmt: skip
-    yield "Course", [
+    yield "Course", lambda: [
         Drawing(
             "course", "Share of the box on the wrong side", "Thick: mean over seeds; thin: each "
             "seed. Left over the whole box, right near the contour alone.", _course(race),
@@ -99,7 +99,7 @@ def _sections(race: Race, scores: dict[str, Any], verdict: str) -> Iterator[tupl
             [(f"{n}", *_row(race, k)) for k, n in enumerate(race.points)],
         ),
     ]  # fmt: skip
-    yield "Points", [
+    yield "Points", lambda: [
         Drawing(
             "points", "Where the first seed simulated", "Line: the true contour, with all other "
             "parameters in the middle of their ranges. Later points are darker.", _points(race),

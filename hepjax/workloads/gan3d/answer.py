@@ -140,7 +140,8 @@ def evaluate(
     judged = {}
     for name, sample in (("reference", reference), ("generated", generated)):
         cells = {"ecal": sample["ecal"].astype(np.float32)}
-        parts = list(model.placed.given(judgement(cfg), cells, BATCH))
+        with progress(f"judge {name}", 0, "", quiet=model.quiet):
+            parts = list(model.placed.given(judgement(cfg), cells, BATCH))
         for said, suffix in (("real", ""), ("energy", "_energy")):
             if said in parts[0]:
                 judged[name + suffix] = np.concatenate([part[said] for part in parts])
@@ -149,7 +150,7 @@ def evaluate(
         reference, generated, discriminator=judged, calorimeter=cfg.calorimeter,
         more=SETTINGS.get(detail.metrics), gallery_workers=detail.gallery_workers, progress=bar,
     )  # fmt: skip
-    return write_report(found, out, progress=bar, **about._asdict())
+    return write_report(found, out, **about._asdict())
 
 
 def asked_of(cfg: Gan3DConfig, showers: dict[str, np.ndarray]) -> HostBatch:

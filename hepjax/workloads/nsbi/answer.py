@@ -11,7 +11,7 @@ import numpy as np
 from hepjax import InputError
 from hepjax.engine.inference import HostBatch
 from hepjax.engine.population import averaged
-from hepjax.engine.progress import say
+from hepjax.engine.progress import progress
 from hepjax.engine.workload import About, Answer, Batch, Field, Model, Scores, Spec
 from hepjax.formats.source import Source
 from hepjax.formats.unfolding.samples import Pairs
@@ -91,18 +91,19 @@ def evaluate(
         a = sample.arrays
         theta = a["theta"] if name in cfg.data.processes else np.broadcast_to(at, a["theta"].shape)
         given = {"x": a["x"], "theta": np.ascontiguousarray(theta)}
-        made = model.placed.given(each(cfg), given, BATCH)
-        ratios[name] = np.concatenate([answer["log_ratio"] for answer in made])
+        with progress(f"ratios of {name}", 0, "", quiet=model.quiet):
+            made = model.placed.given(each(cfg), given, BATCH)
+            ratios[name] = np.concatenate([answer["log_ratio"] for answer in made])
         samples[name] = a["x"], a["weight"], a["sign"]
-    if not model.quiet:
-        say("hepjax: expected curves, toys and Neyman construction")
     judged = Judged(
         cfg.data.observables, tuple(cfg.tasks), tuple(cfg.parts), ratios, samples,
         _coefficients(cfg), _yields(cfg, everything), _yield_ratios(cfg, everything),
         tuple(cfg.data.varied), cfg.inference.strengths, cfg.inference.points,
         cfg.inference.truth, cfg.inference.toys, model.seed,
     )  # fmt: skip
-    return write_report(report(judged), out, **averaged(about)._asdict())
+    with progress("expected curves, toys and Neyman construction", 0, "", quiet=model.quiet):
+        found = report(judged)
+    return write_report(found, out, **averaged(about)._asdict())
 
 
 def _coefficients(cfg: NsbiConfig) -> np.ndarray:

@@ -14,7 +14,6 @@ import numpy as np
 from hepjax import InputError
 from hepjax.engine.inference import HostBatch
 from hepjax.engine.population import averaged
-from hepjax.engine.progress import progress
 from hepjax.engine.workload import About, Answer, Batch, Field, Model, Scores, Spec
 from hepjax.formats.source import Source
 from hepjax.formats.unfolding import weights as product
@@ -132,20 +131,21 @@ def evaluate(
     own = simulation.arrays["weight"] * source.unit
     words = _words(cfg, source, about)
     out.mkdir(parents=True, exist_ok=True)
-    with (
-        product.writing(out, len(simulation), members, words) as writer,
-        progress("unfold", len(simulation), "events", quiet=model.quiet) as advance,
-    ):
+    with product.writing(out, len(simulation), members, words) as writer:
         done, stop = 0, len(simulation)
         function = pushes(cfg, spec)
-        for _, answers in model.placed.over(function, source, BATCH, stop=stop, advance=advance):
-            part = slice(done, done + len(answers["push"]))
-            weights = own[part, None, None] * answers["push"]
-            inside = simulation.arrays["pass_gen"][part]
-            found.add(part, own[part], weights, inside)
-            writer.add(weights[..., -1] * inside[:, None])
-            done = part.stop
-        found.areas = _areas(cfg, model, source, spec)
+        with about.progress("unfold", stop, "events") as advance:
+            for _, answers in model.placed.over(
+                function, source, BATCH, stop=stop, advance=advance
+            ):
+                part = slice(done, done + len(answers["push"]))
+                weights = own[part, None, None] * answers["push"]
+                inside = simulation.arrays["pass_gen"][part]
+                found.add(part, own[part], weights, inside)
+                writer.add(weights[..., -1] * inside[:, None])
+                done = part.stop
+        with about.progress("judge the classifiers", 0, ""):
+            found.areas = _areas(cfg, model, source, spec)
         for name, edges, nominal, covariance in found.histograms(cfg.unfold.bootstraps):
             writer.histogram(name, edges, nominal, covariance)
         words |= found.words()

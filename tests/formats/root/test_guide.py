@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from hepjax.cli import main
+from hepjax.engine import records
 from hepjax.formats.jets.reader import open_jets
 from hepjax.formats.particleflow.columns import TRACK, Particle, Track
 from hepjax.formats.particleflow.reader import open_events
 from hepjax.formats.root.card import KINDS, read_card
-from hepjax.formats.root.tree import read, tree_of
+from hepjax.formats.root.tree import read, tree_of, trees
 
 pytest.importorskip("uproot")
 GUIDE = Path(__file__).parents[3] / "docs/guides/root-files.md"
@@ -89,6 +90,22 @@ def test_edm4hep_particle_flow(tmp_path, reference_data, capsys):
     assert abs(np.median(ratio) - 1) < 1e-3
     assert main(["inspect", str(path), "--quiet"]) == 0
     assert "100" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_edm4hep_trains_and_predicts(tmp_path, reference_data, capsys):
+    """The commands of the guide, with a smaller network: the loss falls, each element is a row."""
+    path, run, out = card("edm4hep", tmp_path, reference_data), tmp_path / "run", "tracks.root"
+    small = ["model.width=32", "model.head_width=32", "model.layers=1", "data.buckets=[256]"]
+    short = [f"data.files=[{path}]", "train.steps=20", "train.record_every=1", "mesh.devices=1"]
+    assert main(["train", "mlpf/demo", *small, *short, "--run", str(run), "--quiet"]) == 0
+    rows = [row for row in records.read(run / "metrics.jsonl") if row["event"] == "train"]
+    loss = [row["loss"] for row in rows]
+    assert len(loss) == 20
+    assert np.mean(loss[-4:]) < 0.8 * np.mean(loss[:4])
+    words = ["--data", str(path), "--out", str(tmp_path / out), "--quiet"]
+    assert main(["predict", str(run), *words]) == 0
+    assert trees(tmp_path / out)[0].entries == open_events(path, buckets=[256]).elements.sum()
 
 
 def test_inspect_a_root_file(reference_data, capsys):

@@ -60,8 +60,10 @@ def run_dir(tmp_path_factory):
 
 
 def test_the_report_is_on_the_test_part(run_dir, capsys):
-    assert main(["evaluate", str(run_dir), "--json", "--quiet"]) == 0
-    scores = json.loads(capsys.readouterr().out)
+    assert main(["evaluate", str(run_dir), "--json"]) == 0
+    said = capsys.readouterr()
+    scores = json.loads(said.out)
+    assert "draw: " in said.err
     assert scores == json.loads((run_dir / "report" / "scores.json").read_text())
     assert scores["provenance"]["data"] == "test events of the run"
     assert 0.3 * EVENTS < scores["signal"] + scores["background"] < 0.5 * EVENTS
@@ -97,6 +99,12 @@ def test_a_table_of_scores_in_the_order_of_the_files(run_dir, tmp_path, capsys):
     assert {"label", "pt", "event"} <= set(table.column_names)
     np.testing.assert_array_equal(table["event"], np.arange(37))
     assert np.all((table["score"].to_numpy() >= 0) & (table["score"].to_numpy() <= 1))
+    uproot = pytest.importorskip("uproot", reason="the extra root is not installed")
+    words[words.index(str(out))] = str(out.with_suffix(".root"))
+    assert predict.run(parser.parse_args([*words, "--quiet"])) == 0
+    with uproot.open(out.with_suffix(".root")) as file:
+        assert file["events"].keys() == table.column_names
+        np.testing.assert_array_equal(file["events/score"].array(), table["score"])
     # Neither the size of the batches nor what is beside an event in one changes its score.
     (whole,) = load(run_dir).predict([data], batch_size=64)
     np.testing.assert_allclose(whole["score"], table["score"], rtol=1e-5)
