@@ -81,10 +81,10 @@ def test_generate_writes_the_same_showers_as_root_and_parquet(tiny_run, tmp_path
         assert file["hepjax_run"] == str(tiny_run)
     table = pq.read_table(tmp_path / "a.PARQUET")
     assert table.schema.metadata[b"hepjax.unit"] == b"GeV"
-    for found in (tree, table):
-        cells = np.array([np.array(event) for event in np.asarray(found["ecal"]).tolist()])
-        np.testing.assert_allclose(cells, showers["ecal"], rtol=1e-6)
-        np.testing.assert_allclose(np.asarray(found["energy"]), showers["energy"], rtol=1e-6)
+    nested = {name: np.array(table[name].to_pylist()) for name in table.column_names}
+    for found in (tree, nested):
+        np.testing.assert_allclose(found["ecal"], showers["ecal"], rtol=1e-6)
+        np.testing.assert_allclose(found["energy"], showers["energy"], rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["g.txt", "g"])
