@@ -11,12 +11,12 @@ ROOT = Path(__file__).parents[2]
 
 def test_addresses_are_found(tmp_path):
     (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "a.md").write_text(
+    (tmp_path / "docs" / "README.md").write_text(
         "See [x](https://arxiv.org/abs/1111.6097), `http://localhost:8000/v2`,\n"
         "<https://ml4sci.org>. https://zenodo.org/records/{name} and https://...\n"
     )
     assert addresses(tmp_path) == {
-        "https://arxiv.org/abs/1111.6097": "docs/a.md", "https://ml4sci.org": "docs/a.md",
+        "https://arxiv.org/abs/1111.6097": "docs/README.md", "https://ml4sci.org": "docs/README.md",
     }  # fmt: skip
     assert "https://arxiv.org/abs/1911.09107" in addresses(ROOT)
     assert not [a for a in addresses(ROOT) if a[-1] in ".,)*`"]
