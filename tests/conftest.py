@@ -5,6 +5,7 @@ import signal
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import jax
 import pytest
 
@@ -24,6 +25,11 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _CACHE.name)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+# A test says nothing about time: a busy machine, or the first compilation, would fail it.
+hypothesis.settings.register_profile("hepjax", deadline=None)
+hypothesis.settings.load_profile("hepjax")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

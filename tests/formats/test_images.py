@@ -15,7 +15,7 @@ COARSE = Grid((4, 6), (Channel("pT", "GeV"), Channel("HCAL", "GeV", 2)))
 floats = st.sampled_from([0.0, -0.0, 1.5, -2.5, 1e-40, -1e-45, 3e38])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(arrays.arrays(np.float32, st.tuples(st.integers(0, 3), st.just(4), st.just(6), st.just(3)),
                      elements=floats))  # fmt: skip
 def test_dense_images_come_back_bit_for_bit(dense):

@@ -19,7 +19,7 @@ def uniform(seed, *shape):
     return jnp.asarray(np.random.default_rng(seed).uniform(-1, 1, shape), jnp.float32)
 
 
-@settings(max_examples=6, deadline=None, derandomize=True)
+@settings(max_examples=6, derandomize=True)
 @given(
     size=st.tuples(*(st.integers(1, 6),) * 3),
     block=st.tuples(*(st.integers(1, 3),) * 3),

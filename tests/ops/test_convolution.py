@@ -67,7 +67,7 @@ def convolutions(draw, longest=7):
 
 
 @pytest.mark.parametrize("path", PATHS)
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=8, derandomize=True)
 @given(case=convolutions(), dtype=st.sampled_from(["float32", "bfloat16"]))
 def test_values_and_gradients_are_those_of_the_library(path, case, dtype):
     n, size, kernel, (c_in, c_out), strides, padding = case
@@ -82,7 +82,7 @@ def test_values_and_gradients_are_those_of_the_library(path, case, dtype):
 
 
 @pytest.mark.parametrize("path", CELLS)
-@settings(max_examples=4, deadline=None, derandomize=True)
+@settings(max_examples=4, derandomize=True)
 @given(case=convolutions(longest=5), dtype=st.sampled_from(["float32", "bfloat16"]))
 def test_cells_and_taps_as_channels_give_the_numbers_of_the_library(path, case, dtype):
     n, size, kernel, (c_in, c_out), strides, padding = case
@@ -113,7 +113,7 @@ def test_layers_of_the_published_network(kernel, c_in, c_out, pad, dtype):
     )  # fmt: skip
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=8, derandomize=True)
 @given(case=convolutions(longest=5), scale=st.tuples(*(st.integers(1, 4),) * 3))
 def test_upsampling_fused_is_upsampling_then_convolving(case, scale):
     n, size, kernel, (c_in, c_out), _, padding = case
@@ -319,7 +319,7 @@ def test_kernels_are_built_where_there_is_a_compiler(tmp_path):
     assert [p.suffix for p in (tmp_path / "hepjax").iterdir()] == [".so"]
 
 
-@settings(max_examples=4, deadline=None, derandomize=True)
+@settings(max_examples=4, derandomize=True)
 @given(case=convolutions(longest=5), scale=st.tuples(*(st.integers(1, 4),) * 3))
 def test_the_coarse_kernel_is_the_same_by_sums_and_by_products(case, scale):
     """A CPU takes the products and an accelerator the sums."""

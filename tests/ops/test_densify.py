@@ -47,7 +47,7 @@ def dense(grid: Grid, cell, value):
 
 
 @pytest.mark.parametrize("name", GRIDS)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(n=st.integers(1, 4), seed=st.integers(0, 2**16))
 def test_equals_the_host_bit_for_bit(name, n, seed):
     grid = GRIDS[name]

@@ -25,7 +25,7 @@ def test_a_single_bin_still_has_a_direction():
     assert set(np.unique(codes)) == {0, 3}
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=12))
 def test_sorting_is_stable_and_puts_masked_elements_last(elements):
     codes = jnp.array([[code for code, _ in elements]], jnp.int32)

@@ -62,7 +62,7 @@ def test_truncated_files_never_read_as_good(tmp_path, pristine, layout):
 
 
 @settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     layout=st.sampled_from(list(WRITERS)),
@@ -91,7 +91,7 @@ def test_changed_bytes_are_an_error_or_leave_the_shape_alone(
         np.testing.assert_array_equal(read[0].value, MADE[0].value)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=60))
 def test_arbitrary_bytes_are_an_example_or_a_value_error(data):
     try:

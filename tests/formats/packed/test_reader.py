@@ -27,7 +27,7 @@ def coarsenings(grid):
     return [channel.coarsening for channel in grid.channels]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     dense=arrays.arrays(
         np.float32, st.tuples(st.integers(1, 6), st.just(5), st.just(5), st.just(2)),

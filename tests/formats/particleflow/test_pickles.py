@@ -250,7 +250,7 @@ def test_cut_files_never_read_as_good(tmp_path):
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     protocol=st.sampled_from([0, 2, 4, 5]),
@@ -270,7 +270,7 @@ def test_changed_bytes_are_an_error_or_other_numbers(tmp_path, protocol, changes
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     st.lists(

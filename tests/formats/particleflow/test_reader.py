@@ -224,7 +224,7 @@ def test_an_event_larger_than_the_largest_bucket(tmp_path):
 
 
 @settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(where=st.floats(0, 1), bit=st.integers(0, 7))
 def test_a_flipped_bit_of_hdf5_is_an_error_or_leaves_the_shape_alone(tmp_path, where, bit):

@@ -60,7 +60,7 @@ def test_bins_of_a_narrow_range_lie_inside_it():
 @given(
     st.floats(1, 400), st.floats(0, 400), st.integers(1, 10**6)
 )  # fmt: skip
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_bins_never_overlap_and_touch_the_sample(low, span, events):
     bins = metrics.energy_bins(low, low + span, events)
     assert bins[0] == (low, low + span)

@@ -56,7 +56,7 @@ def test_moments_count_from_the_first_cell_without_half():
 
 
 @given(st.floats(0.1, 10.0), st.integers(0, 2**31 - 1))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_shape_quantities_do_not_depend_on_the_energy_scale(scale, seed):
     showers = np.random.default_rng(seed).gamma(0.5, size=(2, 4, 4, 20)).astype(np.float32)
     for quantity in (

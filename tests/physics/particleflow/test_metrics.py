@@ -35,7 +35,7 @@ def test_efficiency_at_a_fake_rate():
     assert np.isnan(metrics.efficiency_at(true[:0], probability[:0], 0.2)["efficiency"])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=1, max_size=30),
     st.floats(0, 1),
@@ -70,7 +70,7 @@ def test_a_class_without_particles_has_no_scores():
     assert np.isnan(scores["fake_rate"])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=60))
 def test_confusion_counts_every_element_once(pairs):
     true, found = np.array(pairs).T

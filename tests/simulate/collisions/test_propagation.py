@@ -71,7 +71,7 @@ def test_what_starts_outside_or_along_the_beam_reaches_nothing():
         assert points.x == points.y == points.z == 0.0
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     charge=st.sampled_from([-1, 0, 1]),
     pt=st.floats(0.1, 2000.0),

@@ -72,7 +72,7 @@ def test_windows_go_round_the_detector():
     assert np.argwhere(image).tolist() == [[60, 60 + 5]]  # tower 35 holds 175-180, column 60 is 175
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     eta=st.floats(-1.5, 1.5),
     phi=st.floats(-3.2, 3.2),

@@ -24,7 +24,7 @@ def test_mean_shape_at_100_gev_follows_the_published_formulas():
     assert float(mean.sigma_t) == pytest.approx(1 / (-2.5 + 1.25 * log_y), rel=2e-3)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     energy=st.floats(1.0, 1000.0),
     t=st.floats(1.0, 15.0),
