@@ -2,18 +2,22 @@
 
     python -m benchmarks.physics.ladder measure RUN --data FOLDER --out ladder.json
         [--name NAME] [--step N] [--events 20000] [--seeds 2] [--times 1,100,10000]
+    python -m benchmarks.physics.ladder gate RUN --data FOLDER [--step N] [--events 20000]
+        [--seeds 2]
     python -m benchmarks.physics.ladder show ladder.json [--plot ladder.png]
 
 ``measure`` generates showers at the incident energies of files that the run was not trained on,
 and adds a row to the JSON: classifiers on cells (low), on cells normalised by layer, on high-level
 features (a network and boosted trees), FPD, KPD, recall, each beside the same number between two
 halves of the reference, and the processor time of a shower by the size of the batch on one core.
+``gate`` judges stage 1 alone: the classifiers see hits, energies and moments of the layers.
 """
 
 import argparse
 import json
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +50,12 @@ def main() -> None:
     measure.add_argument("--events", type=int, default=20_000)
     measure.add_argument("--seeds", type=int, default=2)
     measure.add_argument("--times", default="1,100,10000", help="batches that are timed; '' none")
+    gate = verbs.add_parser("gate")
+    gate.add_argument("run")
+    gate.add_argument("--data", type=Path, nargs="+", required=True)
+    gate.add_argument("--step", type=int, help="checkpoint; default: the best epoch")
+    gate.add_argument("--events", type=int, default=20_000)
+    gate.add_argument("--seeds", type=int, default=2)
     show = verbs.add_parser("show")
     show.add_argument("file", type=Path)
     show.add_argument("--plot", type=Path)
@@ -58,6 +68,9 @@ def main() -> None:
         return
     # One core, before jax counts them.
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    if args.verb == "gate":
+        print(json.dumps(judged(args), indent=1))
+        return
     rows = json.loads(args.out.read_text()) if args.out.exists() else []
     row = measured(args)
     rows = [other for other in rows if other["name"] != row["name"]] + [row]
@@ -96,6 +109,64 @@ def measured(args: argparse.Namespace) -> dict[str, Any]:
         "ms": {b: timed(run, int(b)) for b in args.times.split(",") if b},
         **{name: plain(value) for name, value in found.items()},
     }  # fmt: skip
+
+
+def judged(args: argparse.Namespace) -> dict[str, Any]:
+    """AUC of classifiers that tell the layers of stage 1 from those of the reference."""
+    import hepjax
+    from hepjax.physics.calorimeter import classifier
+
+    run = hepjax.load(args.run, args.step)
+    source = run.workload.open(run.cfg, args.data)
+    cells, energy = read(source, min(args.events, len(source)), run)
+    reference, made = (own_variables(run, energy, c) for c in (cells, None))
+
+    def auc(one: np.ndarray, other: np.ndarray) -> dict[str, list[float]]:
+        small = partial(classifier.network, settings=classifier.SMALL)
+        tests = {"network": small, "trees": classifier.boosted}
+        return {
+            name: [round(v, 4) for v in classifier.over_seeds(test, one, other, args.seeds)[:2]]
+            for name, test in tests.items()
+        }
+
+    return {
+        "showers": len(energy), "components": reference.shape[1] - 1,
+        "auc": auc(reference, made), "halves": auc(reference[::2], reference[1::2]),
+    }  # fmt: skip
+
+
+def own_variables(run: Any, energy: np.ndarray, cells: np.ndarray | None) -> np.ndarray:
+    """Log of the incident energy and the vector of stage 1, absent components 0: of showers with
+    these cells (n, voxels), or of generated ones."""
+    import jax
+    import jax.numpy as jnp
+
+    from hepjax.workloads.calo import layers
+    from hepjax.workloads.calo.generator import layers_of
+    from hepjax.workloads.calo.geometry import to_layers
+    from hepjax.workloads.calo.model import layer_flow
+    from hepjax.workloads.calo.objective import trained
+
+    cfg, params, stats = run.cfg, trained(run.cfg, run.state), run.state.stats
+    known, moments = cfg.calorimeter, cfg.model.layers.moments
+
+    @jax.jit
+    def found(incident: jax.Array, cells: jax.Array | None, key: jax.Array) -> jax.Array:
+        k_noise, k_hits = jax.random.split(key)
+        if cells is None:
+            noise = jax.random.normal(k_noise, (len(incident), layer_flow(cfg).size))
+            of = layers_of(cfg, params, stats, incident, noise)[1]
+        else:
+            of = layers.measured(known, to_layers(known, cells.reshape(-1, *known.shape)))
+        vector = layers.to_vector(known, cfg.threshold, of, incident, k_hits, moments=moments)
+        return jnp.concatenate([jnp.log(incident)[:, None], vector], axis=1)
+
+    rows, side = [], int(cells is None)
+    for start in range(0, len(energy), BATCH):
+        part = slice(start, start + BATCH)
+        key = jax.random.fold_in(jax.random.key(side), start)
+        rows.append(found(energy[part], None if cells is None else cells[part], key))
+    return np.concatenate([np.asarray(row) for row in rows])
 
 
 def read(source: Any, total: int, run: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -2,15 +2,18 @@
 
     python -m benchmarks.physics.pretrained RUN NAME
 
-Writes hepjax/pretrained/NAME/config.yaml and weights.npz, in half precision; card.md, which says
-what the model was trained on and how it scores, is written by hand from the ladder
-(benchmarks/physics/ladder.py).
+Writes hepjax/pretrained/NAME/config.yaml and weights.npz, networks in half precision and tables as
+they are; card.md, which says what the model was trained on and how it scores, is written by hand
+from the ladder (benchmarks/physics/ladder.py).
 """
 
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import yaml
 
 import hepjax
@@ -19,6 +22,7 @@ from hepjax.engine import weights
 from hepjax.engine.config import to_settings
 from hepjax.workloads.calo.config import DataConfig
 from hepjax.workloads.calo.objective import trained
+from hepjax.workloads.calo.scores import TABLES
 
 
 def main() -> None:
@@ -40,10 +44,18 @@ def main() -> None:
     settings = {"workload": run.workload.name} | to_settings(plain)
     text = f"# hepjax {hepjax.__version__}\n{yaml.safe_dump(settings, sort_keys=False)}"
     (folder / "config.yaml").write_text(text)
-    kept = {name: run.state.stats[name] for name in ("mean", "spread", "profile")}
-    weights.save(folder / weights.FILE, {"params": trained(run.cfg, run.state), "stats": kept})
+    weights.save(folder / weights.FILE, needed(trained(run.cfg, run.state), run.state.stats))
     size = sum(path.stat().st_size for path in Path(folder).iterdir())
     print(f"{folder}: {size / 2**20:.2f} MiB")
+
+
+def needed(params: Any, stats: Any) -> dict[str, Any]:
+    """What an answer needs: networks in half precision, tables and profiles as they are."""
+    half = jax.tree.map(lambda p: p.astype(jnp.float16), params)
+    tables = {name: stats["scores"][name] for name in TABLES}
+    return {
+        "params": half, "stats": {"scores": tables, "hit": stats["hit"], "value": stats["value"]}
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Trained models that come with the package: a configuration and half-precision weights.
 
 ``pretrained/NAME`` stands for a folder of the package with ``config.yaml``, ``weights.npz`` (one
-float16 array for each array of the model that an answer needs, by its path) and ``card.md``.
+float16 or float32 array for each array of the model that an answer needs, by its path) and
+``card.md``.
 """
 
 import zipfile
@@ -46,9 +47,9 @@ def _folder() -> Path:
 
 
 def save(path: Path, tree: Any) -> None:
-    """Write the arrays of a tree as float16, by their paths."""
+    """Write the arrays of a tree as they are, by their paths."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    np.savez_compressed(path, **{_name(way): np.asarray(leaf, np.float16) for way, leaf in leaves})  # type: ignore[arg-type]
+    np.savez_compressed(path, **{_name(way): np.asarray(leaf) for way, leaf in leaves})  # type: ignore[arg-type]
 
 
 def load(path: Path, abstract: Any) -> Any:

@@ -9,6 +9,7 @@ import yaml
 from helpers import calo
 
 import hepjax
+from benchmarks.physics import pretrained
 from hepjax import InputError
 from hepjax.engine import weights
 from hepjax.engine.config import to_settings
@@ -25,8 +26,7 @@ def model(tmp_path, monkeypatch):
     folder.mkdir()
     settings = {"workload": "calo"} | to_settings(cfg)
     (folder / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
-    kept = {name: state.stats[name] for name in ("mean", "spread", "profile")}
-    weights.save(folder / weights.FILE, {"params": state.params, "stats": kept})
+    weights.save(folder / weights.FILE, pretrained.needed(state.params, state.stats))
     monkeypatch.setattr(weights, "_folder", lambda: tmp_path)
     return folder, state
 

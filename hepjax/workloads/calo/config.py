@@ -19,11 +19,11 @@ LARGEST_FLOW = 1000
 
 @dataclass(frozen=True)
 class LayersConfig:
-    """Stage 1: energy, hits and transverse moments of the layers, by a coupling flow."""
+    """Stage 1: hits, energy and transverse moments of the layers, by a coupling flow."""
 
     moments: bool = True
-    """Whether hits and transverse moments of each layer are modelled too, and imposed on the cells
-    of stage 2; without, the energies alone."""
+    """Whether transverse moments of each layer are modelled too, and imposed on the cells of stage
+    2; without, hits and energies alone."""
     blocks: Count = 8
     """Coupling blocks."""
     hidden: tuple[Count, ...] = (128, 128)
@@ -63,11 +63,12 @@ class ModelConfig:
 class ObjectiveConfig:
     """Likelihood first; then, if asked for, a critic."""
 
-    statistics: Count = 32
-    """First updates, in which means and spreads are gathered and nothing is trained."""
-    cells_every: Count = 1
+    statistics: Count = 128
+    """First updates, in which the tables of the normal scores are gathered and nothing is trained.
+    They need 10,000 showers or more."""
+    cells_every: Annotated[int, Bound(least=0)] = 1
     """Stage 2 learns from only one in so many showers of an update: each has many cells, and
-    stage 1 needs more showers than it."""
+    stage 1 needs more showers than it. 0: it does not learn."""
     symmetric: bool = True
     """Turn and mirror the showers of each update: by right angles in a square box, by sectors in a
     cylinder. False where the detector tells directions apart."""

@@ -19,7 +19,7 @@ from hepjax.engine.workload import Clock, Metrics
 from hepjax.formats.showers.calorimeter import Calorimeter
 from hepjax.workloads.calo import layers
 from hepjax.workloads.calo.config import CaloConfig
-from hepjax.workloads.calo.generator import cells_of, log_energy, standardised
+from hepjax.workloads.calo.generator import cells_of, log_energy, scores_of
 from hepjax.workloads.calo.geometry import plan, to_layers
 
 Score = Callable[[jax.Array], jax.Array]
@@ -94,13 +94,11 @@ def step(
     """One update of the critic, and the gradients of the generator with those of the critic's game
     in the place of the likelihood's in stage 2. Before ``critic_from`` neither changes anything."""
     known, threshold = cfg.calorimeter, cfg.threshold
-    k_vector, k_noise = jax.random.split(key)
+    k_scores, k_noise = jax.random.split(key)
     on = clock.epoch >= cfg.objective.critic_from
     cells = to_layers(known, shower)
     true = layers.measured(known, cells)
-    vector = standardised(state.stats, layers.to_vector(
-        known, threshold, true, incident, k_vector, moments=cfg.model.layers.moments
-    ))  # fmt: skip
+    found = scores_of(cfg, state.stats, true, incident, k_scores)
     noise = jax.random.normal(k_noise, (len(cells), known.voxels))
     logs = log_energy(cfg, true.energy)
     module = Critic(known, cfg.objective.critic_channels)
@@ -109,7 +107,7 @@ def step(
         return lambda x: module.apply({"params": params}, x, logs)
 
     def made(params: Any) -> jax.Array:
-        fake = cells_of(cfg, params, state.stats, incident, vector, true, noise)
+        fake = cells_of(cfg, params, state.stats, incident, found, true, noise)
         return seen(fake, true.energy, threshold)
 
     real, fake = seen(cells, true.energy, threshold), made(state.params)

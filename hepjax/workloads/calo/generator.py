@@ -5,15 +5,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hepjax.workloads.calo import layers
+from hepjax.workloads.calo import layers, scores
 from hepjax.workloads.calo.config import CaloConfig
 from hepjax.workloads.calo.geometry import from_layers, plan
 from hepjax.workloads.calo.layers import Layers
 from hepjax.workloads.calo.model import (
     Margins,
     Mixing,
+    Profile,
     cell_flow,
     cells_inside,
+    inner_of,
     layer_flow,
     margin_network,
     value_of,
@@ -21,7 +23,7 @@ from hepjax.workloads.calo.model import (
 from hepjax.workloads.calo.project import with_energy, with_hits, with_moments
 
 LARGEST = 8.0
-"""Standardised components of the vector of stage 1 are cut off here where they are conditions."""
+"""Normal scores of stage 1 are cut off here where they are conditions."""
 
 
 def incident_condition(cfg: CaloConfig, incident: jax.Array) -> jax.Array:
@@ -30,25 +32,35 @@ def incident_condition(cfg: CaloConfig, incident: jax.Array) -> jax.Array:
     return (3.4 * (jnp.log(incident) - low) / (high - low) - 1.7)[:, None]
 
 
-def standardised(stats: Any, vector: jax.Array) -> jax.Array:
-    """The vector of stage 1 with mean 0 and spread 1 on the training showers."""
-    return (vector - stats["mean"]) / stats["spread"]
+def scores_of(
+    cfg: CaloConfig, stats: Any, true: Layers, incident: jax.Array, key: jax.Array
+) -> jax.Array:
+    """Normal scores (n, size) of layers; those of absent components are drawn."""
+    k_vector, k_absent = jax.random.split(key)
+    moments = cfg.model.layers.moments
+    vector = layers.to_vector(
+        cfg.calorimeter, cfg.threshold, true, incident, k_vector, moments=moments
+    )
+    found = scores.to_scores(stats["scores"], vector, incident_condition(cfg, incident))
+    there = layers.present(cfg.calorimeter, true.hits, moments=moments)
+    return jnp.where(there, found, jax.random.normal(k_absent, found.shape))
 
 
 def layers_of(
     cfg: CaloConfig, params: Any, stats: Any, incident: jax.Array, noise: jax.Array
 ) -> tuple[jax.Array, Layers]:
-    """Stage 1: the standardised vector, and the layers.
+    """Stage 1: the normal scores (n, size), and the layers.
 
     Args:
       incident: (n,) GeV.
       noise: (n, size) standard normal.
     """
     condition = incident_condition(cfg, incident)
-    vector = layer_flow(cfg).apply({"params": params["layers"]}, noise, condition, method="inverse")
-    whole = vector * stats["spread"] + stats["mean"]
-    made = layers.from_vector(cfg.calorimeter, cfg.threshold, whole, incident)
-    return vector, made
+    white = layer_flow(cfg).apply({"params": params["layers"]}, noise, condition, method="inverse")
+    found = scores.coloured(stats["scores"], white)
+    vector = scores.from_scores(stats["scores"], found, condition)
+    made = layers.from_vector(cfg.calorimeter, cfg.threshold, vector, incident)
+    return found, made
 
 
 def log_energy(cfg: CaloConfig, energy: jax.Array) -> jax.Array:
@@ -56,19 +68,23 @@ def log_energy(cfg: CaloConfig, energy: jax.Array) -> jax.Array:
     return jnp.log(jnp.maximum(energy / cfg.threshold, 1.0))
 
 
-def condition_of(cfg: CaloConfig, incident: jax.Array, vector: jax.Array) -> jax.Array:
-    """What stage 2 is told: incident energy and the standardised vector of stage 1."""
-    cut = jnp.clip(vector, -LARGEST, LARGEST)
+def condition_of(
+    cfg: CaloConfig, incident: jax.Array, found: jax.Array, hits: jax.Array
+) -> jax.Array:
+    """What stage 2 is told: incident energy and the normal scores of stage 1, 0 where absent."""
+    there = layers.present(cfg.calorimeter, hits, moments=cfg.model.layers.moments)
+    cut = jnp.where(there, jnp.clip(found, -LARGEST, LARGEST), 0.0)
     return jnp.concatenate([incident_condition(cfg, incident), cut], axis=1)
 
 
 def margins_of(
-    cfg: CaloConfig, params: Any, stats: Any, condition: jax.Array, energy: jax.Array
+    cfg: CaloConfig, params: Any, stats: Any, condition: jax.Array, wanted: Layers
 ) -> Margins:
-    """Distributions of the cells given the layers' energies (n, layers) GeV."""
+    """Distributions of the cells given the layers."""
     return margin_network(cfg).apply(
-        {"params": params["margins"]}, condition, log_energy(cfg, energy), stats["profile"]
-    )
+        {"params": params["margins"]}, condition, log_energy(cfg, wanted.energy), wanted.hits,
+        Profile(stats["hit"], stats["value"]),
+    )  # fmt: skip
 
 
 def correlated(cfg: CaloConfig, params: Any, condition: jax.Array, noise: jax.Array) -> jax.Array:
@@ -94,22 +110,23 @@ def correlated(cfg: CaloConfig, params: Any, condition: jax.Array, noise: jax.Ar
 
 
 def cells_of(
-    cfg: CaloConfig, params: Any, stats: Any, incident: jax.Array, vector: jax.Array,
+    cfg: CaloConfig, params: Any, stats: Any, incident: jax.Array, found: jax.Array,
     wanted: Layers, noise: jax.Array,
 ) -> jax.Array:  # fmt: skip
-    """Stage 2: cells (n, layers, cells) GeV, 0 or at least the threshold."""
+    """Stage 2: cells (n, layers, cells) GeV, 0 or at least the threshold.
+
+    Args:
+      found: (n, size) normal scores of stage 1.
+    """
     known, threshold = cfg.calorimeter, cfg.threshold
-    condition = condition_of(cfg, incident, vector)
-    margins = margins_of(cfg, params, stats, condition, wanted.energy)
-    normal = correlated(cfg, params, condition, noise)
+    condition = condition_of(cfg, incident, found, wanted.hits)
+    margins = margins_of(cfg, params, stats, condition, wanted)
     # Beyond this no shower was: the tails of a flow are not trained.
-    value = value_of(margins, jnp.clip(normal, -5.0, 5.0))
-    if not cfg.model.layers.moments:
-        value = jnp.where(plan(known).inside, value, -jnp.inf)
-        return with_energy(value, wanted.energy, threshold)
-    value = with_hits(known, value, wanted.hits)
-    cells = with_energy(value, wanted.energy, threshold)
-    return with_moments(known, cells, wanted, threshold)
+    normal = jnp.clip(correlated(cfg, params, condition, noise), -5.0, 5.0)
+    cut, hit = with_hits(known, normal - margins.edge, wanted.hits)
+    value = value_of(margins, inner_of(margins.edge + cut[..., None], normal))
+    cells = with_energy(value, hit, wanted.energy, threshold)
+    return with_moments(known, cells, wanted, threshold) if cfg.model.layers.moments else cells
 
 
 def showers_of(
@@ -119,6 +136,6 @@ def showers_of(
     first = layer_flow(cfg).size
     count = first + cfg.calorimeter.voxels
     noise = jax.vmap(lambda key: jax.random.normal(key, (count,)))(keys)
-    vector, wanted = layers_of(cfg, params, stats, incident, noise[:, :first])
-    cells = cells_of(cfg, params, stats, incident, vector, wanted, noise[:, first:])
+    found, wanted = layers_of(cfg, params, stats, incident, noise[:, :first])
+    cells = cells_of(cfg, params, stats, incident, found, wanted, noise[:, first:])
     return from_layers(cfg.calorimeter, cells)

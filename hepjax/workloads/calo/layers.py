@@ -1,9 +1,11 @@
-"""What stage 1 models: the energy of each layer, its hits and its transverse moments, as one vector
-of unbounded numbers, and back.
+"""What stage 1 models: hits, energy and transverse moments of each layer, as one vector of
+unbounded numbers, and back.
 
-Energies are the visible over the incident energy and, layer by layer, the share of what is left
-(Krause and Shih, CaloFlow, arXiv:2106.05285). Numbers below the threshold are replaced by noise
-below it, so that the density of the vector has no spikes.
+A layer is empty where it has no hits, so that emptiness is an edge of one component alone. What the
+layers hold beyond the threshold of each hit, their *excess*, is given as its sum over the incident
+energy and, layer by layer, as the share of what is left (Krause and Shih, CaloFlow,
+arXiv:2106.05285): no component has another edge. Components that a shower does not have, such as
+the share of an empty layer, are absent (``present``).
 """
 
 from functools import lru_cache
@@ -19,6 +21,8 @@ from hepjax.workloads.calo.geometry import plan
 
 EDGE = 1e-3
 """Shares are kept this far from 0 and 1."""
+LEAST_EXCESS = 1e-2
+"""Of a layer with hits, in thresholds: that of cells at the threshold is rounding."""
 
 
 class Layers(NamedTuple):
@@ -34,15 +38,15 @@ class Layers(NamedTuple):
 
 @lru_cache
 def kept(calorimeter: Calorimeter) -> np.ndarray:
-    """Which of the 6 numbers of each layer are in the vector, flat (layers * 6) indices."""
-    of_layer = np.ones((len(calorimeter.layers), 6), bool)
-    of_layer[~plan(calorimeter).angular, 3:] = False
+    """Which of the 5 numbers of each layer's moments are in the vector, flat (layers * 5)."""
+    of_layer = np.ones((len(calorimeter.layers), 5), bool)
+    of_layer[~plan(calorimeter).angular, 2:] = False
     return np.flatnonzero(of_layer.ravel())
 
 
 def size(calorimeter: Calorimeter, *, moments: bool) -> int:
     """Components of the vector."""
-    return len(calorimeter.layers) + (len(kept(calorimeter)) if moments else 0)
+    return 2 * len(calorimeter.layers) + (len(kept(calorimeter)) if moments else 0)
 
 
 def measured(calorimeter: Calorimeter, cells: jax.Array) -> Layers:
@@ -53,100 +57,110 @@ def measured(calorimeter: Calorimeter, cells: jax.Array) -> Layers:
     return Layers(energy, hits, sums / jnp.maximum(energy, 1e-30)[..., None])
 
 
+def resolved(calorimeter: Calorimeter, hits: jax.Array) -> jax.Array:
+    """(n, layers) bool: layers with more hits than moments, which can have almost any moments.
+
+    The moments of fewer hits take few values; stage 2 knows them better than a density does.
+    """
+    return hits > np.where(plan(calorimeter).angular, 5, 2)
+
+
+def present(calorimeter: Calorimeter, hits: jax.Array, *, moments: bool) -> jax.Array:
+    """(n, size) bool: the components that showers with these hits (n, layers) have."""
+    some = hits > 0
+    behind = jnp.cumsum(some[:, ::-1], axis=1)[:, ::-1] > 0
+    parts = [jnp.ones_like(some), behind[:, :1], some[:, :-1] & behind[:, 1:]]
+    if moments:
+        five = jnp.broadcast_to(resolved(calorimeter, hits)[..., None], (*hits.shape, 5))
+        parts.append(five.reshape(len(hits), -1)[:, kept(calorimeter)])
+    return jnp.concatenate(parts, axis=1)
+
+
 def to_vector(
     calorimeter: Calorimeter, threshold: float, layers: Layers, incident: jax.Array,
     key: jax.Array, *, moments: bool,
 ) -> jax.Array:  # fmt: skip
-    """The vector (n, size) of layers.
+    """The vector (n, size) of layers; 0 where a component is absent.
 
     Args:
       incident: (n,) GeV.
+      key: of the noise that makes whole numbers of hits continuous.
     """
-    k_energy, k_rest = jax.random.split(key)
-    energies = _energies_to(layers.energy / threshold, incident / threshold, k_energy)
-    if not moments:
-        return energies
-    rest = _moments_to(calorimeter, layers, k_rest).reshape(len(incident), -1)
-    return jnp.concatenate([energies, rest[:, kept(calorimeter)]], axis=1)
+    noise = jax.random.uniform(key, layers.hits.shape, minval=0.01, maxval=0.99)
+    parts = [
+        jnp.log1p(layers.hits + noise),
+        _excess_to(layers.energy / threshold, layers.hits, incident / threshold),
+    ]
+    if moments:
+        five = _moments_to(calorimeter, layers).reshape(len(incident), -1)
+        parts.append(five[:, kept(calorimeter)])
+    vector = jnp.concatenate(parts, axis=1)
+    return jnp.where(present(calorimeter, layers.hits, moments=moments), vector, 0.0)
 
 
 def from_vector(
     calorimeter: Calorimeter, threshold: float, vector: jax.Array, incident: jax.Array
 ) -> Layers:
-    """The inverse of ``to_vector``, to its noise; without moments in the vector they are 0."""
+    """The inverse of ``to_vector``; what is absent counts for nothing, and has moments 0."""
     count = len(calorimeter.layers)
-    energy = threshold * _energies_from(vector[:, :count], incident / threshold)
-    if vector.shape[1] == count:
-        none = jnp.zeros_like(energy)
-        return Layers(energy, none, jnp.zeros((*energy.shape, 5)))
-    rest = jnp.zeros((len(vector), count * 6)).at[:, kept(calorimeter)].set(vector[:, count:])
-    hits, moments = _moments_from(calorimeter, rest.reshape(-1, count, 6))
-    # Each hit has the energy of the threshold at least.
-    most = jnp.floor(energy / threshold)
-    hits = jnp.clip(hits, jnp.where(energy > 0, 1.0, 0.0), most)
-    return Layers(energy, hits, moments)
+    most = jnp.asarray(grids.cells_of_layers(calorimeter), jnp.float32)
+    hits = jnp.clip(jnp.floor(jnp.expm1(jnp.minimum(vector[:, :count], 20.0))), 0.0, most)
+    excess = _excess_from(vector[:, count : 2 * count], hits, incident / threshold)
+    energy = threshold * (hits + excess)
+    if vector.shape[1] == 2 * count:
+        return Layers(energy, hits, jnp.zeros((*energy.shape, 5)))
+    rest = jnp.zeros((len(vector), count * 5)).at[:, kept(calorimeter)].set(vector[:, 2 * count :])
+    moments = _moments_from(calorimeter, rest.reshape(-1, count, 5))
+    known = resolved(calorimeter, hits)[..., None]
+    return Layers(energy, hits, jnp.where(known, moments, 0.0))
 
 
-def _energies_to(energy: jax.Array, incident: jax.Array, key: jax.Array) -> jax.Array:
-    """Energies (n, layers) and (n,) in thresholds to (n, layers) numbers."""
-    behind = jnp.cumsum(energy[:, ::-1], axis=1)[:, ::-1]
-    noise = jnp.abs(jax.random.normal(key, (2, *energy.shape)))
+def _excess_to(energy: jax.Array, hits: jax.Array, incident: jax.Array) -> jax.Array:
+    """Energies (n, layers) and (n,) in thresholds to the sum and the shares, (n, layers)."""
+    excess = jnp.where(hits > 0, jnp.maximum(energy - hits, LEAST_EXCESS), 0.0)
+    behind = jnp.cumsum(excess[:, ::-1], axis=1)[:, ::-1]
 
-    def log(e: jax.Array, below: jax.Array) -> jax.Array:
-        return jnp.where(e >= 1.0, jnp.log(jnp.maximum(e, 1.0)), -below)
+    def log(x: jax.Array) -> jax.Array:
+        return jnp.log(jnp.maximum(x, LEAST_EXCESS))
 
-    total = log(behind[:, 0], noise[0, :, 0]) - jnp.log(incident)
-    shares = log(energy[:, :-1], noise[0, :, 1:]) - log(behind[:, 1:], noise[1, :, 1:])
-    return jnp.concatenate([total[:, None], shares], axis=1)
+    total = log(behind[:, :1]) - jnp.log(incident)[:, None]
+    return jnp.concatenate([total, log(excess[:, :-1]) - log(behind[:, 1:])], axis=1)
 
 
-def _energies_from(vector: jax.Array, incident: jax.Array) -> jax.Array:
-    total = jnp.exp(vector[:, 0]) * incident
-    left = jnp.where(total >= 1.0, total, 0.0)
+def _excess_from(vector: jax.Array, hits: jax.Array, incident: jax.Array) -> jax.Array:
+    some = hits > 0
+    behind = jnp.cumsum(some[:, ::-1], axis=1)[:, ::-1] > 0
+    left = jnp.where(behind[:, 0], jnp.exp(jnp.minimum(vector[:, 0], 5.0)) * incident, 0.0)
     found = []
-    for share in jax.nn.sigmoid(vector[:, 1:]).T:
-        energy = left * share
-        energy = jnp.where(energy < 1.0, 0.0, energy)
-        energy = jnp.where(left - energy < 1.0, left, energy)
-        found.append(energy)
-        left = left - energy
-    return jnp.stack([*found, left], axis=1)
+    for k, share in enumerate(jax.nn.sigmoid(vector[:, 1:]).T):
+        taken = jnp.where(behind[:, k + 1], left * share, left)
+        found.append(jnp.where(some[:, k], taken, 0.0))
+        left = left - found[-1]
+    return jnp.maximum(jnp.stack([*found, left], axis=1), 0.0)
 
 
-def _moments_to(calorimeter: Calorimeter, layers: Layers, key: jax.Array) -> jax.Array:
-    """(n, layers, 6): hits, size, ring shape, centre along x and y, share of x in the size."""
-    facts, cells = plan(calorimeter), grids.cells_of_layers(calorimeter)
-    k_hits, k_noise = jax.random.split(key)
-    hits = layers.hits
-    spread = (hits + jax.random.uniform(k_hits, hits.shape)) / (cells + 1)
+def _moments_to(calorimeter: Calorimeter, layers: Layers) -> jax.Array:
+    """(n, layers, 5): size, ring shape, centre along x and y, share of x in the size."""
+    floor = plan(calorimeter).floor
     x, y, xx, yy, r = jnp.moveaxis(layers.moments, -1, 0)
     square = xx + yy
-    length = jnp.sqrt(jnp.maximum(square, facts.floor))
-    values = jnp.stack([
-        _logit(spread, 1e-5), jnp.log(square + facts.floor), _logit(r * r / length**2, EDGE),
-        x / length, y / length, _logit(xx / jnp.maximum(square, facts.floor), EDGE),
+    length = jnp.sqrt(jnp.maximum(square, floor))
+    return jnp.stack([
+        jnp.log(square + floor), _logit(r * r / length**2),
+        x / length, y / length, _logit(xx / jnp.maximum(square, floor)),
     ], axis=-1)  # fmt: skip
-    # Layers with few hits have discrete moments, and empty ones have none.
-    noise = jax.random.normal(k_noise, values.shape).at[..., 0].set(0.0)
-    some = (hits > 0)[..., None]
-    empty = jnp.zeros_like(values).at[..., 1].set(jnp.log(facts.floor)).at[..., 0].set(
-        values[..., 0]
-    )  # fmt: skip
-    blur = jnp.where(some, 0.1 / jnp.maximum(hits, 1.0)[..., None], 0.3)
-    return jnp.where(some, values, empty) + blur * noise
 
 
-def _moments_from(calorimeter: Calorimeter, values: jax.Array) -> tuple[jax.Array, jax.Array]:
-    facts, cells = plan(calorimeter), grids.cells_of_layers(calorimeter)
-    hits = jnp.clip(jnp.floor(jax.nn.sigmoid(values[..., 0]) * (cells + 1)), 0, cells)
-    square = jnp.maximum(jnp.exp(values[..., 1]) - facts.floor, 0.0)
+def _moments_from(calorimeter: Calorimeter, values: jax.Array) -> jax.Array:
+    facts = plan(calorimeter)
+    square = jnp.maximum(jnp.exp(jnp.minimum(values[..., 0], 30.0)) - facts.floor, 0.0)
     length = jnp.sqrt(jnp.maximum(square, facts.floor))
-    r = length * jnp.sqrt(jax.nn.sigmoid(values[..., 2]))
-    share = jnp.where(facts.angular, jax.nn.sigmoid(values[..., 5]), 1.0)
-    x, y = (jnp.clip(values[..., k], -1, 1) * length for k in (3, 4))
-    return hits, jnp.stack([x, y, share * square, (1 - share) * square, r], axis=-1)
+    r = length * jnp.sqrt(jax.nn.sigmoid(values[..., 1]))
+    share = jnp.where(facts.angular, jax.nn.sigmoid(values[..., 4]), 1.0)
+    x, y = (jnp.clip(values[..., k], -1, 1) * length for k in (2, 3))
+    return jnp.stack([x, y, share * square, (1 - share) * square, r], axis=-1)
 
 
-def _logit(share: jax.Array, edge: float) -> jax.Array:
-    inner = jnp.clip(share, edge, 1 - edge)
+def _logit(share: jax.Array) -> jax.Array:
+    inner = jnp.clip(share, EDGE, 1 - EDGE)
     return jnp.log(inner) - jnp.log1p(-inner)

@@ -15,25 +15,33 @@ from hepjax.workloads.calo import layers
 from hepjax.workloads.calo.config import CaloConfig
 from hepjax.workloads.calo.geometry import plan, shifted
 
+LARGEST_EDGE = 5.0
+"""Normal number below which a cell is empty, at most."""
+FARTHEST = 8.0
+"""As far as single precision can divide by the normal tail."""
 NEIGHBOURS = tuple((a, b) for a in (-1, 0, 1) for b in (-1, 0, 1))
 
 
 class Margins(NamedTuple):
-    """How the logarithm of a cell over the threshold is distributed, (n, layers, cells) each.
+    """How a cell is distributed, (n, layers, cells) each.
 
-    The cell is ``location + scale * sinh((asinh(n) + skew) / tail)`` with a standard normal n, a
-    sinh-arcsinh distribution (Jones and Pewsey, Biometrika 96, 2009); below 0 it is empty.
+    The cell is empty where its standard normal number is below ``edge``. Above, the number is
+    stretched to a standard normal number m (``inner_of``), which gives the logarithm of what the
+    hit has above the threshold, in thresholds: ``location + scale * sinh((asinh(m) + skew) /
+    tail)``, a sinh-arcsinh distribution (Jones and Pewsey, Biometrika 96, 2009). So a cell may be
+    empty or well above the threshold, and seldom between.
     """
 
+    edge: jax.Array
     location: jax.Array
     log_scale: jax.Array
     skew: jax.Array
     log_tail: jax.Array
 
 
-def value_of(margins: Margins, normal: jax.Array) -> jax.Array:
-    """Logarithm of cells over the threshold for standard normal numbers."""
-    stretched = (jnp.arcsinh(normal) + margins.skew) * jnp.exp(-margins.log_tail)
+def value_of(margins: Margins, inner: jax.Array) -> jax.Array:
+    """Logarithm of the excess of hits over the threshold for standard normal numbers."""
+    stretched = (jnp.arcsinh(inner) + margins.skew) * jnp.exp(-margins.log_tail)
     return margins.location + jnp.exp(margins.log_scale) * jnp.sinh(stretched)
 
 
@@ -46,6 +54,27 @@ def normal_of(margins: Margins, value: jax.Array) -> tuple[jax.Array, jax.Array]
     log_cosh = jnp.abs(inner) + jnp.log1p(jnp.exp(-2 * jnp.abs(inner))) - jnp.log(2.0)
     slope = margins.log_tail + log_cosh - 0.5 * jnp.log1p(x * x) - margins.log_scale
     return jnp.sinh(inner), slope
+
+
+def inner_of(edge: jax.Array, normal: jax.Array) -> jax.Array:
+    """A standard normal number above the edge as a standard normal number without one."""
+    share = jax.scipy.special.ndtr(-normal) / jax.scipy.special.ndtr(-jnp.minimum(edge, FARTHEST))
+    return -jax.scipy.special.ndtri(jnp.clip(share, 1e-7, 1 - 1e-6))
+
+
+def outer_of(edge: jax.Array, inner: jax.Array) -> jax.Array:
+    """The inverse of ``inner_of``."""
+    share = jax.scipy.special.ndtr(-inner) * jax.scipy.special.ndtr(-edge)
+    return -jax.scipy.special.ndtri(jnp.clip(share, 1e-20, 1 - 1e-6))
+
+
+class Profile(NamedTuple):
+    """Of the training showers, over their layers with hits, (layers, cells) each."""
+
+    hit: jax.Array
+    """Share of showers in which a cell is hit."""
+    value: jax.Array
+    """Mean logarithm of the excess of hits over that of the layer's energy."""
 
 
 class MarginNetwork(nn.Module):
@@ -61,11 +90,13 @@ class MarginNetwork(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, condition: jax.Array, log_energy: jax.Array, profile: jax.Array) -> Margins:
-        """Condition (n, c), log of the layers' energies over the threshold (n, layers), and the
-        mean profile (layers, cells) relative to it."""
+    def __call__(
+        self, condition: jax.Array, log_energy: jax.Array, hits: jax.Array, profile: Profile
+    ) -> Margins:
+        """Condition (n, c), log of the layers' energies over the threshold (n, layers), their hits
+        (n, layers), and the mean profile, relative to these energies."""
         count, cells = plan(self.calorimeter).inside.shape
-        parts: tuple[jax.Array, ...] = (condition, 0.2 * log_energy)
+        parts: tuple[jax.Array, ...] = (condition, 0.2 * log_energy, 0.2 * jnp.log1p(hits))
         for width in self.hidden:
             parts = (Dense(width, nn.silu, self.dtype)(*parts),)
         tokens = Dense(count * self.token, None, self.dtype)(*parts)
@@ -73,15 +104,17 @@ class MarginNetwork(nn.Module):
         alike = self.calorimeter.box or self.calorimeter.regular is not None
         init = nn.initializers.variance_scaling(0.1, "fan_in", "normal", in_axis=-2, out_axis=-1)
         if alike:
-            raw = Dense(4 * cells, None, self.dtype, init)(tokens)
+            raw = Dense(5 * cells, None, self.dtype, init)(tokens)
         else:
-            kernel = self.param("kernel", init, (count, self.token, 4 * cells))
+            kernel = self.param("kernel", init, (count, self.token, 5 * cells))
             raw = jnp.einsum("nlt,ltk->nlk", tokens, kernel.astype(self.dtype))
-        bias = self.param("bias", nn.initializers.zeros, (count, 4, cells))
-        raw = raw.astype(jnp.float32).reshape(-1, count, 4, cells) + bias
-        shift, scale, skew, tail = (raw[:, :, k] for k in range(4))
+        bias = self.param("bias", nn.initializers.zeros, (count, 5, cells))
+        raw = raw.astype(jnp.float32).reshape(-1, count, 5, cells) + bias
+        edge, shift, scale, skew, tail = (raw[:, :, k] for k in range(5))
+        rare = -jax.scipy.special.ndtri(jnp.clip(profile.hit, 1e-3, 1 - 1e-3))
         return Margins(
-            log_energy[..., None] + profile + shift,
+            LARGEST_EDGE * jnp.tanh((rare + edge) / LARGEST_EDGE),
+            log_energy[..., None] + profile.value + shift,
             0.3 + 2.5 * jnp.tanh(scale / 2.5),
             0.7 * jnp.tanh(skew),
             0.4 * jnp.tanh(tail),

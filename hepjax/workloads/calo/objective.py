@@ -1,7 +1,7 @@
 """Losses and the update of the two-stage generators, as pure functions of state, batch and key.
 
 Stage 1 and a copula that is a flow maximise their exact likelihood. The margins of the cells
-maximise theirs, with empty cells as censored ones (Tobin, Econometrica 26, 1958). The copula sees
+maximise theirs, an empty cell with its probability and a hit with its density. The copula sees
 the normal numbers that the margins make of the cells (inference functions for margins, Joe, 1997);
 the number of an empty cell is drawn below its threshold.
 """
@@ -18,31 +18,34 @@ from hepjax.engine.mesh import average, split_events, whole
 from hepjax.engine.workload import Batch, Clock, Metrics, Spec
 from hepjax.nn.flows import log_normal
 from hepjax.ops.densify import densify
-from hepjax.workloads.calo import critic, layers
+from hepjax.workloads.calo import critic, layers, scores
 from hepjax.workloads.calo.config import CaloConfig
 from hepjax.workloads.calo.generator import (
     condition_of,
     incident_condition,
     log_energy,
     margins_of,
-    standardised,
+    scores_of,
 )
 from hepjax.workloads.calo.geometry import plan, shifted, to_layers, turned
+from hepjax.workloads.calo.layers import Layers
 from hepjax.workloads.calo.model import (
     Margins,
     Mixing,
+    Profile,
     average_cells,
     cell_flow,
     cells_inside,
     layer_flow,
     margin_network,
     normal_of,
+    outer_of,
 )
 
 FAR = 5.0
 """Normal numbers are cut off here before the copula sees them."""
-BELOW = -1.5
-"""What an empty cell counts as in the mean profile, in units of the logarithm of a cell."""
+LEAST_EXCESS = 1e-3
+"""Of a hit over the threshold, in thresholds."""
 LAGS = ((0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0))
 """Distances of the pairs of cells whose correlations the mixing is matched to."""
 SURELY_HIT = 0.8
@@ -58,7 +61,7 @@ class State:
     """``layers``, ``margins`` and ``copula``."""
     optimizer: Any
     stats: Any
-    """Means and spreads of the training showers; constant after the first updates."""
+    """Tables of the training showers (scores.py) and profiles; constant after the first updates."""
     critic: Any
     """Parameters and optimizer of the critic; empty without one."""
 
@@ -71,20 +74,21 @@ def init(cfg: CaloConfig, key: jax.Array) -> State:
     k_layers, k_margins, k_copula, k_critic = jax.random.split(key, 4)
     vector, incident = jnp.zeros((1, size)), jnp.zeros((1, 1))
     condition, energy = jnp.zeros((1, size + 1)), jnp.zeros((1, shape[0]))
-    profile = jnp.broadcast_to(-jnp.log(jnp.asarray(average_cells(known), jnp.float32)), shape)
+    even = jnp.broadcast_to(-jnp.log(jnp.asarray(average_cells(known), jnp.float32)), shape)
+    profile = Profile(jnp.full(shape, 0.5), even)
     if cfg.model.cells.copula == "flow":
         copula = cell_flow(cfg).init(k_copula, jnp.zeros((1, known.voxels)), condition)
     else:
         copula = Mixing(known).init(k_copula, jnp.zeros((1, *shape)))
+    margins = margin_network(cfg).init(k_margins, condition, energy, energy, profile)
     params = {
         "layers": layer_flow(cfg).init(k_layers, vector, incident)["params"],
-        "margins": margin_network(cfg).init(k_margins, condition, energy, profile)["params"],
+        "margins": margins["params"],
         "copula": copula["params"],
     }
     stats = {
-        "batches": jnp.float32(0), "mean": jnp.zeros(size), "square": jnp.ones(size),
-        "spread": jnp.ones(size), "profile": profile,
-        "weight": jnp.zeros(shape[0]), "sums": jnp.zeros(shape),
+        "scores": scores.start(size), "batches": jnp.float32(0), "filled": jnp.zeros(shape[0]),
+        "hits": jnp.zeros(shape), "sums": jnp.zeros(shape), **profile._asdict(),
     }  # fmt: skip
     judge = critic.init(cfg, k_critic) if cfg.objective.critic_from else {}
     return State(params, optimizers.init(cfg.optimizer, params), stats, judge)
@@ -104,29 +108,41 @@ def prepare(cfg: CaloConfig, spec: Spec, raw: Batch) -> Batch:
 
 
 def stage_1(
-    cfg: CaloConfig, params: Any, stats: Any, vector: jax.Array, incident: jax.Array
+    cfg: CaloConfig, params: Any, stats: Any, found: jax.Array, incident: jax.Array
 ) -> jax.Array:
-    """Negative log-likelihood (n,) of standardised vectors; that of the scaling is left out."""
+    """Negative log-likelihood (n,) of normal scores without their correlations; that of the tables
+    is left out."""
     z, slopes = layer_flow(cfg).apply(
-        {"params": params["layers"]}, vector, incident_condition(cfg, incident)
-    )
+        {"params": params["layers"]}, scores.whitened(stats["scores"], found),
+        incident_condition(cfg, incident),
+    )  # fmt: skip
     return -(log_normal(z) + slopes)
 
 
+def values_of(cfg: CaloConfig, cells: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Logarithm of what hits have above the threshold, in thresholds, 0 of empty cells; and which
+    are hit."""
+    hit = cells > 0
+    excess = jnp.maximum(jnp.where(hit, cells / cfg.threshold - 1.0, 1.0), LEAST_EXCESS)
+    return jnp.log(excess), hit
+
+
 def margin_loss(margins: Margins, value: jax.Array, hit: jax.Array) -> jax.Array:
-    """Negative log-likelihood of each cell, (n, layers, cells): a density of hits, a probability of
-    empty cells."""
-    normal, slope = normal_of(margins, jnp.where(hit, value, 0.0))
+    """Negative log-likelihood of each cell, (n, layers, cells): the probability that it is empty,
+    or the density of a hit."""
+    normal, slope = normal_of(margins, jnp.where(hit, value, margins.location))
     density = -0.5 * (normal * normal + jnp.log(2 * jnp.pi)) + slope
-    return -jnp.where(hit, density, jax.scipy.special.log_ndtr(normal))
+    log_ndtr = jax.scipy.special.log_ndtr
+    return -jnp.where(hit, log_ndtr(-margins.edge) + density, log_ndtr(margins.edge))
 
 
 def normal_numbers(margins: Margins, value: jax.Array, hit: jax.Array, key: jax.Array) -> jax.Array:
-    """Numbers that are standard normal if the margins are right; of empty cells drawn below 0."""
-    normal, _ = normal_of(margins, jnp.where(hit, value, 0.0))
+    """Numbers that are standard normal if the margins are right; of empty cells drawn below their
+    edge."""
+    inner, _ = normal_of(margins, jnp.where(hit, value, margins.location))
     share = jax.random.uniform(key, value.shape, minval=1e-6, maxval=1.0)
-    below = jax.scipy.special.ndtri(share * jax.scipy.special.ndtr(jnp.maximum(normal, -FAR)))
-    return jnp.clip(jnp.where(hit, normal, below), -FAR, FAR)
+    below = jax.scipy.special.ndtri(share * jax.scipy.special.ndtr(margins.edge))
+    return jnp.clip(jnp.where(hit, outer_of(margins.edge, inner), below), -FAR, FAR)
 
 
 def flow_loss(cfg: CaloConfig, params: Any, normal: jax.Array, condition: jax.Array) -> jax.Array:
@@ -166,33 +182,32 @@ def losses(
     """The loss of each part on each shower, (n,); of the mixing one mean for all.
 
     Args:
-      every: stage 2 sees one in so many showers only.
+      every: stage 2 sees one in so many showers only; 0: none.
     """
     known = cfg.calorimeter
-    k_vector, k_normal = jax.random.split(key)
+    k_scores, k_normal = jax.random.split(key)
     cells = to_layers(known, shower)
     true = layers.measured(known, cells)
-    vector = standardised(stats, layers.to_vector(
-        known, cfg.threshold, true, incident, k_vector, moments=cfg.model.layers.moments
-    ))  # fmt: skip
-    found = {"layers": stage_1(cfg, params, stats, vector, incident)}
-    cells, energy = cells[::every], true.energy[::every]
-    condition = condition_of(cfg, incident, vector)[::every]
-    margins = margins_of(cfg, params, stats, condition, energy)
-    hit = cells > 0
-    value = jnp.log(jnp.maximum(cells / cfg.threshold, 1.0))
+    found = scores_of(cfg, stats, true, incident, k_scores)
+    parts = {"layers": stage_1(cfg, params, stats, found, incident)}
+    if every == 0:
+        none = jnp.zeros(1)
+        return parts | {"margins": none, "copula": none}
+    cells, true = cells[::every], Layers(*(part[::every] for part in true))
+    condition = condition_of(cfg, incident[::every], found[::every], true.hits)
+    margins = margins_of(cfg, params, stats, condition, true)
+    value, hit = values_of(cfg, cells)
     # Cells of empty layers are certain, and the padding is no cell.
-    inside = plan(known).inside & (energy > 0)[..., None]
+    inside = plan(known).inside & (true.hits > 0)[..., None]
     of_cells = jnp.where(inside, margin_loss(margins, value, hit), 0.0).sum((1, 2))
     fixed = jax.lax.stop_gradient(margins)
     normal = jnp.where(inside, normal_numbers(fixed, value, hit, k_normal), 0.0)
     if cfg.model.cells.copula == "flow":
         copula = flow_loss(cfg, params, normal, condition)
     else:
-        at_0, _ = normal_of(fixed, jnp.zeros_like(value))
-        sure = jnp.asarray(inside & hit) & (jax.scipy.special.ndtr(-at_0) > SURELY_HIT)
+        sure = inside & hit & (jax.scipy.special.ndtr(-fixed.edge) > SURELY_HIT)
         copula = mixing_loss(cfg, params, normal, sure.astype(jnp.float32))
-    return found | {"margins": of_cells, "copula": copula}
+    return parts | {"margins": of_cells, "copula": copula}
 
 
 def total_loss(cfg: CaloConfig, parts: Metrics) -> jax.Array:
@@ -206,35 +221,38 @@ def total_loss(cfg: CaloConfig, parts: Metrics) -> jax.Array:
     )
 
 
-def gathered(cfg: CaloConfig, stats: Any, shower: jax.Array, incident: jax.Array, key: jax.Array
+def gathered(
+    cfg: CaloConfig, stats: Any, shower: jax.Array, incident: jax.Array, key: jax.Array,
+    share: jax.Array,
 ) -> Any:  # fmt: skip
-    """Statistics with one batch more: mean and spread of the vector, mean profile of the cells."""
-    known = cfg.calorimeter
+    """Statistics with one batch more.
+
+    Args:
+      share: () of the updates of ``objective.statistics`` that are done.
+    """
+    known, moments = cfg.calorimeter, cfg.model.layers.moments
+    k_vector, k_noise = jax.random.split(key)
     cells = to_layers(known, shower)
     true = layers.measured(known, cells)
-    vector = layers.to_vector(
-        known, cfg.threshold, true, incident, key, moments=cfg.model.layers.moments
-    )
-    some = (true.energy > 0).astype(jnp.float32)
-    value = jnp.where(cells > 0, jnp.log(jnp.maximum(cells / cfg.threshold, 1.0)), BELOW)
-    value = (value - log_energy(cfg, true.energy)[..., None]) * some[..., None]
-    mean, square, weight, sums = average(
-        cfg.mesh, (vector.mean(0), (vector**2).mean(0), some.mean(0), value.mean(0))
-    )
+    vector = layers.to_vector(known, cfg.threshold, true, incident, k_vector, moments=moments)
+    value, hit = values_of(cfg, cells)
+    value = jnp.where(hit, value - log_energy(cfg, true.energy)[..., None], 0.0)
+    tables, batch = average(cfg.mesh, (
+        scores.sums(
+            stats["scores"], vector, layers.present(known, true.hits, moments=moments),
+            incident_condition(cfg, incident), jax.random.normal(k_noise, vector.shape),
+        ),
+        {"filled": (true.hits > 0).mean(0), "hits": hit.mean(0), "sums": value.mean(0)},
+    ))  # fmt: skip
     done = stats["batches"]
-
-    def mixed(old: jax.Array, new: jax.Array) -> jax.Array:
-        return (old * done + new) / (done + 1)
-
-    new = {
-        "batches": done + 1, "mean": mixed(stats["mean"], mean),
-        "square": mixed(stats["square"], square), "weight": mixed(stats["weight"], weight),
-        "sums": mixed(stats["sums"], sums),
+    new = {name: (stats[name] * done + mean) / (done + 1) for name, mean in batch.items()}
+    often = new["hits"] > 1e-4
+    filled = jnp.maximum(new["filled"], 1e-6)[:, None]
+    return stats | new | {
+        "scores": scores.gathered(stats["scores"], tables, share), "batches": done + 1,
+        "hit": new["hits"] / filled,
+        "value": jnp.where(often, new["sums"] / jnp.maximum(new["hits"], 1e-6), stats["value"]),
     }  # fmt: skip
-    spread = jnp.sqrt(jnp.maximum(new["square"] - new["mean"] ** 2, 1e-4))
-    profile = new["sums"] / jnp.maximum(new["weight"], 1e-6)[:, None]
-    profile = jnp.where(new["weight"][:, None] > 0, profile, stats["profile"])
-    return new | {"spread": spread, "profile": profile}
 
 
 def train_step(
@@ -246,8 +264,11 @@ def train_step(
     if cfg.objective.symmetric:
         shower = split_events(cfg.mesh, turned(cfg.calorimeter, shower, k_turn))
     gathering = clock.updates < cfg.objective.statistics
-    new = gathered(cfg, state.stats, shower, incident, k_stats)
-    stats = jax.tree.map(lambda a, b: jnp.where(gathering, a, b), new, state.stats)
+    share = clock.updates / cfg.objective.statistics
+    stats = jax.lax.cond(
+        gathering, lambda: gathered(cfg, state.stats, shower, incident, k_stats, share),
+        lambda: state.stats,
+    )  # fmt: skip
 
     def loss(params: Any, events: Any, key: jax.Array) -> tuple[jax.Array, Metrics]:
         shower, incident = events
@@ -259,16 +280,17 @@ def train_step(
 
     (_, metrics), gradients = mean_gradient(cfg, loss, state.params, (shower, incident), k_loss)
     rate = optimizers.learning_rate(cfg.optimizer, cfg.train, *clock)
-    rate = jnp.where(gathering, 0.0, rate)
     state = replace(state, stats=stats)
     if cfg.objective.critic_from:
         state, gradients, judged = critic.step(
             cfg, state, gradients, shower, incident, k_critic, rate, clock
         )
         metrics |= judged
-    params, optimizer = optimizers.update(
-        cfg.optimizer, state.optimizer, state.params, gradients, rate
-    )
+    # Gradients before the tables stand are of another size; the optimizer must not remember them.
+    params, optimizer = jax.lax.cond(
+        gathering, lambda: (state.params, state.optimizer),
+        lambda: optimizers.update(cfg.optimizer, state.optimizer, state.params, gradients, rate),
+    )  # fmt: skip
     state = replace(state, params=params, optimizer=optimizer)
     return state, metrics | {"learning_rate": rate}
 

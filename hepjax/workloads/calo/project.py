@@ -6,7 +6,7 @@ import numpy as np
 
 from hepjax.formats.showers.calorimeter import Calorimeter
 from hepjax.workloads.calo.geometry import plan
-from hepjax.workloads.calo.layers import Layers
+from hepjax.workloads.calo.layers import Layers, resolved
 
 BISECTIONS = 18
 """Halvings of the interval in which the cut on the cells lies."""
@@ -20,12 +20,18 @@ RIDGE = 2e-3
 """Relative damping of the Newton steps: layers of few hits cannot have any moments."""
 
 
-def with_hits(calorimeter: Calorimeter, value: jax.Array, hits: jax.Array) -> jax.Array:
-    """Values (n, layers, cells) lowered by a cut of each layer, so that ``hits`` (n, layers) of
-    them are above 0. Gradients pass as if the cut were a constant."""
-    inside = plan(calorimeter).inside
-    value = jnp.where(inside & (hits > 0)[..., None], value, -jnp.inf)
-    fixed = jax.lax.stop_gradient(value)
+def with_hits(
+    calorimeter: Calorimeter, above: jax.Array, hits: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The cut that ``hits`` (n, layers) of the cells of each layer exceed, and which do.
+
+    Args:
+      above: (n, layers, cells) numbers to be cut. No gradient passes through the cut.
+    Returns:
+      (n, layers), and (n, layers, cells) bool.
+    """
+    inside = plan(calorimeter).inside & (hits > 0)[..., None]
+    fixed = jax.lax.stop_gradient(jnp.where(inside, above, -jnp.inf))
 
     def halve(_: int, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         low, high = ends
@@ -39,20 +45,19 @@ def with_hits(calorimeter: Calorimeter, value: jax.Array, hits: jax.Array) -> ja
         jnp.where(finite, fixed, -jnp.inf).max(2, initial=0.0),
     )
     _, cut = jax.lax.fori_loop(0, BISECTIONS, halve, start)
-    return value - jax.lax.stop_gradient(cut)[..., None]
+    return cut, fixed > cut[..., None]
 
 
-def with_energy(value: jax.Array, energy: jax.Array, threshold: float) -> jax.Array:
+def with_energy(value: jax.Array, hit: jax.Array, energy: jax.Array, threshold: float) -> jax.Array:
     """Cells (n, layers, cells) GeV whose sum is ``energy`` (n, layers) GeV.
 
     Args:
-      value: logarithm of the cells over the threshold before they are scaled; empty where it is not
-        above 0. What a cell has above the threshold is scaled, so none falls below.
+      value: logarithm of what hits have above the threshold, in thresholds, before it is scaled; so
+        no hit falls below the threshold.
     """
-    hit = value > 0
     # No cell has more than its layer.
     most = jnp.log(jnp.maximum(energy / threshold, 1.0))[..., None]
-    excess = jnp.where(hit, jnp.expm1(jnp.minimum(jnp.where(hit, value, 0.0), most)), 0.0)
+    excess = jnp.where(hit, jnp.exp(jnp.minimum(jnp.where(hit, value, 0.0), most)), 0.0)
     return _scaled(excess, hit, energy, threshold)
 
 
@@ -65,7 +70,8 @@ def _scaled(excess: jax.Array, hit: jax.Array, energy: jax.Array, threshold: flo
 def with_moments(
     calorimeter: Calorimeter, cells: jax.Array, wanted: Layers, threshold: float
 ) -> jax.Array:
-    """Cells tilted by exp(a x + b y + c x^2 + d y^2 + e r) so that the layers have the moments.
+    """Cells tilted by exp(a x + b y + c x^2 + d y^2 + e r) so that layers with hits enough
+    (``layers.resolved``) have the moments.
 
     Newton steps on the convex dual of the relative entropy; the energies of the layers stay.
     """
@@ -77,12 +83,13 @@ def with_moments(
     excess = jnp.where(hit, jnp.maximum(cells / threshold - 1.0, 0.0), 0.0)
     total = wanted.energy / threshold
     tilt = jnp.zeros_like(unit)
+    known = resolved(calorimeter, wanted.hits)[..., None]
     tilted = excess
     for _ in range(STEPS):
         now = _scaled(tilted, hit, wanted.energy, threshold) / threshold
         share = now / jnp.maximum(total, 1e-12)[..., None]
         mean, covariance = _spread(share, functions, unit)
-        miss = wanted.moments / unit - mean
+        miss = jnp.where(known, wanted.moments / unit - mean, 0.0)
         step = _solved(covariance, miss)
         # Moments that the hits cannot have would tilt without end.
         length_of_step = jnp.sqrt(jnp.maximum((step * miss).sum(-1, keepdims=True), 0.0))

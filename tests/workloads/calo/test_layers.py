@@ -32,13 +32,14 @@ def test_vector_and_back(kind):
     vector = to_vector(known, true, incident)
     assert vector.shape == (50, layers.size(known, moments=True))
     back = from_vector(known, vector, incident)
-    np.testing.assert_allclose(back.energy, true.energy, rtol=2e-3, atol=known.threshold)
-    np.testing.assert_allclose(back.energy.sum(1), true.energy.sum(1), rtol=1e-4)
+    np.testing.assert_allclose(back.energy, true.energy, rtol=2e-4, atol=0.02 * known.threshold)
     np.testing.assert_array_equal(back.hits, true.hits)
-    many = np.asarray(true.hits) >= 4  # the moments of fewer are blurred
+    many = np.asarray(layers.resolved(known, true.hits))
+    assert many.mean() > 0.3
     length = np.sqrt(np.asarray(true.moments[..., 2] + true.moments[..., 3]))
     error = np.abs(np.asarray(back.moments - true.moments))
-    assert (error[..., 4] / np.maximum(length, 1e-6))[many].max() < 0.1
+    assert (error[..., 4] / np.maximum(length, 1e-6))[many].max() < 2e-3
+    assert np.all(np.asarray(back.moments)[~many] == 0)
 
 
 def test_moments_are_those_of_the_cells():
@@ -51,13 +52,23 @@ def test_moments_are_those_of_the_cells():
     np.testing.assert_allclose(found.moments[0, 1], [0.25, 0, 1.75, 0, 1.25], atol=1e-6)
 
 
+def test_components_are_absent_where_layers_are_empty():
+    """Hits in the layers: none; in the last; in the first; in all."""
+    hits = jnp.array([[0.0, 0, 0], [0, 0, 9], [9, 0, 0], [9, 5, 9]])
+    found = np.asarray(layers.present(calo.BOX, hits, moments=True))
+    assert found[:, :3].all()
+    assert found[:, 3].tolist() == [False, True, True, True]
+    assert found[:, 4:6].tolist() == [[False, False], [False, False], [False, False], [True, True]]
+    moments = found[:, 6:].reshape(4, 3, 5)
+    assert (moments == (np.asarray(hits) > 5)[..., None]).all()
+
+
 def test_empty_showers_and_layers_stay_empty():
     cells = np.zeros((40, 5, 5, 3), np.float32)
     cells[20:, 2, 2, 0] = 0.5  # one hit in the first layer
     true, incident = measured(calo.BOX, cells), jnp.full(40, 50.0)
     vector = to_vector(calo.BOX, true, incident, 1)
     assert np.isfinite(vector).all()
-    assert np.asarray(vector).std(0).min() > 1e-3
     back = from_vector(calo.BOX, vector, incident)
     np.testing.assert_array_equal(back.hits, true.hits)
     np.testing.assert_allclose(back.energy, true.energy, rtol=1e-4)
@@ -70,6 +81,6 @@ def test_any_vector_gives_sound_layers():
     assert np.isfinite(energy).all()
     assert (energy >= 0).all()
     assert np.isfinite(made.moments).all()
-    assert np.all((energy == 0) | (energy >= 0.99e-4))
+    assert np.all((energy == 0) | (energy >= 0.9999e-4))
     assert np.all((hits > 0) == (energy > 0))
     assert np.all(hits * 1e-4 <= energy * 1.001)

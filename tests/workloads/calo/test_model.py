@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 from helpers import calo
 
-from hepjax.workloads.calo.model import Margins, Mixing, normal_of, value_of
+from hepjax.workloads.calo.model import (
+    Margins,
+    Mixing,
+    inner_of,
+    normal_of,
+    outer_of,
+    value_of,
+)
 from hepjax.workloads.calo.objective import margin_loss
 
-SKEWED = Margins(*(jnp.float32(v) for v in (1.0, 0.4, 0.5, -0.3)))
+SKEWED = Margins(*(jnp.float32(v) for v in (0.2, 1.0, 0.4, 0.5, -0.3)))
 
 
 def test_margins_invert_and_know_their_slope():
@@ -22,17 +29,40 @@ def test_margins_invert_and_know_their_slope():
 
 
 def test_without_skew_and_tail_a_margin_is_normal():
-    plain = Margins(jnp.float32(2.0), jnp.log(3.0), jnp.float32(0), jnp.float32(0))
+    zero = jnp.float32(0)
+    plain = Margins(zero, jnp.float32(2.0), jnp.log(3.0), zero, zero)
     np.testing.assert_allclose(value_of(plain, jnp.float32(-1.0)), -1.0, atol=1e-5)
 
 
 def test_density_of_hits_and_probability_of_empty_cells_sum_to_one():
-    value = jnp.linspace(0, 60, 60_001)
+    value = jnp.linspace(-60, 60, 120_001)
     hit = jnp.exp(-margin_loss(SKEWED, value, jnp.ones_like(value, bool)))
     empty = jnp.exp(-margin_loss(SKEWED, jnp.float32(0), jnp.array(False)))
+    assert float(empty) == pytest.approx(0.5793, abs=1e-3)  # of the edge
     total = np.trapezoid(np.asarray(hit, float), np.asarray(value, float)) + float(empty)
     assert total == pytest.approx(1.0, abs=2e-3)
-    assert 0.02 < float(empty) < 0.9
+
+
+@pytest.mark.parametrize("edge", [-4.0, 0.3, 2.5])
+def test_numbers_above_the_edge_are_standard_normal_when_stretched(edge):
+    normal = jax.random.normal(jax.random.key(0), (400_000,))
+    above = normal[normal > edge]
+    inner = np.asarray(inner_of(jnp.float32(edge), above))
+    tolerance = 5 / np.sqrt(len(inner))
+    assert inner.mean() == pytest.approx(0, abs=tolerance)
+    assert inner.std() == pytest.approx(1, abs=tolerance)
+    assert np.all(np.diff(inner[np.argsort(above)]) >= 0)
+    near = np.abs(inner) < 3
+    back = outer_of(jnp.float32(edge), inner)
+    np.testing.assert_allclose(np.asarray(back)[near], np.asarray(above)[near], atol=2e-3)
+
+
+def test_edges_beyond_single_precision_stay_finite():
+    slope = jax.grad(lambda e, n: inner_of(e, n).sum(), argnums=(0, 1))
+    for edge in (-20.0, 0.0, 20.0):
+        normal = jnp.array([-5.0, 0.0, 5.0])
+        assert np.isfinite(inner_of(jnp.full(3, edge), normal)).all()
+        assert all(np.isfinite(g).all() for g in slope(jnp.full(3, edge), normal))
 
 
 @pytest.mark.parametrize("kind", calo.KINDS)

@@ -10,7 +10,7 @@ from helpers import calo
 
 from hepjax.engine.workload import Clock, Spec
 from hepjax.workloads.calo import geometry, layers, objective
-from hepjax.workloads.calo.model import Margins, Mixing
+from hepjax.workloads.calo.model import Margins, Mixing, inner_of, value_of
 
 
 def batch_of(cfg, n=16, seed=0):
@@ -35,8 +35,10 @@ def test_first_updates_gather_statistics_and_train_nothing():
     for a, b in zip(jax.tree.leaves(states[1].params), jax.tree.leaves(start.params), strict=True):
         np.testing.assert_array_equal(a, b)
     raw = [batch_of(cfg, 16, k) for k in range(2)]
-    total = np.concatenate([b["shower"].sum((1, 2, 3)) / b["energy"] for b in raw])
-    assert float(states[1].stats["mean"][0]) == pytest.approx(np.log(total).mean(), rel=1e-3)
+    hit = np.concatenate([b["shower"] > 0 for b in raw]).mean(0)
+    np.testing.assert_allclose(
+        states[1].stats["hit"], hit.transpose(2, 0, 1).reshape(3, 25), rtol=1e-4
+    )
     for a, b in zip(
         jax.tree.leaves(states[3].stats), jax.tree.leaves(states[1].stats), strict=True
     ):
@@ -47,20 +49,40 @@ def test_first_updates_gather_statistics_and_train_nothing():
 
 
 def test_an_empty_cell_is_the_probability_below_the_threshold():
-    margins = Margins(*(jnp.zeros((1, 1, 1)) for _ in range(4)))
+    margins = Margins(*(jnp.zeros((1, 1, 1)) for _ in range(5)))
     loss = objective.margin_loss(margins, jnp.zeros((1, 1, 1)), jnp.zeros((1, 1, 1), bool))
     assert float(loss[0, 0, 0]) == pytest.approx(np.log(2), rel=1e-5)
 
 
 def test_numbers_of_right_margins_are_standard_normal_with_empty_cells_too():
     shape = (20_000, 1, 1)
-    margins = Margins(*(jnp.broadcast_to(v, shape) for v in (0.3, 0.2, 0.2, 0.1)))
-    from hepjax.workloads.calo.model import value_of
-
-    value = value_of(margins, jax.random.normal(jax.random.key(0), shape))
-    normal = objective.normal_numbers(margins, value, value > 0, jax.random.key(1))
+    margins = Margins(*(jnp.broadcast_to(v, shape) for v in (0.4, 0.3, 0.2, 0.2, 0.1)))
+    drawn = jax.random.normal(jax.random.key(0), shape)
+    value = value_of(margins, inner_of(margins.edge, drawn))
+    normal = objective.normal_numbers(margins, value, drawn > 0.4, jax.random.key(1))
+    np.testing.assert_allclose(normal[drawn > 0.4], drawn[drawn > 0.4], atol=2e-3)
     assert float(normal.mean()) == pytest.approx(0, abs=0.03)
     assert float(normal.std()) == pytest.approx(1, abs=0.03)
+
+
+def test_stage_1_alone_leaves_the_other_as_it_is():
+    cfg = calo.tiny()
+    batch = batch_of(cfg)
+    state = jax.jit(lambda key: objective.init(cfg, key))(jax.random.key(0))
+
+    @jax.jit
+    def slope(params):
+        def loss(params):
+            found = objective.losses(
+                cfg, params, state.stats, batch["shower"], batch["energy"], jax.random.key(1), 0
+            )
+            return objective.total_loss(cfg, {name: part.mean() for name, part in found.items()})
+
+        return jax.grad(loss)(params)
+
+    found = slope(state.params)
+    assert all(not np.any(g) for g in jax.tree.leaves((found["margins"], found["copula"])))
+    assert any(np.any(g) for g in jax.tree.leaves(found["layers"]))
 
 
 def test_mixing_is_at_its_least_where_correlations_agree():
