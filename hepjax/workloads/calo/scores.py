@@ -12,8 +12,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy import special
 
-NODES = 8
+NODES = 12
 """Incident energies, equally spaced in the logarithm."""
 REACH, BINS = 6.0, 96
 """Histograms of standardised components: bins between -REACH and REACH."""
@@ -155,13 +156,13 @@ def spreads(weight: jax.Array, square: jax.Array) -> jax.Array:
 def quantiles(counts: jax.Array) -> jax.Array:
     """Quantiles (size, NODES, levels) of histograms (size, NODES, BINS), rising."""
     edges = np.linspace(-REACH, REACH, BINS + 1)
-    normal = np.diff(jax.scipy.special.ndtr(edges))
+    normal = np.diff(special.ndtr(edges))
     total = counts.sum(1, keepdims=True)
     total = total / jnp.maximum(total.sum(-1, keepdims=True), 1e-12)
     density = counts + SHARED * total + NORMAL * jnp.asarray(normal, counts.dtype)
     below = jnp.cumsum(density, axis=-1)
     below = jnp.pad(below / below[..., -1:], ((0, 0), (0, 0), (1, 0)))
-    levels = jax.scipy.special.ndtr(jnp.asarray(LEVELS))
+    levels = jnp.asarray(special.ndtr(LEVELS))
     find = jax.vmap(jax.vmap(lambda b: jnp.interp(levels, b, jnp.asarray(edges, b.dtype))))
     found = find(below)
     rising = jnp.maximum(jnp.diff(found), 1e-3)

@@ -16,7 +16,7 @@ def sample(n, seed):
     t = rng.uniform(-1.7, 1.7, (n, 1)).astype(np.float32)
     a, b = rng.normal(size=(2, n, 1))
     skewed = np.exp(0.4 * (0.9 * a + np.sqrt(1 - 0.81) * b))
-    vector = np.concatenate([5 * t + 0.02 * a, 3 * t**2 + (0.1 + 0.05 * t) * skewed, b], axis=1)
+    vector = np.concatenate([5 * t + 0.02 * a, 0.3 * t**2 + (0.1 + 0.05 * t) * skewed, b], axis=1)
     present = np.ones((n, 3), bool)
     present[:, 2] = rng.random(n) < 0.5
     return t, np.where(present, vector, 0.0).astype(np.float32), present
