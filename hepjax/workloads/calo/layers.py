@@ -20,7 +20,7 @@ from hepjax.physics.calorimeter import grids
 from hepjax.workloads.calo.geometry import plan
 
 EDGE = 1e-3
-"""Shares are kept this far from 0 and 1."""
+"""Ring shapes and shares of x are kept this far from 0 and 1."""
 LEAST_EXCESS = 1e-2
 """Of a layer with hits, in thresholds: that of cells at the threshold is rounding."""
 
@@ -87,8 +87,10 @@ def to_vector(
       key: of the noise that makes whole numbers of hits continuous.
     """
     noise = jax.random.uniform(key, layers.hits.shape, minval=0.01, maxval=0.99)
+    cells = jnp.asarray(grids.cells_of_layers(calorimeter), jnp.float32)
     parts = [
-        jnp.log1p(layers.hits + noise),
+        # Wide at both ends: layers may be empty or full.
+        _logit((layers.hits + noise) / (cells + 1.0), 1e-6),
         _excess_to(layers.energy / threshold, layers.hits, incident / threshold),
     ]
     if moments:
@@ -103,8 +105,9 @@ def from_vector(
 ) -> Layers:
     """The inverse of ``to_vector``; what is absent counts for nothing, and has moments 0."""
     count = len(calorimeter.layers)
-    most = jnp.asarray(grids.cells_of_layers(calorimeter), jnp.float32)
-    hits = jnp.clip(jnp.floor(jnp.expm1(jnp.minimum(vector[:, :count], 20.0))), 0.0, most)
+    cells = jnp.asarray(grids.cells_of_layers(calorimeter), jnp.float32)
+    hits = jnp.floor(jax.nn.sigmoid(vector[:, :count]) * (cells + 1.0))
+    hits = jnp.clip(hits, 0.0, cells)
     excess = _excess_from(vector[:, count : 2 * count], hits, incident / threshold)
     energy = threshold * (hits + excess)
     if vector.shape[1] == 2 * count:
@@ -146,8 +149,8 @@ def _moments_to(calorimeter: Calorimeter, layers: Layers) -> jax.Array:
     square = xx + yy
     length = jnp.sqrt(jnp.maximum(square, floor))
     return jnp.stack([
-        jnp.log(square + floor), _logit(r * r / length**2),
-        x / length, y / length, _logit(xx / jnp.maximum(square, floor)),
+        jnp.log(square + floor), _logit(r * r / length**2, EDGE),
+        x / length, y / length, _logit(xx / jnp.maximum(square, floor), EDGE),
     ], axis=-1)  # fmt: skip
 
 
@@ -161,6 +164,6 @@ def _moments_from(calorimeter: Calorimeter, values: jax.Array) -> jax.Array:
     return jnp.stack([x, y, share * square, (1 - share) * square, r], axis=-1)
 
 
-def _logit(share: jax.Array) -> jax.Array:
-    inner = jnp.clip(share, EDGE, 1 - EDGE)
+def _logit(share: jax.Array, edge: float) -> jax.Array:
+    inner = jnp.clip(share, edge, 1 - edge)
     return jnp.log(inner) - jnp.log1p(-inner)

@@ -16,7 +16,7 @@ from scipy import special
 
 NODES = 12
 """Incident energies, equally spaced in the logarithm."""
-REACH, BINS = 6.0, 96
+REACH, BINS = 6.0, 192
 """Histograms of standardised components: bins between -REACH and REACH."""
 LEVELS = np.linspace(-2.5, 2.5, 21).astype(np.float32)
 """Normal numbers at which the quantiles are kept; linear tails beyond."""

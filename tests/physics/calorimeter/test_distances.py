@@ -132,3 +132,11 @@ def test_trees_say_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
     with pytest.raises(MissingExtraError, match=r"hepjax\[metrics\]"):
         classifier.boosted(normal(0), normal(1), 0)
+
+
+def test_pairs_of_one_energy_give_nothing_away():
+    """Generated showers have the incident energies of the reference; the energy alone says
+    nothing."""
+    pytest.importorskip("sklearn")
+    energy = np.random.default_rng(0).uniform(size=(1000, 1))
+    assert classifier.boosted(energy, energy.copy(), 0).auc == pytest.approx(0.5, abs=1e-9)

@@ -8,6 +8,12 @@ import pytest
 from hepjax.workloads.calo import scores
 
 UPDATES, BATCH = 16, 1500
+to_scores, from_scores = jax.jit(scores.to_scores), jax.jit(scores.from_scores)
+
+
+@jax.jit
+def step(tables, vector, present, t, noise, share):
+    return scores.gathered(tables, scores.sums(tables, vector, present, t, noise), share)
 
 
 def sample(n, seed):
@@ -25,12 +31,6 @@ def sample(n, seed):
 @pytest.fixture(scope="module")
 def tables():
     """After as many batches as ``objective.statistics`` asks for."""
-
-    @jax.jit
-    def step(tables, vector, present, t, noise, share):
-        batch = scores.sums(tables, vector, present, t, noise)
-        return scores.gathered(tables, batch, share)
-
     found = scores.start(3)
     for k in range(UPDATES):
         t, vector, present = sample(BATCH, k)
@@ -41,7 +41,7 @@ def tables():
 
 def test_scores_are_standard_normal_at_every_energy(tables):
     t, vector, present = sample(20_000, 99)
-    found = np.asarray(jax.jit(scores.to_scores)(tables, vector, t))
+    found = np.asarray(to_scores(tables, vector, t))
     for low in (-1.7, -1.2, 0.0, 1.2):
         here = (t[:, 0] >= low) & (t[:, 0] < low + 0.5)
         for column in range(3):
@@ -53,11 +53,11 @@ def test_scores_are_standard_normal_at_every_energy(tables):
 
 
 def test_scores_and_back(tables):
-    t, vector, _ = sample(500, 7)
+    t, vector, _ = sample(20_000, 7)
     vector += np.random.default_rng(0).normal(size=vector.shape).astype(np.float32)  # tails too
-    found = scores.to_scores(tables, vector, t)
+    found = to_scores(tables, vector, t)
     assert np.abs(found).max() > 5
-    back = scores.from_scores(tables, found, t)
+    back = from_scores(tables, found, t)
     np.testing.assert_allclose(back, vector, atol=2e-5)
     white = scores.whitened(tables, found)
     np.testing.assert_allclose(scores.coloured(tables, white), found, rtol=1e-4, atol=1e-3)
@@ -66,7 +66,7 @@ def test_scores_and_back(tables):
 def test_whitened_scores_are_not_correlated(tables):
     t, vector, present = sample(20_000, 98)
     noise = jax.random.normal(jax.random.key(1), vector.shape)
-    found = jnp.where(present, scores.to_scores(tables, vector, t), noise)
+    found = jnp.where(present, to_scores(tables, vector, t), noise)
     assert np.corrcoef(found.T)[0, 1] > 0.8
     second = np.cov(np.asarray(scores.whitened(tables, found)).T)
     np.testing.assert_allclose(second, np.eye(3), atol=0.06)
@@ -74,23 +74,21 @@ def test_whitened_scores_are_not_correlated(tables):
 
 def test_energies_without_showers_lie_on_the_line_of_the_others():
     """As in samples of a few fixed incident energies."""
-    t = np.repeat(np.float32([-1.7, -0.2, 0.3, 1.7]), 200)[:, None]
-    vector = 2 * t + 0.1 * np.random.default_rng(0).normal(size=t.shape).astype(np.float32)
-    everywhere = np.ones_like(vector, bool)
-    found = scores.start(1)
+    t = np.tile(np.float32([-1.7, -0.2, 0.3, 1.7]), BATCH // 4)[:, None]
+    noise = np.random.default_rng(0).normal(size=(BATCH, 3)).astype(np.float32)
+    vector, everywhere = 2 * t + 0.1 * noise, np.ones((BATCH, 3), bool)
+    found = scores.start(3)
     for share in (0.0, 0.2):
-        batch = scores.sums(found, vector, everywhere, t, vector)
-        found = scores.gathered(found, batch, jnp.float32(share))
+        found = step(found, vector, everywhere, t, noise, jnp.float32(share))
     line = 2 * np.linspace(-1.7, 1.7, scores.NODES)
     np.testing.assert_allclose(found["mean"][0], line, atol=0.1)
     np.testing.assert_allclose(found["spread"][0], 0.1, rtol=0.2)
 
 
 def test_the_first_tables_change_nothing():
-    x = 3 * jax.random.normal(jax.random.key(0), (50, 4))
-    t = jnp.linspace(-1.7, 1.7, 50)[:, None]
-    start = scores.start(4)
-    np.testing.assert_allclose(scores.to_scores(start, x, t), x, atol=1e-5)
+    t, x, _ = sample(20_000, 3)
+    start = scores.start(3)
+    np.testing.assert_allclose(to_scores(start, x, t), x, atol=1e-5)
     np.testing.assert_array_equal(scores.whitened(start, x), x)
 
 
