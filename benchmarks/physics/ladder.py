@@ -123,7 +123,7 @@ def judged(args: argparse.Namespace) -> dict[str, Any]:
 
     def auc(one: np.ndarray, other: np.ndarray) -> dict[str, list[float]]:
         small = partial(classifier.network, settings=classifier.SMALL)
-        tests = {"network": small, "trees": classifier.boosted}
+        tests: dict[str, classifier.Classify] = {"network": small, "trees": classifier.boosted}
         return {
             name: [round(v, 4) for v in classifier.over_seeds(test, one, other, args.seeds)[:2]]
             for name, test in tests.items()

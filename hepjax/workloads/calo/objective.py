@@ -205,7 +205,7 @@ def losses(
     if cfg.model.cells.copula == "flow":
         copula = flow_loss(cfg, params, normal, condition)
     else:
-        sure = inside & hit & (jax.scipy.special.ndtr(-fixed.edge) > SURELY_HIT)
+        sure = hit & inside & (jax.scipy.special.ndtr(-fixed.edge) > SURELY_HIT)
         copula = mixing_loss(cfg, params, normal, sure.astype(jnp.float32))
     return parts | {"margins": of_cells, "copula": copula}
 
