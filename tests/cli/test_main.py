@@ -6,20 +6,21 @@ import sys
 import pytest
 
 from hepjax import InputError
-from hepjax.cli import VERBS, doctor, main
+from hepjax.cli import doctor, main
 
 
-@pytest.mark.parametrize("argv", [["--help"], *([verb, "--help"] for verb in VERBS)])
-def test_help_does_not_load_jax(argv):
+def test_help_does_not_load_jax():
     code = (
-        "import sys\nfrom hepjax.cli import main\n"
-        "try: main(sys.argv[1:])\nexcept SystemExit as e: assert e.code == 0\n"
-        "assert 'jax' not in sys.modules and 'h5py' not in sys.modules\n"
+        "import io, sys\nfrom contextlib import redirect_stdout\n"
+        "from hepjax.cli import VERBS, main\n"
+        "for argv in (['--help'], *([verb, '--help'] for verb in VERBS)):\n"
+        "    with redirect_stdout(io.StringIO()) as said:\n"
+        "        try: main(argv)\n        except SystemExit as e: assert e.code == 0\n"
+        "    assert said.getvalue().startswith('usage: hepjax'), argv\n"
+        "    assert 'jax' not in sys.modules and 'h5py' not in sys.modules, argv\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *argv], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.startswith("usage: hepjax")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_no_verb_prints_help(capsys):

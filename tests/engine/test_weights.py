@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import yaml
 from helpers import calo
+from helpers.models import initial
 
 import hepjax
 from benchmarks.physics import pretrained
@@ -21,7 +22,7 @@ def model(tmp_path, monkeypatch):
     """A packaged model with the initial weights of a small generator."""
     cfg = calo.tiny()
     cfg = dataclasses.replace(cfg, optimizer=dataclasses.replace(cfg.optimizer, average=0.0))
-    state = objective.init(cfg, jax.random.key(0))
+    state = initial(objective, cfg)
     folder = tmp_path / "tiny"
     folder.mkdir()
     settings = {"workload": "calo"} | to_settings(cfg)

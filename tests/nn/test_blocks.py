@@ -1,5 +1,7 @@
 """Layers on blocks of cells give what they give on cells."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -51,7 +53,7 @@ def test_layers_on_blocks_are_those_on_cells(block):
 
     x, net = uniform(1, 3, 7, 6, 5, 2), Net()
     low = [[p[0] for p in pad] for pad in pads]
-    variables = net.init({"params": jax.random.key(0)}, x, False)
+    variables = jax.jit(partial(net.init, train=False))({"params": jax.random.key(0)}, x)
 
     def run(x, params):
         y, moved = net.apply(

@@ -18,9 +18,9 @@ def box(seed, n=4, channels=2, events=1):
 
 
 def applied(module, x, seed=0):
-    params = module.init(jax.random.key(seed), x)["params"]
+    params = jax.jit(module.init)(jax.random.key(seed), x)["params"]
     params = params | {"bias": jnp.arange(1.0, module.features + 1)}
-    return params, np.asarray(module.apply({"params": params}, x))
+    return params, np.asarray(jax.jit(module.apply)({"params": params}, x))
 
 
 def convolved(x, kernel, stride, faces):

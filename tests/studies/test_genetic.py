@@ -1,6 +1,7 @@
 """Genetic training: the operator as the paper has it, and that it learns."""
 
 import sys
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -26,12 +27,13 @@ def images() -> Images:
 
 
 def parents(key=0, make=regressor.uniform, count=genetic.PARENTS):
-    return jax.vmap(make)(jax.random.split(jax.random.key(key), count))
+    return jax.jit(jax.vmap(make))(jax.random.split(jax.random.key(key), count))
 
 
 def test_mutation_changes_the_fraction_by_at_most_the_power():
     one = {"dense": jnp.ones((200, 200)), "dense_bias": jnp.zeros(50)}
-    child = genetic.mutated(one, jax.random.key(1), Rates(0.2, 0.1))
+    mutated = jax.jit(partial(genetic.mutated, rates=Rates(0.2, 0.1)))
+    child = mutated(one, jax.random.key(1))
     change = np.asarray(child["dense"] - one["dense"])
     assert np.mean(change != 0) == pytest.approx(0.2, abs=0.01)
     assert 0.099 < np.abs(change).max() <= 0.1 + 1e-6
@@ -94,8 +96,8 @@ def test_a_population_over_devices_is_the_same(images):
 
 def test_the_padded_network_holds_the_hand_made_one(images):
     """With four filters, no second convolution, no hidden layer and ReLU it is the regressor."""
-    hand = regressor.uniform(jax.random.key(5))
-    padded = supernet.uniform(jax.random.key(6))
+    hand = jax.jit(regressor.uniform)(jax.random.key(5))
+    padded = jax.jit(supernet.uniform)(jax.random.key(6))
     weights, genes = padded["weights"], padded["genes"]
     weights["first"] = weights["first"].at[..., :4].set(hand["kernel"])
     dense = weights["direct"].reshape(supernet.CELLS, supernet.MOST_FILTERS)
@@ -106,8 +108,8 @@ def test_the_padded_network_holds_the_hand_made_one(images):
         "hidden": jnp.array([-1.0]), "activation": jnp.array([1.0, 0, 0]),
     }  # fmt: skip
     np.testing.assert_allclose(
-        supernet.regress(padded, images.image), regressor.regress(hand, images.image),
-        rtol=1e-4, atol=1e-4,
+        jax.jit(supernet.regress)(padded, images.image),
+        jax.jit(regressor.regress)(hand, images.image), rtol=1e-4, atol=1e-4,
     )  # fmt: skip
     assert supernet.in_words(padded) == "4 filters, ReLU"
 

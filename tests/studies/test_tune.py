@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 
 import pytest
+from helpers.figures import undrawn
 
 from hepjax import InputError
 from hepjax.cli import main
@@ -20,9 +22,10 @@ from hepjax.studies import study as studies
 EPOCH = 52 // 8
 
 
-def tune(config, space, out, *more, trials=4, sampler="random"):
+def tune(config, space, out, *more, trials=4, sampler="random", figures=undrawn):
     argv = ["tune", str(config), f"--space={space}", f"--trials={trials}", f"--out={out}"]
-    return main([*argv, f"--sampler={sampler}", "--quiet", *more])
+    with figures():
+        return main([*argv, f"--sampler={sampler}", "--quiet", *more])
 
 
 def numbers(out):
@@ -31,7 +34,7 @@ def numbers(out):
 
 def test_a_search_finds_the_least_noise(toy_config, toy_space, tmp_path, capsys):
     out = tmp_path / "study"
-    assert tune(toy_config, toy_space, out, "--json") == 0
+    assert tune(toy_config, toy_space, out, "--json", figures=nullcontext) == 0
     scores = json.loads(capsys.readouterr().out)
     trials = numbers(out)
     assert sorted(trials) == [0, 1, 2, 3]
@@ -254,7 +257,8 @@ def test_a_signal_saves_the_trial_and_the_same_command_goes_on(
     assert process.wait(60) == 128 + signal.SIGTERM
     assert 0 < complete_steps(out / "trials" / "0000" / "checkpoints")[-1] < 4 * EPOCH
     assert (out / "records" / "0000.s0.L0.left").exists()
-    assert main(argv) == 0
+    with undrawn():
+        assert main(argv) == 0
     assert numbers(out)[0].last["status"] == "complete"
 
 

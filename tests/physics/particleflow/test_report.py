@@ -4,13 +4,13 @@ import json
 import re
 from dataclasses import replace
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from helpers.figures import undrawn
 from helpers.mlpf import ADDITIVE, config, event
-from helpers.models import model_of
+from helpers.models import initial, model_of
 
 pytest.importorskip("mplhep")
 pytest.importorskip("sklearn")
@@ -24,6 +24,7 @@ from hepjax.physics.particleflow import jets
 from hepjax.physics.particleflow.report import report as build
 from hepjax.report.document import write_report
 from hepjax.run import Run
+from hepjax.workloads.mlpf import objective
 from hepjax.workloads.mlpf.config import DataConfig
 from hepjax.workloads.mlpf.workload import WORKLOAD
 
@@ -102,7 +103,8 @@ def test_without_fastjet_the_jets_are_left_out(tmp_path, monkeypatch):
         raise MissingExtraError("jets", "hep")
 
     monkeypatch.setattr(jets, "anti_kt", missing)
-    scores = write_report(build(candidates(2, 30)), tmp_path / "out")
+    with undrawn():
+        scores = write_report(build(candidates(2, 30)), tmp_path / "out")
     assert scores["jets"] is None
     assert "hepjax[hep]" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert {path.stem for path in (tmp_path / "out" / "figures").iterdir()} == FIGURES
@@ -119,13 +121,13 @@ def run(tmp_path_factory):
     )  # fmt: skip
     cfg = config(replace(ADDITIVE, layers=1, inputs="log"), data=data)
     (folder / "metrics.jsonl").write_text("")
-    state = WORKLOAD.init(cfg, jax.random.key(0))
-    return Run(folder, WORKLOAD, cfg, 0, 0.0, model_of(WORKLOAD, cfg, state))
+    return Run(folder, WORKLOAD, cfg, 0, 0.0, model_of(WORKLOAD, cfg, initial(objective, cfg)))
 
 
 def test_the_report_of_a_run_is_on_its_validation_events(run):
     out = run.directory / "report"
-    scores = run.evaluate([], out)
+    with undrawn():
+        scores = run.evaluate([], out)
     assert scores == json.loads((out / "scores.json").read_text())
     assert (scores["events"], scores["elements"]) == (3, sum(LENGTHS[-3:]))
     # The rule-based candidates of the toys are their truth.

@@ -10,7 +10,11 @@ from scipy.stats import multivariate_normal
 from hepjax.studies.active import gaussian
 from hepjax.studies.active.gaussian import Data, Kernel
 
-posterior = jax.jit(gaussian.posterior)
+posterior, log_likelihood, left_out, mean_at, told_its_mean = map(
+    jax.jit,
+    (gaussian.posterior, gaussian.log_likelihood, gaussian.left_out, gaussian.mean_at,
+     gaussian.told_its_mean),
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +56,7 @@ def dense(points):
 @pytest.mark.parametrize("n", [1, 5, 8])
 def test_the_inverse_of_a_triangle(n):
     lower = np.tril(np.random.default_rng(0).random((n, n))) + np.eye(n)
-    found = gaussian.inverse_of_lower(jnp.asarray(lower))
+    found = jax.jit(gaussian.inverse_of_lower)(lower)
     np.testing.assert_allclose(found @ lower, np.eye(n), atol=1e-12)
 
 
@@ -60,7 +64,7 @@ def test_the_likelihood_is_that_of_a_normal_distribution():
     points = data()
     x, y, covariance = dense(points)
     expected = multivariate_normal(np.full(len(x), 0.2), covariance).logpdf(y)
-    assert float(gaussian.log_likelihood(points, kernel())) == pytest.approx(expected, rel=1e-9)
+    assert float(log_likelihood(points, kernel())) == pytest.approx(expected, rel=1e-9)
 
 
 def test_the_posterior_is_that_of_the_conditional_distribution():
@@ -71,7 +75,7 @@ def test_the_posterior_is_that_of_the_conditional_distribution():
     belief = posterior(points, kernel(), jnp.asarray(at))
     np.testing.assert_allclose(belief.mean, 0.2 + solved.T @ (y - 0.2), rtol=1e-8)
     np.testing.assert_allclose(belief.variance, 1.3**2 - (cross * solved).sum(0), rtol=1e-8)
-    np.testing.assert_allclose(gaussian.mean_at(points, kernel(), jnp.asarray(at)), belief.mean)
+    np.testing.assert_allclose(mean_at(points, kernel(), jnp.asarray(at)), belief.mean)
 
 
 def test_the_gradient_of_the_likelihood_is_the_numerical_one():
@@ -87,7 +91,7 @@ def test_the_gradient_of_the_likelihood_is_the_numerical_one():
 def test_a_point_that_is_asked_for_changes_the_belief_as_its_mean_would():
     points, at = data(told=0.0), jnp.asarray(np.random.default_rng(5).random((6, 2)))
     before = posterior(points, kernel(), at)
-    after = gaussian.told_its_mean(before, kernel(), at, jnp.array(2), jnp.array(7))
+    after = told_its_mean(before, kernel(), at, jnp.array(2), jnp.array(7))
     more = Data(
         points.x.at[7].set(at[2]), points.y.at[7].set(before.mean[2]), points.error,
         points.used.at[7].set(True),
@@ -99,7 +103,7 @@ def test_a_point_that_is_asked_for_changes_the_belief_as_its_mean_would():
 
 def test_a_point_left_out_is_predicted_from_the_others():
     points = data()
-    off, spread = gaussian.left_out(points, kernel())
+    off, spread = left_out(points, kernel())
     others = points._replace(used=points.used.at[4].set(False))
     belief = posterior(others, kernel(), points.x[4][None])
     assert float(off[4]) == pytest.approx(float(points.y[4] - belief.mean[0]), rel=1e-8)

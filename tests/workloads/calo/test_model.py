@@ -75,9 +75,9 @@ def test_mixed_numbers_stay_standard_normal_and_follow_their_neighbours(kind):
     if kind == "ragged":
         sizes = [layer.voxels for layer in known.layers]
         noise *= np.arange(cells) < np.array(sizes)[:, None]
-    params = module.init(jax.random.key(1), noise)
+    params = jax.jit(module.init)(jax.random.key(1), noise)
     params = jax.tree.map(lambda p: p + 0.4, params)
-    mixed = np.asarray(module.apply(params, noise))
+    mixed = np.asarray(jax.jit(module.apply)(params, noise))
     there = mixed[0] != 0
     np.testing.assert_allclose(mixed.std(0)[there], 1.0, atol=0.06)
     first, second = mixed[:, 1, 0], mixed[:, 1, 1]

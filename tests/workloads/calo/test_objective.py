@@ -89,15 +89,16 @@ def test_mixing_is_at_its_least_where_correlations_agree():
     cfg = calo.tiny()
     module = Mixing(calo.BOX)
     noise = jax.random.normal(jax.random.key(0), (4000, 3, 25))
-    params = module.init(jax.random.key(1), noise)["params"]
+    params = jax.jit(module.init)(jax.random.key(1), noise)["params"]
     truth = jax.tree.map(lambda p: p + 0.2, params)
     # Away from the edges, where the sum is over fewer neighbours.
     inner = jnp.zeros((3, 25)).at[:, [6, 7, 8, 11, 12, 13, 16, 17, 18]].set(1.0)
-    mixed = module.apply({"params": truth}, noise)
+    mixed = jax.jit(module.apply)({"params": truth}, noise)
     weight = jnp.broadcast_to(inner, mixed.shape)
 
+    @jax.jit
     def loss(params):
-        return float(objective.mixing_loss(cfg, {"copula": params}, mixed, weight))
+        return objective.mixing_loss(cfg, {"copula": params}, mixed, weight)
 
     assert loss(truth) < 1e-3 < loss(params)
 

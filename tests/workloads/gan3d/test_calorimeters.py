@@ -5,6 +5,7 @@ import json
 import h5py
 import numpy as np
 import pytest
+from helpers.figures import undrawn
 
 from hepjax.cli import main
 from hepjax.formats.showers.calorimeters import calorimeter, names
@@ -52,7 +53,8 @@ def test_from_the_description_to_the_report(name, tmp_path, capsys):
     assert (source.theta is not None) == tilted
     with h5py.File(made) as file:
         assert ("showers" in file) == (not known.box)
-    assert main(["evaluate", str(run), "--out", str(tmp_path / "report"), "--quiet"]) == 0
+    with undrawn():
+        assert main(["evaluate", str(run), "--out", str(tmp_path / "report"), "--quiet"]) == 0
     scores = json.loads((tmp_path / "report" / "scores.json").read_text())
     assert scores["events_reference"] == scores["events_generated"] == 30
     capsys.readouterr()

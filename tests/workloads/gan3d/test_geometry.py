@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers.gan3d import packaged
+from helpers.models import initial
 
 from hepjax.engine.workload import Clock, Spec
 from hepjax.formats.showers.calorimeters import calorimeter
@@ -66,7 +67,7 @@ def test_every_calorimeter_is_learnt_and_generated(name):
         batch = objective.prepare(cfg, Spec(), raw)
         return objective.train_step(cfg, state, batch, jax.random.key(1), BEGIN)
 
-    state = jax.jit(partial(objective.init, cfg))(jax.random.key(0))
+    state = initial(objective, cfg)
     for _ in range(2):
         state, metrics = learn(state, raw)
     assert all(np.isfinite(value) for value in metrics.values())

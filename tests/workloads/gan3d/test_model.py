@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers.gan3d import TINY, packaged
+from helpers.models import initial
 
 from hepjax.nn.convolution import Conv3D, Dropout
 from hepjax.workloads.gan3d import objective
@@ -68,13 +69,12 @@ def test_a_closed_azimuth_has_no_seam():
 
     def features(closed):
         network = Discriminator(model, closed=closed)
-        variables = network.init(jax.random.key(0), shower, False)
-        apply = partial(
-            network.apply, variables, train=False, capture_intermediates=True,
-            mutable=["intermediates"],
-        )  # fmt: skip
+        variables = jax.jit(partial(network.init, train=False))(jax.random.key(0), shower)
+        apply = jax.jit(partial(
+            network.apply, train=False, capture_intermediates=True, mutable=["intermediates"]
+        ))  # fmt: skip
         return [
-            apply(x)[1]["intermediates"]["Conv3D_1"]["__call__"][0]
+            apply(variables, x)[1]["intermediates"]["Conv3D_1"]["__call__"][0]
             for x in (shower, jnp.roll(shower, 3, axis=1))
         ]
 
@@ -115,11 +115,12 @@ def test_upsampling_repeats_the_nearest_cell():
 def test_batch_norm_and_leaky_relu_are_those_of_keras():
     model = Discriminator(TINY.model)
     shower = jax.random.uniform(jax.random.key(1), (4, 25, 25, 25, 1))
-    variables = model.init(jax.random.key(0), shower, False)
-    _, state = model.apply(
-        variables, shower, True, rngs={"dropout": jax.random.key(2)},
-        mutable=["batch_stats", "intermediates"], capture_intermediates=True,
-    )  # fmt: skip
+    variables = jax.jit(partial(model.init, train=False))(jax.random.key(0), shower)
+    apply = jax.jit(partial(
+        model.apply, train=True, mutable=["batch_stats", "intermediates"],
+        capture_intermediates=True,
+    ))  # fmt: skip
+    _, state = apply(variables, shower, rngs={"dropout": jax.random.key(2)})
     out = state["intermediates"]
     before = np.asarray(out["Conv3D_1"]["__call__"][0], np.float64)
     active = np.where(before > 0, before, 0.3 * before)
@@ -134,10 +135,11 @@ def test_batch_norm_and_leaky_relu_are_those_of_keras():
 def test_bfloat16_keeps_parameters_and_outputs_in_float32():
     model = Generator(TINY.model, jnp.bfloat16)
     latent = jax.random.normal(jax.random.key(1), (2, 4))
-    shower, variables = model.init_with_output(jax.random.key(0), latent, False)
+    begin = jax.jit(partial(model.init_with_output, train=False))
+    shower, variables = begin(jax.random.key(0), latent)
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
     assert shower.dtype == jnp.float32
-    reference = Generator(TINY.model).apply(variables, latent, False)
+    reference = jax.jit(partial(Generator(TINY.model).apply, train=False))(variables, latent)
     scale = np.abs(reference).max()
     assert 0 < np.abs(shower - reference).max() < 0.05 * scale
 
@@ -155,9 +157,8 @@ def test_dropout_keeps_the_share_and_the_mean():
 
 def test_cells_grow_with_the_energy_to_the_power():
     """The same noise at twice the energy, seen by a generator that cannot see the energy itself."""
-    cfg = packaged("any", "data.energy_range=[1,10]")
-    state = jax.jit(partial(objective.init, cfg))(jax.random.key(0))
-    variables = objective.frozen(cfg, state.generator)
+    cfg = packaged("any", "data.calorimeter=atlas-photons", "data.energy_range=[1,10]")
+    variables = objective.frozen(cfg, initial(objective, cfg).generator)
     kernel = variables["params"]["Dense_0"]["kernel"].at[0].set(0.0)
     variables["params"] = variables["params"] | {
         "Dense_0": variables["params"]["Dense_0"] | {"kernel": kernel}
@@ -165,6 +166,6 @@ def test_cells_grow_with_the_energy_to_the_power():
     noise = jnp.tile(jax.random.normal(jax.random.key(1), (1, objective.noise_size(cfg))), (2, 1))
     inputs = objective.with_noise(cfg, {"energy": jnp.array([0.05, 0.1])}, noise)
     np.testing.assert_allclose(inputs[:, 0], [0.5, 1.0], rtol=1e-6)  # of 10 GeV
-    once, twice = objective.generate(cfg, variables, inputs)
+    once, twice = jax.jit(partial(objective.generate, cfg))(variables, inputs)
     assert once.max() > 0
     np.testing.assert_allclose(twice, once * 2**0.85, rtol=1e-5)

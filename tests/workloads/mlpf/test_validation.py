@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers.mlpf import CONCAT, config, raw_events
-from helpers.models import model_of
+from helpers.models import initial, model_of
 
 from hepjax import InputError
 from hepjax.engine.workload import Spec
@@ -22,7 +22,7 @@ CFG = config(CONCAT)
 
 @pytest.fixture(scope="module")
 def state():
-    return objective.init(CFG, jax.random.key(0))
+    return initial(objective, CFG)
 
 
 def sums(state, raw, mask):

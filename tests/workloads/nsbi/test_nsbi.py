@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from helpers.models import initial
 
 from hepjax import InputError
 from hepjax.cli import main
@@ -82,7 +84,8 @@ def test_ratios_are_the_exact_ones_at_each_parameter():
     judged = mixture_samples(2000, 4)["reference"]
     x = np.stack([judged["sim_x0"], judged["sim_x1"]], axis=1)
     theta = np.where(np.arange(len(x)) % 2, 0.4, -0.4).astype(np.float32)[:, None]
-    ratios, losses = run(objective.init(cfg, jax.random.key(1)), whole, x, theta)
+    begin = jax.jit(partial(objective.init, cfg))
+    ratios, losses = run(begin(jax.random.key(1)), whole, x, theta)
     assert np.isfinite(losses).all()
     known = log_densities(x.astype(float))
     move = np.concatenate([theta, 0 * theta], axis=1)
@@ -117,7 +120,7 @@ def test_bootstrap_and_sign_make_the_weights_of_the_classes():
     }  # fmt: skip
     pairs = data.side_by_side(cfg, found)
     batch = {k: jnp.asarray(v) for k, v in pairs[np.arange(n)].items()}
-    state = objective.init(cfg, jax.random.key(0))
+    state = initial(objective, cfg)
     x, one, zero = objective.classes(cfg, state, batch, bootstrap=True)
     assert x.shape == (2, 2 * n, 2)
     np.testing.assert_allclose(one[0].sum(axis=1), n, rtol=1e-5)  # each sign is a density

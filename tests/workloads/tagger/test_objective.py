@@ -104,8 +104,8 @@ def test_the_rate_of_the_epoch_acts(state, name):
     begin = objective.State(state.params, optimizers.init(cfg.optimizer, state.params))
     batch = batch_of()
     moved = []
+    step = jax.jit(partial(objective.train_step, cfg))
     for epoch in (0.0, 9.0):
-        step = jax.jit(partial(objective.train_step, cfg))
         after, metrics = step(begin, batch, jax.random.key(0), at(epoch))
         moved.append(jax.tree.map(jnp.subtract, after.params, begin.params))
         assert float(metrics["learning_rate"]) == pytest.approx(5e-4 * (0.5 if epoch else 1))
