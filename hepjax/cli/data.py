@@ -144,7 +144,7 @@ def _rows(sets: "list[PublicSet]") -> list[str]:
 def _lines(public: "PublicSet") -> list[str]:
     with_sums = sum(file.checksum is not None for file in public.files)
     files = (
-        f"{len(public.files)}, checksums of {with_sums} stated, together {_size(public.bytes)}"
+        f"{len(public.files)}; checksums stated: {with_sums}; bytes of all: {_size(public.bytes)}"
         if public.files else "listed by the record when it is got"
     )  # fmt: skip
     shown = [file.name for file in public.files]

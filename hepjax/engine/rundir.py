@@ -53,10 +53,10 @@ def read_settings(run: Path) -> dict[str, Any]:
     try:
         settings = strict_yaml.read(path.read_bytes(), str(path))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise InputError(
-            f"{run}: expected a run directory, found {_kind(run) or 'no config.yaml in it'}"
-            f"{'' if run.exists() else nearest(run)}"
-        ) from None
+        there = run.exists()
+        found = _kind(run) or ("no config.yaml in it" if there else "none of this name")
+        near = "" if there else nearest(run)
+        raise InputError(f"{run}: expected a run directory, found {found}{near}") from None
     except OSError as error:
         raise InputError(
             f"{path}: expected the readable configuration of a run, found: {error.strerror}"

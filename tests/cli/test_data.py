@@ -51,7 +51,7 @@ def test_list_and_show(capsys):
     assert main(["data", "show", "zjets"]) == 0
     shown = capsys.readouterr().out
     assert "https://zenodo.org/records/3548091" in shown
-    assert "checksums of 68 stated" in shown
+    assert "checksums stated: 68" in shown
     assert main(["data", "show", "calochallange-2", "--json"]) == 2
     assert "did you mean calochallenge-2?" in capsys.readouterr().err
 

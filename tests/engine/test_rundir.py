@@ -111,6 +111,15 @@ def test_files_of_a_user_are_never_taken_for_a_run():
     assert train("other").step == 6
 
 
+def test_a_name_that_is_not_there_names_the_nearest():
+    Path("runs/first").mkdir(parents=True)
+    said = "runs/frist: expected a run directory, found none of this name; did you mean runs/first"
+    with pytest.raises(InputError, match=said):
+        hepjax.load("runs/frist")
+    with pytest.raises(InputError, match="runs/first: .* found no config.yaml in it$"):
+        hepjax.load("runs/first")
+
+
 @pytest.mark.parametrize(
     ("kind", "found"),
     [
