@@ -96,9 +96,7 @@ def test_a_lost_manifest_is_told(folder, capsys):
 
 
 @given(data=st.data())
-@settings(
-    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_manifest_with_a_flipped_bit_is_refused_or_says_the_same(folder, data):
     path = folder / "step_2" / MANIFEST
     good = path.read_bytes()

@@ -116,7 +116,7 @@ def test_a_name_that_is_not_there_names_the_nearest():
     said = "runs/frist: expected a run directory, found none of this name; did you mean runs/first"
     with pytest.raises(InputError, match=said):
         hepjax.load("runs/frist")
-    with pytest.raises(InputError, match="runs/first: .* found no config.yaml in it$"):
+    with pytest.raises(InputError, match=r"runs/first: .* found no config.yaml in it$"):
         hepjax.load("runs/first")
 
 

@@ -164,9 +164,7 @@ def test_truncated_files_never_read_as_good(tmp_path, kind):
             read_all(path)
 
 
-@settings(
-    max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kind=st.sampled_from(["published", "ours"]), where=st.floats(0, 1), bit=st.integers(0, 7))
 def test_a_flipped_bit_is_an_error_or_leaves_the_shape_alone(tmp_path, kind, where, bit):
     """Metadata and compressed cells show the damage; a bit of one bare number cannot."""

@@ -61,9 +61,7 @@ def test_truncated_files_never_read_as_good(tmp_path, pristine, layout):
             read_all(path)
 
 
-@settings(
-    max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     layout=st.sampled_from(list(WRITERS)),
     where=st.floats(0, 1),

@@ -249,9 +249,7 @@ def test_cut_files_never_read_as_good(tmp_path):
             read(raw(path, pickled[:length]))
 
 
-@settings(
-    max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     protocol=st.sampled_from([0, 2, 4, 5]),
     changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=4),
@@ -269,9 +267,7 @@ def test_changed_bytes_are_an_error_or_other_numbers(tmp_path, protocol, changes
     assert len(read_back.X) == len(read_back.ygen) == len(read_back.ycand) == read_back.first[-1]
 
 
-@settings(
-    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.sampled_from([bytes([b]) for b in b"(]})NK\1\x85\x86\x87\x94q\0h\0RbascutdelJ\x93\x8c"]),

@@ -223,9 +223,7 @@ def test_an_event_larger_than_the_largest_bucket(tmp_path):
     assert_same(source[np.arange(9)], [{k: v[:8] for k, v in e.items()} for e in MADE], pad=8)
 
 
-@settings(
-    max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(where=st.floats(0, 1), bit=st.integers(0, 7))
 def test_a_flipped_bit_of_hdf5_is_an_error_or_leaves_the_shape_alone(tmp_path, where, bit):
     pristine = tmp_path / "pristine.h5"
