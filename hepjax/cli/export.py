@@ -38,9 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="events at a time of the target generic; default: any number",
     )  # fmt: skip
     parser.add_argument(
-        "--precision", choices=("float32", "float16", "int8"), default="float32",
+        "--precision", choices=("float32", "float16", "int8"),
         help="float16: weights stored in 16 bits; int8: calibrated, where the scores of the report "
-        "allow it; of --format onnx, target generic",
+        "allow it; of --format onnx, target generic; default: that of the training, float32 or "
+        "(model.quantise) int8",
     )  # fmt: skip
     parser.add_argument(
         "--data", type=Path, nargs="+", default=[], metavar="PATH",
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     if args.batch_size is not None and (args.target != "generic" or args.format == "triton"):
         raise InputError("--batch-size: expected --format onnx for the target generic, found both")
     plain = args.format == "onnx" and args.target == "generic"
-    if args.precision != "float32" and not plain:
+    if args.precision not in (None, "float32") and not plain:
         raise InputError(
             f"--precision {args.precision}: expected --format onnx for the target generic, found "
             f"{args.format} for {args.target}"
@@ -84,7 +85,9 @@ def run(args: argparse.Namespace) -> int:
     if not args.tolerance > 0:
         raise InputError(f"--tolerance: expected a positive number, found {args.tolerance}")
     if args.data and args.precision != "int8":
-        raise InputError(f"--data: expected --precision int8 with it, found {args.precision}")
+        raise InputError(
+            f"--data: expected --precision int8 with it, found {args.precision or 'none'}"
+        )
     _require_place(args)
 
     from hepjax.engine.progress import progress
@@ -162,13 +165,16 @@ def _said(args: argparse.Namespace, about: dict) -> str:
         for kind in ("inputs", "outputs") for port in about.get(kind, [])
     ]  # fmt: skip
     settings = ", ".join(f"{k} {v}" for k, v in about["settings"].items())
-    agrees = "agrees" if args.precision == "float32" else "in float32 it agrees"
+    trained = about.get("int8", {}).get("trained", False)
+    plain = trained or about.get("precision", "float32") == "float32"
+    agrees = "agrees" if plain else "in float32 it agrees"
+    what = "root mean square" if trained else "largest value"
     return "\n".join(
         [f"{args.out}: {about['workload']} for {about['target']}, epoch {about['epoch']:g}", *ports]
         + ([f"tell the host: {settings}"] if settings else [])
         + _quantised(about)
-        + [f"{agrees} with the run to {parity['error']:.1e} of the largest value "
-           f"(gate {parity['tolerance']:g})"]
+        + [f"{agrees} with the run to {parity['error']:.1e} of the {what} "
+           f"(gate {parity['tolerance']:.2g})"]
     )  # fmt: skip
 
 
@@ -177,6 +183,8 @@ def _quantised(about: dict) -> list[str]:
     found = about.get("int8")
     if found is None:
         return []
+    if "trained" in found:
+        return [f"int8 as trained: {found['layers']} layers of integers"]
     floats = ", ".join(found["in_float"]) or "none"
     return [f"int8: {found['layers'] - len(found['in_float'])} of {found['layers']} layers, in "
             f"float {floats}"] + [

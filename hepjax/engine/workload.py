@@ -112,6 +112,8 @@ class About(NamedTuple):
     progress: Callable[..., AbstractContextManager[Callable[..., None]]] = functools.partial(
         progress, quiet=True
     )
+    figures: bool = True
+    """False: scores alone are wanted; nothing is drawn or written."""
 
 
 class Detail(NamedTuple):

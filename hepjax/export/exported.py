@@ -14,6 +14,7 @@ from hepjax import InputError
 from hepjax.engine.checkpoint import read_manifest
 from hepjax.export import parity, targets
 from hepjax.export.hosts import Host, Noise
+from hepjax.export.integers import integer_products, trained_in_int8
 from hepjax.export.onnx_file import halved, model, onnx, require_opset, with_metadata
 from hepjax.export.program import write
 from hepjax.export.quantised import TOLERANCE, quantised
@@ -27,7 +28,7 @@ OPSET = 16
 
 def export_onnx(
     run: Run, path: Path, *, target: str = "generic", opset: int = OPSET,
-    noise: Noise | None = None, batch: int | None = None, precision: str = "float32",
+    noise: Noise | None = None, batch: int | None = None, precision: str | None = None,
     data: Sequence[Path] = (), tolerance: float = TOLERANCE, seed: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
     """Write a trained model as an ONNX file, and what it is beside it, ``<name>.json``.
@@ -38,6 +39,7 @@ def export_onnx(
       noise: who draws the normal numbers of a generator; by default what the target prefers.
       batch: events at a time of the target ``generic``; by default any number.
       precision: "float32"; "float16", weights stored in 16 bits; or "int8", see ``quantised``.
+        None: int8 of a run that was trained in it, which has no other; else float32.
       data: events that calibrate and judge int8.
       tolerance: largest change of a score in int8.
       seed: of the numbers that both are compared on.
@@ -49,15 +51,22 @@ def export_onnx(
     """
     onnx()
     require_opset(opset)
+    own = "int8" if trained_in_int8(run.cfg) else None
+    if own and precision not in (None, own):
+        raise InputError(
+            f"--precision: expected {own}, in which the run was trained (model.quantise), found "
+            f"{precision}"
+        )
     if path.suffix != ".onnx":
         raise InputError(f"--out: expected a file name that ends in .onnx, found {path}")
     workload, cfg = run.workload, run.cfg
     normals = drawn(workload, cfg, run.state)
     host = targets.host(target, workload, cfg, normals, noise, batch)
     content, found = checked(run, host, opset, seed)
+    precision = precision or own or "float32"
     about = description(run, host, opset, found) | {"precision": precision}
     final = write(workload, cfg, run.state, host, opset)
-    if precision == "int8":
+    if precision == "int8" and not own:
         made = quantised(run, content, list(data), tolerance=tolerance, seed=seed)
         content = made.content
         about["int8"] = {"scores": made.scores, "tolerance": tolerance, "layers": made.layers,
@@ -65,6 +74,8 @@ def export_onnx(
     else:
         content = model(final, opset).SerializeToString()
         content = halved(content) if precision == "float16" else content
+    if own:
+        about["int8"] = {"trained": True, "layers": integer_products(final.graph)}
     content = with_metadata(content, {key: text(value) for key, value in about.items()})
     _runs(content, host, workload, cfg)
     write_bytes(path, content)
@@ -122,7 +133,7 @@ def description(run: Run, host: Host, opset: int, found: parity.Parity | None) -
         "kind": answer.kind,
     }  # fmt: skip
     if found is not None:
-        about["parity"] = found._asdict() | {"tolerance": parity.TOLERANCE}
+        about["parity"] = found._asdict() | {"tolerance": parity.tolerance(cfg)}
     calorimeter = getattr(cfg, "calorimeter", None)
     if calorimeter is not None:
         axes = "x, y, z (depth)" if calorimeter.box else "layer, azimuth, radius (fastest)"

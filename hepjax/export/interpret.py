@@ -27,6 +27,8 @@ BROADCASTS: set[str] = set()
 """Primitives that compute each element on its own."""
 CALLS = ("jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint",
          "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")  # fmt: skip
+MOST_ROUNDS = 64
+"""Of a loop; hosts get no control flow, so that they can fold and optimise."""
 OF_KEYS = ("random_wrap", "random_unwrap", "random_split", "random_fold_in", "slice", "squeeze",
            "reshape", "broadcast_in_dim", "transpose", "gather", "dynamic_slice", "concatenate",
            "split")  # fmt: skip
@@ -76,6 +78,8 @@ def _equation(graph: Graph, equation: Any, values: list[Value]) -> list[Value]:
         return [constant(np.int32(platforms.index(None)))]
     if name == "cond" and isinstance(values[0], Const):
         return walk(graph, equation.params["branches"][int(values[0].array)], values[1:])
+    if name == "scan":
+        return _unrolled(graph, equation, values)
     if name in CALLS:
         return _call(graph, equation, values)
     if any(isinstance(v, Keys) for v in values):
@@ -103,6 +107,18 @@ def _call(graph: Graph, equation: Any, values: list[Value]) -> list[Value]:
             return made
     program, constants = called(equation)
     return _walk(graph, program, [constant(c) for c in constants], values)
+
+
+def _unrolled(graph: Graph, equation: Any, values: list[Any]) -> list[Value]:
+    """A loop of few rounds over values that it carries, such as ``fori_loop``, round by round."""
+    p = equation.params
+    constants, carried = values[: p["num_consts"]], values[p["num_consts"] :]
+    plain = p["num_carry"] == len(carried) == len(equation.outvars)
+    if p["length"] > MOST_ROUNDS or not plain:
+        raise _unknown(equation, f"a loop over arrays, or of more than {MOST_ROUNDS} rounds")
+    for _ in range(p["length"]):
+        carried = walk(graph, p["jaxpr"], [*constants, *carried])
+    return carried
 
 
 def called(equation: Any) -> tuple[Jaxpr, Sequence[Any]]:

@@ -8,10 +8,15 @@ import numpy as np
 from hepjax import HepjaxError, InputError, MissingExtraError
 from hepjax.engine.workload import Field, Ranges, Workload
 from hepjax.export.hosts import Host
+from hepjax.export.integers import trained_in_int8
 from hepjax.export.replay import answers
 
 TOLERANCE = 1e-5
 """Largest difference over the largest value of an output, in float32."""
+STEP = 1 / 255
+"""In 8 bits: largest root mean square of the differences over that of the values. A number between
+two steps of an activation falls to either by its last digit, and moves all that follows. Values
+that move by more than this share of the largest are among those that rounding decides."""
 BATCHES = (1, 3, 8)
 """Events at a time that are compared."""
 ELEMENTS = (150, 333, 64)
@@ -33,6 +38,30 @@ class Parity(NamedTuple):
 
     error: float
     decided_by_rounding: float
+
+
+def tolerance(cfg: Any) -> float:
+    """The largest error of ``difference`` that passes."""
+    return STEP if trained_in_int8(cfg) else TOLERANCE
+
+
+def difference(
+    cfg: Any, found: np.ndarray, wanted: np.ndarray, loose: np.ndarray
+) -> tuple[float, int]:
+    """The error of an output, and how many of its values rounding decides.
+
+    Args:
+      loose: values that are known to be decided by rounding, and left out.
+    """
+    error = np.abs(found.astype(np.float64) - wanted)
+    if not np.isfinite(error).all():
+        return float("inf"), 0
+    scale = max(float(np.abs(wanted).max(initial=0.0)), 1e-30)
+    if not trained_in_int8(cfg):
+        return float(error[~loose].max(initial=0.0)) / scale, int(loose.sum())
+    loose = loose | (error > STEP * scale)
+    spread = max(float(np.square(wanted, dtype=np.float64).mean()), 1e-60)
+    return float(np.square(error[~loose]).sum() / (error.size * spread)) ** 0.5, int(loose.sum())
 
 
 def session(model: bytes, threads: int = 0, optimised: bool = True) -> Any:
@@ -99,15 +128,14 @@ def check(
             if found.shape != wanted.shape or not np.isfinite(found).all():
                 raise ParityError(f"{name}: expected finite numbers {list(wanted.shape)} as in "
                                   f"JAX, found {list(found.shape)} from ONNX Runtime")  # fmt: skip
-            scale = max(float(np.abs(wanted).max()), 1e-30)
-            error = np.abs(found.astype(np.float64) - wanted) / scale
-            decided += int(loose[name].sum())
+            error, undecided = difference(cfg, found, wanted, loose[name])
+            decided += undecided
             total += wanted.size
-            worst = max(worst, float(error[~loose[name]].max(initial=0.0)))
+            worst = max(worst, error)
     share = decided / max(total, 1)
-    if worst > TOLERANCE or share > MOST_DECIDED:
+    if worst > tolerance(cfg) or share > MOST_DECIDED:
         raise ParityError(
-            f"the exported model: expected the answers of the run to {TOLERANCE:g}, found "
+            f"the exported model: expected the answers of the run to {tolerance(cfg):.2g}, found "
             f"{worst:.2g} in ONNX Runtime, beside {share:.2%} of the values that rounding "
             "decides; no file was written"
         )

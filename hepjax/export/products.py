@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from hepjax.export import integers
 from hepjax.export.graph import Graph
 from hepjax.export.interpret import require_tensor, writes
 from hepjax.export.shapes import made
@@ -23,9 +24,14 @@ def _dot(graph: Graph, equation: Any, values: list[Any]) -> list[Value]:
     columns = [i for i in range(len(b.shape)) if i not in (*over_b, *batch_b)]
     shared = tuple(a.shape[i] for i in batch)
     plain = not batch and len(over) == 1  # MatMul takes any number of rows of one matrix
-    left = _matrix(graph, a, [*batch, *rows, *over], shared, rows, over, flat=not plain)
     right = _matrix(graph, b, [*batch_b, *over_b, *columns], shared, over_b, columns)
-    name = graph.add("MatMul", [left, right])
+    kernel = graph.constants.get(right)
+    left_of = a if kernel is None else integers.operand(graph, a, kernel)
+    left = _matrix(graph, left_of, [*batch, *rows, *over], shared, rows, over, flat=not plain)
+    if kernel is None:
+        name = graph.add("MatMul", [left, right])
+    else:
+        name = integers.product(graph, "MatMul", a, left, kernel)
     sizes = [a.shape[i] for i in rows]
     inner = (*shared, *sizes) if plain else (*shared, _size(sizes))
     return [_shaped(graph, name, (*inner, _size([b.shape[i] for i in columns])), equation)]
@@ -82,7 +88,8 @@ def _convolution(graph: Graph, equation: Any, values: list[Any]) -> list[Value]:
     low, high = (list(map(int, side)) for side in zip(*p["padding"], strict=True))
     if min(low + high) < 0:
         raise ValueError("a convolution that cuts its input")
-    x = require_tensor(x)
+    given = require_tensor(x)
+    x = integers.operand(graph, given, kernel)
     sizes = [x.shape[i] for i in spec.lhs_spec[2:]]
     # An axis of one cell and one tap is none: hosts are faster in two dimensions than in three.
     kept = [
@@ -96,8 +103,8 @@ def _convolution(graph: Graph, equation: Any, values: list[Any]) -> list[Value]:
         kernel = kernel.reshape(*kernel.shape[:2], *(kernel.shape[2 + i] for i in kept))
         n, c = (x.shape[i] for i in spec.lhs_spec[:2])
         name = graph.reshaped(name, (n, c, *(sizes[i] for i in kept)))
-    name = graph.add(
-        "Conv", [name, graph.constant(np.ascontiguousarray(kernel), "kernel")],
+    name = integers.product(
+        graph, "Conv", given, name, np.ascontiguousarray(kernel),
         kernel_shape=list(kernel.shape[2:]), group=int(p["feature_group_count"]),
         pads=[low[i] for i in kept] + [high[i] for i in kept],
         strides=[int(p["window_strides"][i]) for i in kept],

@@ -14,6 +14,7 @@ from hepjax.engine.workload import Field, Spec, Workload
 from hepjax.export import elementwise, indexing, products, shapes  # noqa: F401  (they register)
 from hepjax.export.graph import Graph, Node
 from hepjax.export.hosts import Host
+from hepjax.export.integers import trained_in_int8
 from hepjax.export.interpret import walk
 from hepjax.export.rewrite import tidy
 from hepjax.export.values import Keys, Tensor, Value, constant, same, tensor
@@ -63,7 +64,7 @@ def write(workload: Workload[Any, Any], cfg: Any, state: Any, host: Host, opset:
       InputError: an operation that ONNX does not have.
     """
     cfg = servable(cfg)
-    graph = Graph(opset, host.noise)
+    graph = Graph(opset, host.noise, trained_in_int8(cfg))
     batch, number = jax.export.symbolic_shape(f"{BATCH}, {NUMBER}")
     batch = batch if host.batch is None else host.batch
     model = workload.inputs(cfg)

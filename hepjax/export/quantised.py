@@ -29,6 +29,8 @@ CALIBRATION = 64
 JUDGED = 1000
 """Events that the scores are of, at most."""
 KINDS = ("Conv", "MatMul")
+LARGEST = 10
+"""Scores above are no plain ones: a rejection, a number of events."""
 
 
 class Quantised(NamedTuple):
@@ -163,20 +165,23 @@ def _by_loss(
 
 
 def _scores(run: Run, model: OnnxModel, source: Source, seed: int) -> dict[str, float]:
-    """The plain scores of the report of the workload on the events of ``source``.
+    """The plain scores of the report of the workload on the events of ``source``, by their path:
+    numbers of ``scores.json``, and those one level below.
 
-    Left out are errors, counts, and what is no finite number up to 10, such as a rejection.
+    Left out are errors, numbers of events, and what is no number up to ``LARGEST``.
     """
     if run.workload.evaluate is None:
         raise InputError(
             f"--precision int8: expected a workload with a report, found {run.workload.name}"
         )
     with tempfile.TemporaryDirectory(prefix="hepjax-int8-") as folder:
-        about = About("", {"seed": seed}, [])
+        about = About("", {}, [], figures=False)
         found = run.workload.evaluate(run.cfg, model, source, Path(folder) / "report", about)
+    below = {f"{key}/{name}": v for key, part in found.items() if isinstance(part, dict)
+             for name, v in part.items()}  # fmt: skip
     return {
         name: float(value)
-        for name, value in found.items()
+        for name, value in (found | below).items()
         if isinstance(value, (int, float)) and not isinstance(value, bool)
-        and "error" not in name and not name.startswith("events") and abs(value) <= 10
+        and "error" not in name and not name.startswith("events") and abs(value) <= LARGEST
     }  # fmt: skip

@@ -13,7 +13,15 @@ import numpy as np
 from hepjax import MissingExtraError
 from hepjax.export.exported import description
 from hepjax.export.hosts import generic
-from hepjax.export.parity import ELEMENTS, TOLERANCE, Parity, ParityError, example
+from hepjax.export.parity import (
+    ELEMENTS,
+    MOST_DECIDED,
+    Parity,
+    ParityError,
+    difference,
+    example,
+    tolerance,
+)
 from hepjax.export.program import BATCH, NUMBER, servable, whole
 from hepjax.formats.atomic import write_bytes, write_json
 from hepjax.ops.conv_platform import library_only
@@ -92,13 +100,15 @@ def _compare(run: Run, cfg: Any, content: bytes, seed: int) -> Parity:
     said = loaded.call(*(given[f.name] for f in model.fields), np.int32(seed))
     keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(seed)))(np.arange(count))
     right = jax.jit(functools.partial(workload.infer, cfg))(run.state, given, keys)
-    worst = 0.0
+    worst, decided, total = 0.0, 0, 0
     for name, wanted in jax.device_get(right).items():
-        scale = max(float(np.abs(wanted).max()), 1e-30)
-        worst = max(worst, float(np.abs(np.asarray(said[name]) - wanted).max()) / scale)
-    if not worst <= TOLERANCE:
+        exact = np.zeros(wanted.shape, bool)
+        error, undecided = difference(cfg, np.asarray(said[name]), wanted, exact)
+        worst, decided, total = max(worst, error), decided + undecided, total + wanted.size
+    share = decided / max(total, 1)
+    if not worst <= tolerance(cfg) or share > MOST_DECIDED:
         raise ParityError(
-            f"the exported model: expected the answers of the run to {TOLERANCE:g}, found "
+            f"the exported model: expected the answers of the run to {tolerance(cfg):.2g}, found "
             f"{worst:.2g}; no file was written"
         )
-    return Parity(worst, 0.0)
+    return Parity(worst, share)

@@ -9,8 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from hepjax.nn.blocks import Blocks, Image, convolve_blocks, to_cells
+from hepjax.nn.int8 import Kind, applied
 from hepjax.nn.keras import GLOROT
 from hepjax.ops import conv2d, conv3d, upsample_conv3d
+from hepjax.ops.conv_platform import convolve
 
 Padding = Sequence[tuple[int, int]]
 
@@ -28,6 +30,8 @@ class Conv3D(nn.Module):
     use_bias: bool = True
     kernel_init: nn.initializers.Initializer = GLOROT
     dtype: jnp.dtype = jnp.float32
+    quantise: Kind = ""
+    """Of arrays, not of ``Blocks``."""
 
     @nn.compact
     def __call__(self, x: Image) -> Image:
@@ -41,11 +45,19 @@ class Conv3D(nn.Module):
             made = convolve_blocks(x.astype(self.dtype), kernel, padding)
             return made.with_bias(bias) if self.use_bias else made
         x = x.astype(self.dtype)
-        if self.scale == (1, 1, 1):
+        if self.quantise:
+            y = upsample_conv3d(x, kernel, self.scale, padding, self._in_int8)
+        elif self.scale == (1, 1, 1):
             y = conv3d(x, kernel, padding=padding)
         else:
             y = upsample_conv3d(x, kernel, self.scale, padding)
         return y + bias if self.use_bias else y
+
+    def _in_int8(self, x: jax.Array, kernel: jax.Array, strides: Any, pads: Any) -> jax.Array:
+        def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
+            return convolve(x, kernel, strides, pads)
+
+        return applied(self, self.quantise, x, kernel, product)
 
 
 class Conv(nn.Module):
@@ -57,6 +69,7 @@ class Conv(nn.Module):
     pad: int | None = None
     kernel_init: nn.initializers.Initializer = GLOROT
     dtype: jnp.dtype = jnp.float32
+    quantise: Kind = ""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -64,7 +77,14 @@ class Conv(nn.Module):
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32).astype(self.dtype)
         bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
         padding = "SAME" if self.pad is None else ((self.pad, self.pad),) * 2
-        return conv2d(x.astype(self.dtype), kernel, (self.stride,) * 2, padding) + bias
+        x = x.astype(self.dtype)
+        if not self.quantise:
+            return conv2d(x, kernel, (self.stride,) * 2, padding) + bias
+
+        def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
+            return conv2d(x, kernel, (self.stride,) * 2, padding)
+
+        return applied(self, self.quantise, x, kernel, product) + bias
 
 
 def average_pool(x: Any, size: tuple[int, int, int]) -> Any:

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from hepjax.nn.int8 import Kind, applied
 from hepjax.nn.keras import GLOROT
 from hepjax.ops.product import product
 
@@ -22,6 +23,7 @@ class Dense(nn.Module):
     activation: Activation | None = None
     dtype: jnp.dtype = jnp.float32
     kernel_init: nn.initializers.Initializer = GLOROT
+    quantise: Kind = ""
 
     @nn.compact
     def __call__(self, *parts: jax.Array) -> jax.Array:
@@ -32,12 +34,25 @@ class Dense(nn.Module):
         inputs = {id(part): part for part in parts}
         for part, block in zip(parts, jnp.split(kernel, ends[:-1]), strict=True):
             blocks[id(part)] = blocks.get(id(part), 0.0) + block
-        products = [
-            product(inputs[key].astype(self.dtype), block.astype(self.dtype))
-            for key, block in blocks.items()
-        ]
+        products = []
+        for number, (key, block) in enumerate(blocks.items()):
+            pair = inputs[key].astype(self.dtype), block.astype(self.dtype)
+            if self.quantise:
+                name = f"inputs_{number}"
+                products.append(applied(self, self.quantise, *pair, product, name))
+            else:
+                products.append(product(*pair))
         y = sum(products[1:], products[0]) + bias.astype(self.dtype)
         return self.activation(y) if self.activation else y
+
+
+def dense(
+    features: int, kernel_init: nn.initializers.Initializer, quantise: Kind = ""
+) -> nn.Module:  # fmt: skip
+    """``nn.Dense``, or the layer with the same parameters that computes in 8 bits."""
+    if quantise:
+        return Dense(features, kernel_init=kernel_init, quantise=quantise)
+    return nn.Dense(features, kernel_init=kernel_init)
 
 
 class Network(nn.Module):
@@ -48,9 +63,14 @@ class Network(nn.Module):
     dtype: jnp.dtype = jnp.float32
     last_init: nn.initializers.Initializer = GLOROT
     """Initial kernel of the last layer."""
+    quantise: tuple[Kind, Kind] = ("", "")
+    """Of the first layer and of hidden ones; of the last layer then the weights."""
 
     @nn.compact
     def __call__(self, *parts: jax.Array) -> jax.Array:
-        for width in self.hidden:
-            parts = (Dense(width, nn.elu, self.dtype)(*parts),)
-        return Dense(self.outputs, None, self.dtype, self.last_init)(*parts)
+        first, others = self.quantise
+        for number, width in enumerate(self.hidden):
+            kind = others if number else first
+            parts = (Dense(width, nn.elu, self.dtype, quantise=kind)(*parts),)
+        last: Kind = "weights" if others else ""
+        return Dense(self.outputs, None, self.dtype, self.last_init, last)(*parts)

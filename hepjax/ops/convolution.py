@@ -5,7 +5,7 @@ Models call these two functions. ``conv_platform`` chooses the implementation.
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -40,15 +40,20 @@ def conv3d(
     return convolve(x, w, strides, pads)
 
 
+Convolution = Callable[[jax.Array, jax.Array, Triple, Pads], jax.Array]
+"""(x, w, strides, pads) to the output."""
+
+
 def upsample_conv3d(
-    x: jax.Array, w: jax.Array, scale: Sequence[int], padding: Padding = "SAME"
-) -> jax.Array:
+    x: jax.Array, w: jax.Array, scale: Sequence[int], padding: Padding = "SAME",
+    convolution: Convolution = convolve,
+) -> jax.Array:  # fmt: skip
     """Nearest-neighbour upsampling by ``scale``, then ``conv3d`` with stride 1.
 
     If it takes fewer products, the sub-pixel form is used, a convolution of the cells before
     upsampling. The ``scale`` outputs of a cell along each axis become output channels, and taps
     that meet the same cell are summed. Arguments, result and errors are the ones of ``conv3d``;
-    ``padding`` counts cells after upsampling.
+    ``padding`` counts cells after upsampling. ``convolution`` computes the one that is left.
     """
     scale = _triple("scale", scale)
     size = tuple(s * r for s, r in zip(x.shape[1:4], scale, strict=False))
@@ -61,7 +66,7 @@ def upsample_conv3d(
     ):
         for axis, r in enumerate(scale):
             x = jnp.repeat(x, r, axis=axis + 1)
-        return convolve(x, w, (1, 1, 1), pads)
+        return convolution(x, w, (1, 1, 1), pads)
     low = tuple(p[0] for p in pads)
     kernel = lax.platform_dependent(
         w.astype(jnp.float32),
@@ -69,7 +74,7 @@ def upsample_conv3d(
         default=functools.partial(_coarse_by_sums, taps=taps, scale=scale, low=low),
     )
     kernel = kernel.reshape(*kernel.shape[:4], -1).astype(w.dtype)
-    y = convolve(x, kernel, (1, 1, 1), low_pads)
+    y = convolution(x, kernel, (1, 1, 1), low_pads)
     return _interleave(y, scale, w.shape[-1], n_out)
 
 

@@ -70,7 +70,7 @@ def check_folder(out: Path) -> None:
 def write_report(
     report: Report, out: Path, *, run_config: str | None = None,
     provenance: dict[str, Any] | None = None, history: list[Record] | None = None,
-    progress: Progress = no_progress,
+    figures: bool = True, progress: Progress = no_progress,
 ) -> dict[str, Any]:  # fmt: skip
     """Write ``index.html``, ``scores.json`` and ``figures/*.png``; return the scores.
 
@@ -81,11 +81,14 @@ def write_report(
       provenance: what made the scores, shown and kept with them.
       history: records of the run, for the training curve.
       progress: shows how many sections are drawn, and plots of the gallery.
+      figures: false: return the scores, and draw and write nothing.
     Raises:
       InputError: ``out`` is a file.
     """
     check_folder(out)
     scores = report.scores | {"verdict": report.verdict, "provenance": provenance or {}}
+    if not figures:
+        return plain(scores)
     with scratch(out.absolute()) as building:
         (building / "figures").mkdir()
         with layout.style():

@@ -2,12 +2,12 @@
 
 import json
 from dataclasses import replace
-from functools import partial
 
 import h5py
 import jax
 import numpy as np
 import pytest
+from helpers.exporting import agreement, exported, trained
 from helpers.gan3d import TINY, TINY_ANGLE
 from helpers.mlpf import MODELS, config
 from helpers.tagger import TINY as TAGGER
@@ -18,7 +18,7 @@ from hepjax import InputError
 from hepjax.cli import main
 from hepjax.engine.config import TrainConfig
 from hepjax.export import parity, program, quantised, targets
-from hepjax.export.onnx_file import halved, model
+from hepjax.export.onnx_file import halved
 from hepjax.export.replay import answers, drawn
 from hepjax.export.resample import box_to_cylinder
 from hepjax.formats.showers import calorimeters
@@ -26,32 +26,6 @@ from hepjax.formats.showers.library import library
 from hepjax.workloads import table
 
 GAN, MLPF, JETS = (table.get(name) for name in ("gan3d", "mlpf", "tagger"))
-
-
-def trained(workload, cfg, seed=3):
-    """A state with noise in what begins as zeros and ones."""
-    state = jax.jit(partial(workload.init, cfg))(jax.random.key(0))
-    leaves, tree = jax.tree.flatten(state)
-    rng = np.random.default_rng(seed)
-    moved = [
-        np.asarray(a) * np.float32(rng.uniform(0.8, 1.2)) if np.asarray(a).dtype == np.float32
-        else np.asarray(a) for a in leaves
-    ]  # fmt: skip
-    return jax.tree.unflatten(tree, moved)
-
-
-def exported(workload, cfg, target="generic", noise=None, opset=16, batch=None, state=None):
-    state = trained(workload, cfg) if state is None else state
-    host = targets.host(target, workload, cfg, drawn(workload, cfg, state), noise, batch)
-    written = program.write(workload, cfg, state, host, opset)
-    return state, host, written, model(written, opset).SerializeToString()
-
-
-def agreement(workload, cfg, **kwargs):
-    state, host, written, content = exported(workload, cfg, **kwargs)
-    named = {f.name for f in host.inputs}
-    shapes = tuple(tuple(t.shape[1:]) for t in written.graph.inputs if t.name not in named)
-    return parity.check(content, workload, cfg, state, host, shapes)
 
 
 CASES = {

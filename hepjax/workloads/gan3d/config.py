@@ -47,6 +47,10 @@ class ModelConfig:
     """Added to the variance in batch norm; 1e-6 is published for the variable angle."""
     dropout: Fraction = 0.2
     """Share of activations set to 0 after each layer of the discriminator."""
+    quantise: Literal["none", "int8"] = "none"
+    """``int8``: the generator computes as 8-bit integers do (fake quantisation), so that it learns
+    with the rounding, and ``hepjax export`` writes integers. Of its first and last layer the
+    weights alone are in 8 bits. With ``train.warm_start`` a trained run goes on so."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ import jax.numpy as jnp
 
 from hepjax.nn.blocks import BatchNorm, Image, elementwise, to_blocks, to_cells
 from hepjax.nn.convolution import Conv3D, Dropout, average_pool
+from hepjax.nn.dense import dense
+from hepjax.nn.int8 import Kind, around_last
 from hepjax.nn.keras import BATCH_NORM, leaky
 from hepjax.ops import blocks_of_network
 from hepjax.workloads.gan3d.config import ModelConfig
@@ -43,8 +45,12 @@ class Generator(nn.Module):
     def __call__(self, latent: jax.Array, train: bool) -> jax.Array:
         """``latent`` (n, cfg.latent); ``train`` uses and updates the statistics of the batch."""
         x, norm = latent, _norm(self.cfg, self.dtype, self.norm_axis, train)
-        for layer in self.cfg.generator:
-            x = _layer(layer, x, norm, self.closed, self.dtype)
+        layers = self.cfg.generator
+        weighted = [k for k, layer in enumerate(layers) if layer.dense or layer.filters]
+        for number, layer in enumerate(layers):
+            ends = number in weighted[:1], number in weighted[-1:]
+            kind = around_last(self.cfg.quantise, *ends)
+            x = _layer(layer, x, norm, self.closed, self.dtype, kind)
         cells = (x if x.ndim == 5 else x[..., None]).astype(jnp.float32)
         if self.cfg.energy_power:
             energy = latent[:, 0].reshape(-1, *(1,) * (cells.ndim - 1))
@@ -111,18 +117,21 @@ def _norm(cfg: ModelConfig, dtype: jnp.dtype, axis: str | None, train: bool) -> 
     return norm
 
 
-def _layer(layer: Layer, x: Any, norm: Norm, closed: bool, dtype: jnp.dtype) -> Any:
+def _layer(
+    layer: Layer, x: Any, norm: Norm, closed: bool, dtype: jnp.dtype, quantise: Kind = ""
+) -> Any:  # fmt: skip
     """A layer without dropout; its modules belong to the module that calls it."""
     if layer.dense:
         # In float32: converting hundreds of thousands of weights costs more than it would save.
         size = math.prod(layer.dense)
-        x = nn.Dense(size, kernel_init=INITS[layer.init])(x.reshape(x.shape[0], -1))
+        x = dense(size, INITS[layer.init], quantise)(x.reshape(x.shape[0], -1))
         x = x.reshape(-1, *layer.dense)
     elif layer.filters:
         x, padding, scale = _around(layer, x, closed)
         x = Conv3D(
-            layer.filters, layer.kernel, padding, scale, layer.bias, INITS[layer.init], dtype
-        )(x)
+            layer.filters, layer.kernel, padding, scale, layer.bias, INITS[layer.init], dtype,
+            quantise,
+        )(x)  # fmt: skip
     elif layer.upsample != ONE:
         x = _repeated(x, layer.upsample)
     if layer.activation in ACTIVATIONS:

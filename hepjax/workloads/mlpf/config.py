@@ -51,6 +51,11 @@ class ModelConfig:
     """Momenta and energies in GeV as published; or ``log``: they enter as log(1 + GeV), the heads
     give the logarithm of a factor on the measured pt and energy, and losses compare
     log(1 + GeV)."""
+    quantise: Literal["none", "int8"] = "none"
+    """``int8``, not of sparse: the dense layers compute as 8-bit integers do (fake quantisation),
+    so that they learn with the rounding, and ``hepjax export`` writes integers. Of layers that see
+    the columns of the elements, and of the last ones, the weights alone are in 8 bits. With
+    ``train.warm_start`` a trained run goes on so."""
     published_slips: bool = False
     """Reproduce what is published to the last weight, with its slips (see mlpf/model.py)."""
 
@@ -60,6 +65,7 @@ class ModelConfig:
         yield sparse or self.dropout == 0, "dropout", f"0 with model.variant={self.variant}"
         raw = self.inputs == "raw"
         yield raw or not self.published_slips, "inputs", "raw with model.published_slips"
+        yield not sparse or self.quantise == "none", "quantise", "none with model.variant=sparse"
 
 
 @dataclass(frozen=True)

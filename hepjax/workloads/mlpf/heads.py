@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from hepjax.formats.particleflow.columns import CLASSES, Element
 from hepjax.nn.dense import Network
+from hepjax.nn.int8 import around_last
 from hepjax.nn.keras import GLOROT, LAYER_NORM_EPSILON
 from hepjax.workloads.mlpf.config import ModelConfig
 
@@ -38,7 +39,8 @@ class Heads(nn.Module):
         """Hidden layers that halve in width, then the outputs in float32, at first 0 if wanted."""
         widths = tuple(self.cfg.head_width // 2**k for k in range(hidden))
         last = nn.initializers.zeros if zero else GLOROT
-        network = Network(widths, outputs, self.dtype, last, name=name)
+        kind = around_last(self.cfg.quantise, False, False)
+        network = Network(widths, outputs, self.dtype, last, (kind, kind), name=name)
         return network(*parts).astype(jnp.float32)
 
     @nn.compact

@@ -11,6 +11,7 @@ from hepjax.engine.config import MeshConfig
 from hepjax.engine.mesh import split_events
 from hepjax.formats.particleflow.columns import ELEMENT_TYPES, TOWER, Element, Tower
 from hepjax.nn.dense import Activation, Network
+from hepjax.nn.int8 import Kind, applied
 from hepjax.nn.keras import NORMAL
 from hepjax.ops import lsh
 from hepjax.ops.product import product
@@ -76,6 +77,7 @@ class GatedConvolution(nn.Module):
 
     features: int
     dtype: jnp.dtype = jnp.float32
+    quantise: Kind = ""
 
     @nn.compact
     def __call__(self, x: jax.Array, propagate: Activation) -> jax.Array:
@@ -83,7 +85,9 @@ class GatedConvolution(nn.Module):
         theta, w_h, w_t = (self.param(k, NORMAL, shape) for k in ("theta", "w_h", "w_t"))
         bias = self.param("b_t", NORMAL, (self.features,))
         maps = jnp.concatenate([theta, w_h, w_t], axis=1).astype(self.dtype)
-        near, far, gate = jnp.split(product(x.astype(self.dtype), maps), 3, axis=-1)
+        x = x.astype(self.dtype)
+        sums = applied(self, self.quantise, x, maps, product) if self.quantise else product(x, maps)
+        near, far, gate = jnp.split(sums, 3, axis=-1)
         gate = nn.sigmoid(gate + bias.astype(self.dtype))
         near = propagate(near).astype(self.dtype)
         return nn.elu(gate * near + (1 - gate) * far)
@@ -96,6 +100,8 @@ class DenseGraphLayer(nn.Module):
     mesh: MeshConfig
     size: int
     dtype: jnp.dtype = jnp.float32
+    quantise: tuple[Kind, Kind] = ("", "")
+    """Of products with ``x``, and of those behind them."""
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array) -> jax.Array:
@@ -104,7 +110,10 @@ class DenseGraphLayer(nn.Module):
         i is a multiple of ``size``.
         """
         cfg = self.cfg
-        z = Network((cfg.distance_hidden,), cfg.distance_dim, self.dtype)(x).astype(jnp.float32)
+        network = Network(
+            (cfg.distance_hidden,), cfg.distance_dim, self.dtype, quantise=self.quantise
+        )
+        z = network(x).astype(jnp.float32)
         z = z.reshape(*mask.shape, -1)
         order, inverse = Binning(cfg, self.size)(z, mask)
 
@@ -116,5 +125,5 @@ class DenseGraphLayer(nn.Module):
             sums = lsh.propagate(binned(z), inside, binned(mask), cfg.distance_scale)
             return lsh.from_bins(sums, order, inverse).reshape(a.shape)
 
-        out = GatedConvolution(cfg.width, self.dtype)(x, propagate)
+        out = GatedConvolution(cfg.width, self.dtype, self.quantise[0])(x, propagate)
         return split_events(self.mesh, out * mask.reshape(*x.shape[:-1], 1))

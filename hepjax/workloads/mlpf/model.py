@@ -29,6 +29,7 @@ import jax.numpy as jnp
 from hepjax.engine.config import MeshConfig
 from hepjax.engine.mesh import split_events
 from hepjax.nn.dense import Dense
+from hepjax.nn.int8 import around_last
 from hepjax.nn.keras import exact_gelu
 from hepjax.workloads.mlpf.config import ModelConfig
 from hepjax.workloads.mlpf.heads import Heads, Outputs
@@ -79,14 +80,18 @@ class DenseModel(nn.Module):
         X = rows_of(self.mesh, split_events(self.mesh, X))
         encoded = encode(X, cfg.inputs == "log")
         x = encoded.astype(self.dtype)
+        outer, inner = (around_last(cfg.quantise, end, end) for end in (True, False))
         if not concat:
             for k in range(2):
-                x = Dense(cfg.width, exact_gelu, self.dtype, name=f"encoding_{k}")(x)
+                kind = inner if k else outer
+                name = f"encoding_{k}"
+                x = Dense(cfg.width, exact_gelu, self.dtype, quantise=kind, name=name)(x)
 
         def stack(name: str) -> tuple[jax.Array, ...]:
             h, outputs = x, []
             for k in range(cfg.layers):
-                layer = DenseGraphLayer(cfg, self.mesh, size, self.dtype, name=f"{name}_{k}")
+                kinds = (outer if concat and k == 0 else inner, inner)
+                layer = DenseGraphLayer(cfg, self.mesh, size, self.dtype, kinds, name=f"{name}_{k}")
                 out = layer(h, mask)
                 h = out if concat else h + out
                 outputs.append(out)

@@ -1,6 +1,6 @@
 """Losses and the update of MLPF, as pure functions of state, batch and key."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import flax.linen as nn
@@ -13,6 +13,7 @@ from hepjax.engine.gradient import mean_gradient
 from hepjax.engine.mesh import average, split_events, whole
 from hepjax.engine.workload import Batch, Clock, Metrics, Spec
 from hepjax.formats.particleflow.columns import CLASSES, QUANTITIES
+from hepjax.nn import int8
 from hepjax.workloads.mlpf.config import MLPFConfig
 from hepjax.workloads.mlpf.heads import Outputs
 from hepjax.workloads.mlpf.model import network
@@ -30,6 +31,8 @@ class State:
     params: Any
     codebooks: Any
     optimizer: Any
+    stats: Any = field(default_factory=dict)
+    """Ranges of the inputs of layers in int8."""
 
 
 def module(cfg: MLPFConfig) -> nn.Module:
@@ -42,7 +45,8 @@ def init(cfg: MLPFConfig, key: jax.Array) -> State:
     X, mask = jnp.zeros((1, 4, 12)), jnp.ones((1, 4), bool)
     variables = module(cfg).init({"params": key}, X, mask)
     params = variables["params"]
-    return State(params, variables["lsh"], optimizers.init(cfg.optimizer, params))
+    optimizer, stats = optimizers.init(cfg.optimizer, params), variables.get(int8.STATE, {})
+    return State(params, variables["lsh"], optimizer, stats)
 
 
 def prepare(cfg: MLPFConfig, spec: Spec, raw: Batch) -> Batch:
@@ -136,14 +140,23 @@ def total_loss(cfg: MLPFConfig, means: dict[str, Any]) -> Any:
 
 
 def apply(
-    cfg: MLPFConfig, params: Any, codebooks: Any, batch: Batch, key: jax.Array | None = None
-) -> Outputs:
-    """Outputs (n, i) of each element; with a ``key`` for dropout as in training."""
-    rngs = {} if key is None else {"dropout": key}
-    variables = {"params": params, "lsh": codebooks}
-    return module(cfg).apply(
-        variables, batch["X"], batch["elements"], train=key is not None, rngs=rngs
-    )
+    cfg: MLPFConfig, params: Any, codebooks: Any, batch: Batch, stats: Any = None
+) -> Outputs:  # fmt: skip
+    """Outputs (n, i) of each element; ``stats`` of a network in int8."""
+    variables = {"params": params, "lsh": codebooks, int8.STATE: stats or {}}
+    return module(cfg).apply(variables, batch["X"], batch["elements"], train=False)
+
+
+def apply_in_training(
+    cfg: MLPFConfig, state: State, params: Any, batch: Batch, key: jax.Array
+) -> tuple[Outputs, Any]:
+    """Outputs (n, i) of each element with ``key`` for dropout, and the new ``stats``."""
+    variables = {"params": params, "lsh": state.codebooks, int8.STATE: state.stats}
+    outputs, changed = module(cfg).apply(
+        variables, batch["X"], batch["elements"], train=True, rngs={"dropout": key},
+        mutable=[int8.STATE],
+    )  # fmt: skip
+    return outputs, changed.get(int8.STATE, {})
 
 
 def train_step(
@@ -157,23 +170,24 @@ def train_step(
         for name, (_, count) in loss_weights(cfg, batch, everyone).items()
     }
 
-    def loss(params: Any, events: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
-        outputs = apply(cfg, params, state.codebooks, events, key)
+    def loss(params: Any, events: Batch, key: jax.Array) -> tuple[jax.Array, tuple[Any, Metrics]]:
+        outputs, stats = apply_in_training(cfg, state, params, events, key)
         sums = loss_sums(cfg, outputs, events, jnp.ones(len(events["X"])))
         means = {name: value / counts[name] for name, (value, _) in sums.items()}
-        return total_loss(cfg, means), means
+        return total_loss(cfg, means), (stats, means)
 
     events = {name: batch[name] for name in ("X", "ygen", "elements")}
-    (value, means), gradients = mean_gradient(cfg, loss, state.params, events, key)
+    (value, (stats, means)), gradients = mean_gradient(cfg, loss, state.params, events, key)
     rate = optimizers.learning_rate(cfg.optimizer, cfg.train, *clock)
     params, optimizer = optimizers.update(
         cfg.optimizer, state.optimizer, state.params, gradients, rate
     )
     metrics = {"loss": value} | {f"{name}_loss": mean for name, mean in means.items()}
-    return State(params, state.codebooks, optimizer), metrics | {"learning_rate": rate}
+    state = State(params, state.codebooks, optimizer, stats)
+    return state, metrics | {"learning_rate": rate}
 
 
 def answer(cfg: MLPFConfig, state: State, batch: Batch) -> Outputs:
     """Outputs (n, i) of a trained network, which learns no more."""
     params = whole(cfg.mesh, optimizers.trained(cfg.optimizer, state.optimizer, state.params))
-    return apply(cfg, params, state.codebooks, batch)
+    return apply(cfg, params, state.codebooks, batch, state.stats)

@@ -131,7 +131,7 @@ def evaluate(
         score=np.concatenate(scores), label=joined["label"], classes=cfg.data.labels,
         baselines=baselines.from_columns(joined) | of_cells, pt=joined.get("pt"), grid=jets.grid,
         images=[planes(jets.grid, mean) for mean in means],
-        saliency=mean_saliency(cfg, model, source),
+        saliency=mean_saliency(cfg, model, source) if about.figures else None,
     )  # fmt: skip
     return write_report(report(sample), out, **about._asdict())
 

@@ -32,6 +32,10 @@ class ModelConfig:
     """Kernel 7g and stride 2g of its first convolution; 3 for images with pixels of a third."""
     dropout: Fraction = 0.0
     """Share of the inputs of the last dense layers set to 0; published: 0.2 for vgg."""
+    quantise: Literal["none", "int8"] = "none"
+    """``int8``: the network computes as 8-bit integers do (fake quantisation), so that it learns
+    with the rounding, and ``hepjax export`` writes integers. Of its first and last layer the
+    weights alone are in 8 bits. With ``train.warm_start`` a trained run goes on so."""
 
     def rules(self) -> Iterator[Rule]:
         """What must hold between the fields."""

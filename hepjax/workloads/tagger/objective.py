@@ -1,6 +1,6 @@
 """Loss, schedule and the update of a tagger, as pure functions of state, batch and key."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -12,6 +12,7 @@ from hepjax.engine.config import require
 from hepjax.engine.gradient import mean_gradient
 from hepjax.engine.mesh import split_events, whole
 from hepjax.engine.workload import Batch, Clock, Metrics, Spec
+from hepjax.nn import int8
 from hepjax.ops import densify
 from hepjax.workloads.tagger.config import DataConfig, TaggerConfig
 from hepjax.workloads.tagger.model import ResNet15, Vgg, network
@@ -27,6 +28,8 @@ class State:
 
     params: Any
     optimizer: Any
+    stats: Any = field(default_factory=dict)
+    """Ranges of the inputs of layers in int8."""
 
 
 def module(cfg: TaggerConfig) -> ResNet15 | Vgg:
@@ -37,8 +40,9 @@ def module(cfg: TaggerConfig) -> ResNet15 | Vgg:
 def init(cfg: TaggerConfig, key: jax.Array) -> State:
     """The state before the first update."""
     image = jnp.zeros((1, *cfg.data.shape, len(cfg.data.names)))
-    params = module(cfg).init(key, image, train=False)["params"]
-    return State(params, optimizers.init(cfg.optimizer, params))
+    variables = module(cfg).init(key, image, train=False)
+    params = variables["params"]
+    return State(params, optimizers.init(cfg.optimizer, params), variables.get(int8.STATE, {}))
 
 
 def prepare(cfg: TaggerConfig, spec: Spec, raw: Batch) -> Batch:
@@ -107,27 +111,30 @@ def train_step(
         image = split_events(cfg.mesh, mirror(cfg.data.names, image, k_mirror))
     weight = batch.get("weight", jnp.ones(len(image)))
 
-    def loss(params: Any, events: Any, key: jax.Array) -> tuple[jax.Array, Metrics]:
+    def loss(params: Any, events: Any, key: jax.Array) -> tuple[jax.Array, tuple[Any, Metrics]]:
         image, label, weight = events
-        logits = module(cfg).apply({"params": params}, image, train=True, rngs={"dropout": key})
+        logits, changed = module(cfg).apply(
+            {"params": params, int8.STATE: state.stats}, image,
+            train=True, rngs={"dropout": key}, mutable=[int8.STATE],
+        )  # fmt: skip
         value, logit = (weight * losses(logits, label)).mean(), logits[:, -1]
-        return value, {
+        return value, (changed.get(int8.STATE, {}), {
             "loss": value,
             "accuracy": ((logit > 0) == (label == 1)).mean(),
             "spread": logit.max() - logit.min(),
-        }
+        })  # fmt: skip
 
-    (_, metrics), gradients = mean_gradient(
+    (_, (stats, metrics)), gradients = mean_gradient(
         cfg, loss, state.params, (image, batch["label"], weight), k_dropout
     )
     rate = optimizers.learning_rate(cfg.optimizer, cfg.train, *clock)
     params, optimizer = optimizers.update(
         cfg.optimizer, state.optimizer, state.params, gradients, rate
     )
-    return State(params, optimizer), metrics | {"learning_rate": rate}
+    return State(params, optimizer, stats), metrics | {"learning_rate": rate}
 
 
 def logits(cfg: TaggerConfig, state: State, image: jax.Array) -> jax.Array:
     """Outputs of the network (n, outputs) on normalised images; the last one is the signal."""
     params = whole(cfg.mesh, optimizers.trained(cfg.optimizer, state.optimizer, state.params))
-    return module(cfg).apply({"params": params}, image, train=False)
+    return module(cfg).apply({"params": params, int8.STATE: state.stats}, image, train=False)

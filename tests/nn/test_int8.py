@@ -1,0 +1,139 @@
+"""Fake quantisation: the grids, the gradients, the ranges, and what training with it is for."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from hepjax.nn import int8
+from hepjax.nn.convolution import Conv, Conv3D
+from hepjax.nn.dense import Dense, dense
+
+
+def test_known_steps():
+    low, high = jnp.float32(-1), jnp.float32(3)
+    size = 4 / 255
+    x = jnp.float32([-1.5, -1, 0, 0.4 * size, 0.6 * size, 3, 9])
+    whole = int8.eight_bit_steps(x, low, high)
+    np.testing.assert_array_equal(whole, [-64, -64, 0, 0, 1, 191, 191])
+    assert int8.step(low, high) == pytest.approx(size)
+    zero = jnp.float32(0)
+    np.testing.assert_array_equal(int8.eight_bit_steps(x, zero, zero), x)  # no range seen yet
+    assert int8.step(zero, zero) == 1
+
+
+def test_known_weights():
+    kernel = jnp.float32([[[1.0, 0.0], [-2.0, 0.0]], [[0.02, 0.0], [0.5, 0.0]]])
+    whole, scale = int8.whole_weights(kernel)
+    np.testing.assert_array_equal(whole[..., 0], [[64, -127], [1, 32]])
+    np.testing.assert_array_equal(whole[..., 1], 0)
+    assert scale[0] == pytest.approx(2 / 127)
+
+
+def test_the_gradient_is_that_of_the_rounded_product_and_0_beyond_the_range():
+    rng = np.random.default_rng(0)
+    x, kernel, g = (rng.normal(size=s).astype(np.float32) for s in ((5, 3), (3, 2), (5, 2)))
+    layer = Dense(2, quantise="int8")
+    stats = {"inputs_0_low": jnp.float32(-1), "inputs_0_high": jnp.float32(1)}
+
+    def total(x, kernel):
+        params = {"kernel": kernel, "bias": jnp.zeros(2)}
+        return (g * layer.apply({"params": params, int8.STATE: stats}, x)).sum()
+
+    of_x, of_kernel = jax.grad(total, (0, 1))(x, kernel)
+    whole, scale = int8.whole_weights(kernel)
+    steps = int8.eight_bit_steps(x, jnp.float32(-1), jnp.float32(1)) * (2 / 255)
+    inside = np.abs(x) < 1
+    assert 0 < inside.sum() < inside.size
+    np.testing.assert_allclose(of_x, inside * (g @ (whole * scale).T), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(of_kernel, steps.T @ g, rtol=1e-5, atol=1e-6)
+
+
+def test_ranges_follow_the_training_and_stay_behind_it():
+    layer, key = Dense(1, quantise="int8"), jax.random.key(0)
+    variables = layer.init(key, jnp.zeros((1, 2)))
+    assert set(variables[int8.STATE].values()) == {0.0}
+    first = jnp.float32([[0, 4], [1, 2]])
+    for x, high in ((first, 4.0), (2 * first, 0.99 * 4 + 0.01 * 8)):
+        _, changed = layer.apply(variables, x, mutable=[int8.STATE])
+        variables = variables | changed
+        assert changed[int8.STATE]["inputs_0_low"] == 0
+        assert changed[int8.STATE]["inputs_0_high"] == pytest.approx(high)
+    y = layer.apply(variables, first)  # nothing may change here, and nothing is asked to
+    assert y.shape == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (Conv(3, 3, quantise="int8"), (2, 5, 6, 2)),
+        (Conv3D(3, (3, 2, 2), ((1, 1), (0, 1), (1, 0)), quantise="int8"), (2, 4, 4, 3, 2)),
+        (Conv3D(3, (3, 3, 3), ((1, 1),) * 3, (2, 2, 2), quantise="int8"), (2, 3, 3, 2, 2)),
+        (Conv3D(3, (2, 2, 2), ((0, 1),) * 3, quantise="weights"), (2, 4, 4, 3, 2)),
+    ],
+)
+def test_a_layer_in_8_bits_is_close_to_the_float_one_with_its_parameters(layer, shape):
+    x = jax.random.normal(jax.random.key(1), shape)
+    variables = layer.init(jax.random.key(0), x)
+    y, _ = layer.apply(variables, x, mutable=[int8.STATE])
+    expected = layer.clone(quantise="").apply({"params": variables["params"]}, x)
+    difference = jnp.linalg.norm(y - expected) / jnp.linalg.norm(expected)
+    assert 0 < difference < 0.02
+
+
+def test_the_two_dense_layers_have_the_same_parameters():
+    x = jnp.ones((1, 3))
+    trees = [
+        jax.tree.map(jnp.shape, dense(2, nn.initializers.ones, kind).init(jax.random.key(0), x))
+        for kind in ("", "int8")
+    ]
+    assert trees[0]["params"] == trees[1]["params"]
+
+
+class Planted(nn.Module):
+    """relu(a x0) / a + relu(x1) with a = 60: in 256 steps of the first the second has few."""
+
+    quantise: int8.Kind = ""
+
+    @nn.compact
+    def __call__(self, x):
+        hidden = nn.relu(Dense(2)(x))
+        return Dense(1, quantise=self.quantise)(hidden)[..., 0]
+
+
+def test_int8_after_training_loses_and_training_in_int8_recovers():
+    a = 60.0
+    params = {
+        "Dense_0": {"kernel": jnp.float32([[a, 0], [0, 1]]), "bias": jnp.zeros(2)},
+        "Dense_1": {"kernel": jnp.float32([[1 / a], [1]]), "bias": jnp.zeros(1)},
+    }
+    x = jax.random.uniform(jax.random.key(0), (512, 2), minval=-1.0)
+    wanted = nn.relu(x).sum(axis=1)
+    network = Planted("int8")
+    np.testing.assert_allclose(Planted().apply({"params": params}, x), wanted, atol=1e-6)
+    _, stats = network.apply({"params": params}, x, mutable=[int8.STATE])  # calibration
+    optimizer = optax.adam(0.03)
+
+    def error(params, stats):
+        return jnp.mean((network.apply({"params": params} | stats, x) - wanted) ** 2) ** 0.5
+
+    @jax.jit
+    def trained(params, stats):
+        def loss(params, stats):
+            y, stats = network.apply({"params": params} | stats, x, mutable=[int8.STATE])
+            return jnp.mean((y - wanted) ** 2), stats
+
+        def update(carry, _):
+            params, stats, moments = carry
+            gradient, stats = jax.grad(loss, has_aux=True)(params, stats)
+            steps, moments = optimizer.update(gradient, moments)
+            return (optax.apply_updates(params, steps), stats, moments), None
+
+        first = params, stats, optimizer.init(params)
+        return jax.lax.scan(update, first, length=1500)[0][:2]
+
+    after_training, in_training = error(params, stats), error(*trained(params, stats))
+    assert after_training > 0.05
+    assert in_training < 0.25 * after_training
