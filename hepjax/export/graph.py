@@ -23,10 +23,10 @@ class Node:
 class Graph:
     """Collects nodes and constants. Names are numbered in the order of their making."""
 
-    def __init__(self, opset: int, noise: str = "outside", integers: bool = False) -> None:
-        """``noise``: "outside" or "inside", see ``normals``. ``integers``: kernels of whole numbers
-        are those of layers in 8 bits, see ``integers.py``."""
-        self.opset, self.noise, self.integers = opset, noise, integers
+    def __init__(self, opset: int, noise: str = "outside", eight_bits: bool = False) -> None:
+        """``noise``: "outside" or "inside", see ``normals``. ``eight_bits``: kernels of whole
+        numbers are those of layers in 8 bits, see ``integers.py``."""
+        self.opset, self.noise, self.eight_bits = opset, noise, eight_bits
         self.nodes: list[Node] = []
         self.constants: dict[str, np.ndarray] = {}
         self.inputs: list[Tensor] = []

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from hepjax.export import indexing, shapes  # noqa: F401  (their writers are extended here)
 from hepjax.export.elementwise import DTYPES, elementwise
 from hepjax.export.graph import Graph
-from hepjax.export.interpret import NAMED
+from hepjax.export.interpret import NAMED, WRITERS, Write
 from hepjax.export.values import Const, Tensor, Value
 from hepjax.nn.int8 import eight_bit_steps, step
 
@@ -50,17 +51,38 @@ def _eight_bit_steps(graph: Graph, equation: Any, values: list[Any]) -> list[Val
     assert isinstance(whole, Tensor)
     number = graph.add("Cast", [whole.name], to=DTYPES["float32"])
     number = graph.add("Sub", [number, graph.constant(zero.astype(np.float32))])
-    kept = replace(whole, dtype=np.dtype(np.uint8))
-    return [Steps(number, *(getattr(whole, k) for k in ("dtype", "shape", "dims", "order")),
-                  kept, names[1])]  # fmt: skip
+    return [_steps(replace(whole, name=number), whole, names[1])]
+
+
+def _steps(number: Tensor, stored: Tensor, zero: str) -> Steps:
+    own = (getattr(number, k) for k in ("name", "dtype", "shape", "dims", "order"))
+    return Steps(*own, replace(stored, dtype=np.dtype(np.uint8)), zero)
+
+
+def _of_both(write: Write) -> Write:
+    """A writer that brings whole numbers into another shape in both of their forms."""
+
+    def wrapped(graph: Graph, equation: Any, values: list[Any]) -> list[Value]:
+        made = write(graph, equation, values)
+        x = values[0]
+        if not isinstance(x, Steps) or not isinstance(made[0], Tensor):
+            return made
+        (stored,) = write(graph, equation, [x.stored, *values[1:]])
+        assert isinstance(stored, Tensor)
+        return [_steps(made[0], stored, x.zero)]
+
+    return wrapped
 
 
 NAMED[eight_bit_steps.__name__] = _eight_bit_steps
+PLACED = ("reshape", "squeeze", "transpose", "slice", "gather")
+"""Primitives that give numbers another place and no other value."""
+WRITERS.update({name: _of_both(WRITERS[name]) for name in PLACED})
 
 
 def weights(graph: Graph, kernel: np.ndarray) -> np.ndarray | None:
     """A kernel of whole numbers as int8, in a model that was trained in 8 bits; None of others."""
-    if not graph.integers or kernel.dtype != np.float32:
+    if not graph.eight_bits or kernel.dtype != np.float32:
         return None
     whole = np.rint(kernel)
     if np.abs(whole).max(initial=0) > LARGEST_WEIGHT or not np.array_equal(whole, kernel):

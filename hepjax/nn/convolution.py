@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -12,9 +13,17 @@ from hepjax.nn.blocks import Blocks, Image, convolve_blocks, to_cells
 from hepjax.nn.int8 import Kind, applied
 from hepjax.nn.keras import GLOROT
 from hepjax.ops import conv2d, conv3d, upsample_conv3d
-from hepjax.ops.conv_platform import convolve
 
 Padding = Sequence[tuple[int, int]]
+
+
+def in_int8(module: Any, x: jax.Array, w: jax.Array, strides: Any, pads: Any) -> jax.Array:
+    """``conv3d`` in 8 bits as the layer ``module`` wants it."""
+
+    def product(x: jax.Array, w: jax.Array) -> jax.Array:
+        return conv3d(x, w, strides, pads)
+
+    return applied(module, module.quantise, x, w, product)
 
 
 class Conv3D(nn.Module):
@@ -46,18 +55,12 @@ class Conv3D(nn.Module):
             return made.with_bias(bias) if self.use_bias else made
         x = x.astype(self.dtype)
         if self.quantise:
-            y = upsample_conv3d(x, kernel, self.scale, padding, self._in_int8)
+            y = upsample_conv3d(x, kernel, self.scale, padding, partial(in_int8, self))
         elif self.scale == (1, 1, 1):
             y = conv3d(x, kernel, padding=padding)
         else:
             y = upsample_conv3d(x, kernel, self.scale, padding)
         return y + bias if self.use_bias else y
-
-    def _in_int8(self, x: jax.Array, kernel: jax.Array, strides: Any, pads: Any) -> jax.Array:
-        def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
-            return convolve(x, kernel, strides, pads)
-
-        return applied(self, self.quantise, x, kernel, product)
 
 
 class Conv(nn.Module):
@@ -77,14 +80,9 @@ class Conv(nn.Module):
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32).astype(self.dtype)
         bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
         padding = "SAME" if self.pad is None else ((self.pad, self.pad),) * 2
+        convolution = partial(in_int8, self) if self.quantise else conv3d
         x = x.astype(self.dtype)
-        if not self.quantise:
-            return conv2d(x, kernel, (self.stride,) * 2, padding) + bias
-
-        def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
-            return conv2d(x, kernel, (self.stride,) * 2, padding)
-
-        return applied(self, self.quantise, x, kernel, product) + bias
+        return conv2d(x, kernel, (self.stride,) * 2, padding, convolution) + bias
 
 
 def average_pool(x: Any, size: tuple[int, int, int]) -> Any:

@@ -49,7 +49,7 @@ def whole_weights(kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
     kernel = kernel.astype(jnp.float32)
     largest = jnp.abs(kernel).max(axis=tuple(range(kernel.ndim - 1)))
     scale = jax.lax.stop_gradient(jnp.maximum(largest, SMALLEST) * (1 / 127))
-    return rounded(jnp.clip(kernel / scale, -127.0, 127.0)), scale
+    return rounded(kernel / scale), scale
 
 
 def step(low: jax.Array, high: jax.Array) -> jax.Array:

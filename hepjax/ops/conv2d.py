@@ -9,12 +9,13 @@ from collections.abc import Sequence
 import jax
 from jax import lax
 
-from hepjax.ops.convolution import Padding, conv3d
+from hepjax.ops.convolution import Convolution, Padding, conv3d
 
 
 def conv2d(
-    x: jax.Array, w: jax.Array, strides: Sequence[int] = (1, 1), padding: Padding = "SAME"
-) -> jax.Array:
+    x: jax.Array, w: jax.Array, strides: Sequence[int] = (1, 1), padding: Padding = "SAME",
+    convolution: Convolution = conv3d,
+) -> jax.Array:  # fmt: skip
     """Cross-correlation of (n, h, w, in) with a (h, w, in, out) kernel.
 
     Args:
@@ -22,6 +23,7 @@ def conv2d(
       w: same dtype as ``x``.
       strides: pixels between outputs along both axes.
       padding: zeros around, ``((low, high),) * 2``, or "SAME" or "VALID".
+      convolution: computes that of one slice.
     Returns:
       (n, h', w', out), dtype of ``x``.
     Raises:
@@ -29,4 +31,4 @@ def conv2d(
     """
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(x.shape[1:3], w.shape[:2], strides, padding)
-    return conv3d(x[:, None], w[None], (1, *strides), ((0, 0), *padding))[:, 0]
+    return convolution(x[:, None], w[None], (1, *strides), ((0, 0), *padding))[:, 0]

@@ -6,6 +6,7 @@ Models call these two functions. ``conv_platform`` chooses the implementation.
 import functools
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +41,7 @@ def conv3d(
     return convolve(x, w, strides, pads)
 
 
-Convolution = Callable[[jax.Array, jax.Array, Triple, Pads], jax.Array]
+Convolution = Callable[[jax.Array, jax.Array, Any, Any], jax.Array]
 """(x, w, strides, pads) to the output."""
 
 

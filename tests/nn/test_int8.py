@@ -54,7 +54,7 @@ def test_the_gradient_is_that_of_the_rounded_product_and_0_beyond_the_range():
 def test_ranges_follow_the_training_and_stay_behind_it():
     layer, key = Dense(1, quantise="int8"), jax.random.key(0)
     variables = layer.init(key, jnp.zeros((1, 2)))
-    assert set(variables[int8.STATE].values()) == {0.0}
+    assert all(end == 0 for end in variables[int8.STATE].values())
     first = jnp.float32([[0, 4], [1, 2]])
     for x, high in ((first, 4.0), (2 * first, 0.99 * 4 + 0.01 * 8)):
         _, changed = layer.apply(variables, x, mutable=[int8.STATE])
@@ -69,9 +69,7 @@ def test_ranges_follow_the_training_and_stay_behind_it():
     ("layer", "shape"),
     [
         (Conv(3, 3, quantise="int8"), (2, 5, 6, 2)),
-        (Conv3D(3, (3, 2, 2), ((1, 1), (0, 1), (1, 0)), quantise="int8"), (2, 4, 4, 3, 2)),
         (Conv3D(3, (3, 3, 3), ((1, 1),) * 3, (2, 2, 2), quantise="int8"), (2, 3, 3, 2, 2)),
-        (Conv3D(3, (2, 2, 2), ((0, 1),) * 3, quantise="weights"), (2, 4, 4, 3, 2)),
     ],
 )
 def test_a_layer_in_8_bits_is_close_to_the_float_one_with_its_parameters(layer, shape):
@@ -92,48 +90,35 @@ def test_the_two_dense_layers_have_the_same_parameters():
     assert trees[0]["params"] == trees[1]["params"]
 
 
-class Planted(nn.Module):
-    """relu(a x0) / a + relu(x1) with a = 60: in 256 steps of the first the second has few."""
-
-    quantise: int8.Kind = ""
-
-    @nn.compact
-    def __call__(self, x):
-        hidden = nn.relu(Dense(2)(x))
-        return Dense(1, quantise=self.quantise)(hidden)[..., 0]
-
-
 def test_int8_after_training_loses_and_training_in_int8_recovers():
-    a = 60.0
-    params = {
-        "Dense_0": {"kernel": jnp.float32([[a, 0], [0, 1]]), "bias": jnp.zeros(2)},
-        "Dense_1": {"kernel": jnp.float32([[1 / a], [1]]), "bias": jnp.zeros(1)},
-    }
-    x = jax.random.uniform(jax.random.key(0), (512, 2), minval=-1.0)
-    wanted = nn.relu(x).sum(axis=1)
-    network = Planted("int8")
-    np.testing.assert_allclose(Planted().apply({"params": params}, x), wanted, atol=1e-6)
-    _, stats = network.apply({"params": params}, x, mutable=[int8.STATE])  # calibration
-    optimizer = optax.adam(0.03)
+    """Planted: 64 weights of 1.1 to 1.5 steps round to 1 step, all down; rounding some of them up
+    gives the sum back."""
+    steps = np.concatenate([[127.0], np.linspace(1.1, 1.49, 64)])
+    params = {"kernel": jnp.float32(steps / 127)[:, None], "bias": jnp.zeros(1)}
+    x = jax.random.uniform(jax.random.key(0), (256, 2))
+    x = jnp.concatenate([x[:, :1], jnp.repeat(x[:, 1:], 64, axis=1)], axis=1)
+    layer, optimizer = Dense(1, quantise="int8"), optax.adam(2e-5)
+    wanted = Dense(1).apply({"params": params}, x)
+    _, stats = layer.apply({"params": params}, x, mutable=[int8.STATE])  # calibration
 
     def error(params, stats):
-        return jnp.mean((network.apply({"params": params} | stats, x) - wanted) ** 2) ** 0.5
+        return jnp.mean((layer.apply({"params": params} | stats, x) - wanted) ** 2) ** 0.5
 
     @jax.jit
     def trained(params, stats):
         def loss(params, stats):
-            y, stats = network.apply({"params": params} | stats, x, mutable=[int8.STATE])
+            y, stats = layer.apply({"params": params} | stats, x, mutable=[int8.STATE])
             return jnp.mean((y - wanted) ** 2), stats
 
         def update(carry, _):
             params, stats, moments = carry
             gradient, stats = jax.grad(loss, has_aux=True)(params, stats)
-            steps, moments = optimizer.update(gradient, moments)
-            return (optax.apply_updates(params, steps), stats, moments), None
+            moved, moments = optimizer.update(gradient, moments)
+            return (optax.apply_updates(params, moved), stats, moments), None
 
         first = params, stats, optimizer.init(params)
-        return jax.lax.scan(update, first, length=1500)[0][:2]
+        return jax.lax.scan(update, first, length=200)[0][:2]
 
     after_training, in_training = error(params, stats), error(*trained(params, stats))
     assert after_training > 0.05
-    assert in_training < 0.25 * after_training
+    assert in_training < 0.1 * after_training
