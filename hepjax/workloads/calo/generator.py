@@ -102,7 +102,7 @@ def correlated(cfg: CaloConfig, params: Any, condition: jax.Array, noise: jax.Ar
     if known.box or known.regular is not None:
         spread = noise.reshape(-1, *shape)
     else:
-        empty = jnp.zeros((len(noise), shape[0] * shape[1]))
+        empty = jnp.zeros((noise.shape[0], shape[0] * shape[1]))
         spread = empty.at[:, cells_inside(known)].set(noise).reshape(-1, *shape)
     if cfg.model.cells.copula == "mix":
         spread = Mixing(known).apply({"params": params["copula"]}, spread)

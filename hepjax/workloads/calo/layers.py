@@ -112,7 +112,8 @@ def from_vector(
     energy = threshold * (hits + excess)
     if vector.shape[1] == 2 * count:
         return Layers(energy, hits, jnp.zeros((*energy.shape, 5)))
-    rest = jnp.zeros((len(vector), count * 5)).at[:, kept(calorimeter)].set(vector[:, 2 * count :])
+    rest = jnp.zeros((vector.shape[0], count * 5))
+    rest = rest.at[:, kept(calorimeter)].set(vector[:, 2 * count :])
     moments = _moments_from(calorimeter, rest.reshape(-1, count, 5))
     known = resolved(calorimeter, hits)[..., None]
     return Layers(energy, hits, jnp.where(known, moments, 0.0))

@@ -35,7 +35,7 @@ class CosmoFlow(nn.Module):
             else:
                 x = Conv3D(features, (3, 3, 3), ((1, 1),) * 3, dtype=self.dtype)(x)
             x = max_pool(nn.leaky_relu(x, SLOPE))
-        x = x.reshape(len(x), -1)
+        x = x.reshape(x.shape[0], -1)
         for features in cfg.dense:
             x = nn.leaky_relu(nn.Dense(features, dtype=self.dtype)(x), SLOPE)
             x = Dropout(cfg.dropout)(x, train)

@@ -42,7 +42,7 @@ def transformed(cfg: TriggerConfig, x: jax.Array) -> tuple[jax.Array, jax.Array]
     """
     if not cfg.task.anomaly:
         return x, jnp.ones_like(x, bool)
-    parts = x.reshape(len(x), -1, 3)
+    parts = x.reshape(x.shape[0], -1, 3)
     there = jnp.broadcast_to(parts[..., :1] > 0, parts.shape).reshape(x.shape)
     pt = jnp.log1p(jnp.maximum(parts[..., :1], 0.0))
     return jnp.concatenate([pt, parts[..., 1:]], axis=-1).reshape(x.shape), there

@@ -33,7 +33,7 @@ class Encoder(nn.Module):
             x = x[..., None]
             for channels in self.cfg.channels:
                 x = nn.silu(nn.Conv(channels, (self.cfg.kernel,), (2,))(x))
-            x = jnp.concatenate([x.reshape(len(x), -1), size], -1)
+            x = jnp.concatenate([x.reshape(x.shape[0], -1), size], -1)
             x = nn.silu(nn.Dense(self.cfg.widths[-1])(x))
         else:
             x = jnp.concatenate([x, size], -1)
@@ -56,7 +56,7 @@ class Decoder(nn.Module):
             shortest = -(-self.samples // 2**stages)
             x = nn.silu(nn.Dense(self.cfg.widths[-1])(z))
             x = nn.silu(nn.Dense(shortest * self.cfg.channels[-1])(x))
-            x = x.reshape(len(z), shortest, -1)
+            x = x.reshape(z.shape[0], shortest, -1)
             for channels in (*self.cfg.channels[-2::-1], 1):
                 x = nn.ConvTranspose(channels, (self.cfg.kernel,), (2,))(x)
                 x = nn.silu(x) if channels > 1 else x

@@ -56,7 +56,7 @@ def reconstructed(
       noise: (n, latent) normal; without it the latents are the means.
     """
     if noise is None:
-        noise = jnp.zeros((len(waveform), cfg.model.latent), waveform.dtype)
+        noise = jnp.zeros((waveform.shape[0], cfg.model.latent), waveform.dtype)
     expected, mean, spread = Autoencoder(cfg.model).apply({"params": params}, waveform, noise)
     divergence = 0.5 * (mean**2 + jnp.exp(spread) - 1 - spread).sum(-1)
     return expected, divergence
@@ -85,7 +85,7 @@ def train_step(
 ) -> tuple[State, Metrics]:
     """One update; of a single pass only rows that have a pulse which is not held out train."""
     waveform, seen = batch["waveform"], state.seen
-    weight = jnp.ones(len(waveform))
+    weight = jnp.ones(waveform.shape[0])
     if seen is not None:
         weight = (batch["there"] & ~batch["held"]).astype(jnp.float32)
     total = jnp.maximum(average(cfg.mesh, weight.sum()) / cfg.train.accumulate, 1.0)

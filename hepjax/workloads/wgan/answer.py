@@ -53,11 +53,11 @@ def infer(cfg: WganConfig, state: State, inputs: Batch, keys: jax.Array) -> Batc
     best = jnp.argmin(scores, axis=1) + jnp.arange(cfg.slices) * cfg.replicas
     chosen = jax.tree.map(lambda x: x[best], answering(cfg, state))
     made = jax.vmap(lambda one: generated(cfg, one, energy, noise))(chosen)
-    index = jnp.zeros(len(energy), jnp.int32)
+    index = jnp.zeros(energy.shape[0], jnp.int32)
     if cfg.slices > 1:
         inner = jnp.array(cfg.data.eta[1:-1])
         index = jnp.searchsorted(inner, jnp.abs(inputs["eta"]), side="right")
-    cells = made[index, jnp.arange(len(energy))] * energy[:, None]
+    cells = made[index, jnp.arange(energy.shape[0])] * energy[:, None]
     return {"ecal": jnp.where(cells < cfg.calorimeter.threshold, 0.0, cells)}
 
 
