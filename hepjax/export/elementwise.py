@@ -14,8 +14,8 @@ Emit = Callable[[Graph, list[str], Any], str]
 """(graph, names of the inputs, equation) -> name of the output."""
 
 DTYPES = {
-    "float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "bool": 9, "float64": 11,
-    "uint32": 12,
+    "float32": 1, "uint8": 2, "int8": 3, "int16": 5, "int32": 6, "int64": 7, "bool": 9,
+    "float64": 11, "uint32": 12,
 }  # fmt: skip
 """Numbers of the types in ONNX."""
 

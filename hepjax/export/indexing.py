@@ -174,3 +174,25 @@ def _top_k(graph: Graph, equation: Any, values: list[Any]) -> list[Value]:
     return [
         made(largest, equation), made(graph.add("Cast", [where], to=DTYPES["int32"]), equation, 1),
     ]  # fmt: skip
+
+
+@writes("scatter")
+def _scatter(graph: Graph, equation: Any, values: list[Any]) -> list[Value]:
+    """Values set at constant places along one axis: both beside each other, and gathered."""
+    into, places, new = values
+    d = equation.params["dimension_numbers"]
+    axes = tuple(d.scatter_dims_to_operand_dims)
+    if not isinstance(places, Const) or len(axes) != 1 or tuple(d.inserted_window_dims) != axes:
+        raise ValueError("values set at places that the input decides")
+    axis, size = int(axes[0]), into.shape[int(axes[0])]
+    at = np.broadcast_to(places.array, places.shape).reshape(-1)
+    window = [int(i) for i in d.update_window_dims]
+    others = [i for i in range(len(new.shape)) if i not in window]
+    if len(others) != 1 or not isinstance(size, int) or not ((at >= 0) & (at < size)).all():
+        raise ValueError("values set at places other than along one axis")
+    order = (*window[:axis], *others, *window[axis:])
+    source = np.arange(size)
+    source[at] = size + np.arange(len(at))
+    pair = [graph.name(into), _in_order(graph, new, list(order))]
+    both = graph.add("Concat", pair, axis=axis)
+    return [made(graph.add("Gather", [both, graph.integers(source)], axis=axis), equation)]

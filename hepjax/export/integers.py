@@ -8,6 +8,7 @@ where pairs of QuantizeLinear and DequantizeLinear would compute in float.
 from dataclasses import dataclass, replace
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from hepjax.export import indexing, shapes  # noqa: F401  (their writers are extended here)
@@ -15,7 +16,7 @@ from hepjax.export.elementwise import DTYPES, elementwise
 from hepjax.export.graph import Graph
 from hepjax.export.interpret import NAMED, WRITERS, Write
 from hepjax.export.values import Const, Tensor, Value
-from hepjax.nn.int8 import eight_bit_steps, step
+from hepjax.nn.int8 import step
 
 LARGEST_WEIGHT = 127
 
@@ -42,7 +43,7 @@ def _eight_bit_steps(graph: Graph, equation: Any, values: list[Any]) -> list[Val
         return None
     if not high.array > low.array:
         return None
-    size = np.asarray(step(low.array, high.array), np.float32)
+    size = np.asarray(step(jnp.asarray(low.array), jnp.asarray(high.array)), np.float32)
     zero = np.asarray(-np.rint(low.array / size), np.uint8)
     names = graph.constant(size), graph.constant(zero)
     (whole,) = elementwise(
@@ -55,8 +56,9 @@ def _eight_bit_steps(graph: Graph, equation: Any, values: list[Any]) -> list[Val
 
 
 def _steps(number: Tensor, stored: Tensor, zero: str) -> Steps:
-    own = (getattr(number, k) for k in ("name", "dtype", "shape", "dims", "order"))
-    return Steps(*own, replace(stored, dtype=np.dtype(np.uint8)), zero)
+    whole = replace(stored, dtype=np.dtype(np.uint8))
+    own = number.name, number.dtype, number.shape, number.dims, number.order
+    return Steps(*own, stored=whole, zero=zero)
 
 
 def _of_both(write: Write) -> Write:
@@ -74,7 +76,7 @@ def _of_both(write: Write) -> Write:
     return wrapped
 
 
-NAMED[eight_bit_steps.__name__] = _eight_bit_steps
+NAMED["eight_bit_steps"] = _eight_bit_steps
 PLACED = ("reshape", "squeeze", "transpose", "slice", "gather")
 """Primitives that give numbers another place and no other value."""
 WRITERS.update({name: _of_both(WRITERS[name]) for name in PLACED})
@@ -110,6 +112,6 @@ def integer_products(graph: Graph) -> int:
     return sum(node.op in ("ConvInteger", "MatMulInteger") for node in graph.nodes)
 
 
-def operand(graph: Graph, x: Value, kernel: np.ndarray) -> Value:
+def operand(graph: Graph, x: Any, kernel: np.ndarray) -> Any:
     """What a product with the kernel takes in place of x: the integers, if both have them."""
     return x.stored if isinstance(x, Steps) and weights(graph, kernel) is not None else x

@@ -110,14 +110,18 @@ def _call(graph: Graph, equation: Any, values: list[Value]) -> list[Value]:
 
 
 def _unrolled(graph: Graph, equation: Any, values: list[Any]) -> list[Value]:
-    """A loop of few rounds over values that it carries, such as ``fori_loop``, round by round."""
+    """A loop of few rounds over what it carries and over constants, such as the weights of the
+    blocks of a flow, round by round."""
     p = equation.params
-    constants, carried = values[: p["num_consts"]], values[p["num_consts"] :]
-    plain = p["num_carry"] == len(carried) == len(equation.outvars)
+    first, second = p["num_consts"], p["num_consts"] + p["num_carry"]
+    constants, carried, over = values[:first], values[first:second], values[second:]
+    plain = p["num_carry"] == len(equation.outvars) and all(isinstance(v, Const) for v in over)
     if p["length"] > MOST_ROUNDS or not plain:
         raise _unknown(equation, f"a loop over arrays, or of more than {MOST_ROUNDS} rounds")
-    for _ in range(p["length"]):
-        carried = walk(graph, p["jaxpr"], [*constants, *carried])
+    rounds = range(p["length"])
+    for k in reversed(rounds) if p["reverse"] else rounds:
+        own = [constant(np.broadcast_to(v.array, v.shape)[k]) for v in over]
+        carried = walk(graph, p["jaxpr"], [*constants, *carried, *own])
     return carried
 
 

@@ -11,7 +11,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 from hepjax.engine.workload import Workload
 from hepjax.export.hosts import Arrays, Host
 from hepjax.export.interpret import CALLS, called
-from hepjax.export.program import WHOLE, servable
+from hepjax.export.program import servable, whole
 
 DRAWS = "_normal"
 """Name of the function of JAX that draws normal numbers."""
@@ -25,7 +25,7 @@ def drawn(workload: Workload[Any, Any], cfg: Any, state: Any) -> tuple[tuple[int
 def _traced(workload: Workload[Any, Any], cfg: Any, state: Any, batch: int) -> ClosedJaxpr:
     cfg = servable(cfg)
     model = workload.inputs(cfg)
-    size = dict(model.facts).get(WHOLE, 1)
+    size = whole(model, workload.name)
     arrays = {
         f.name: jax.ShapeDtypeStruct((batch, *(size if n is None else n for n in f.shape)), f.dtype)
         for f in model.fields

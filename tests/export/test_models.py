@@ -7,6 +7,7 @@ import h5py
 import jax
 import numpy as np
 import pytest
+from helpers import calo
 from helpers.exporting import agreement, exported, trained
 from helpers.gan3d import TINY, TINY_ANGLE
 from helpers.mlpf import MODELS, config
@@ -17,7 +18,7 @@ import hepjax.run
 from hepjax import InputError
 from hepjax.cli import main
 from hepjax.engine.config import TrainConfig
-from hepjax.export import parity, program, quantised, targets
+from hepjax.export import parity, quantised, targets
 from hepjax.export.onnx_file import halved
 from hepjax.export.replay import answers, drawn
 from hepjax.export.resample import box_to_cylinder
@@ -25,17 +26,24 @@ from hepjax.formats.showers import calorimeters
 from hepjax.formats.showers.library import library
 from hepjax.workloads import table
 
+WGAN = table.configure({
+    "workload": "wgan", "model": {"latent": 3, "generator": [8], "critic": [8]},
+    "data": {"calorimeter": "atlas-photons", "files": ["a"], "energies": [1.0, 2.0],
+             "eta": [0.2, 0.25]},
+})[1]  # fmt: skip
 GAN, MLPF, JETS = (table.get(name) for name in ("gan3d", "mlpf", "tagger"))
 
 
 CASES = {
     "gan3d": (GAN, TINY), "angle": (GAN, TINY_ANGLE), "tagger": (JETS, TAGGER),
     **{f"mlpf-{name}": (MLPF, config(m)) for name, m in MODELS.items()},
+    "calo": (table.get("calo"), calo.tiny(calo.CYLINDER)), "wgan": (table.get("wgan"), WGAN),
 }  # fmt: skip
+SLOW = ("mlpf-sparse", "calo")
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "mlpf-sparse")) for n in CASES]
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in CASES]
 )
 def test_every_workload_says_what_the_run_says(name, monkeypatch):
     monkeypatch.setattr(parity, "BATCHES", (2,))  # each is compiled anew; the command takes three
@@ -183,10 +191,11 @@ def test_a_target_that_does_not_fit_says_what_differs(workload, cfg, target, wor
         targets.host(target, workload, cfg, drawn(workload, cfg, trained(workload, cfg)))
 
 
-def test_graphs_are_not_exported():
-    graphs = table.get("tracking")
-    with pytest.raises(InputError, match=r"^tracking: expected a model whose events can be padded"):
-        program.whole(graphs.inputs(graphs.Config()), "tracking")
+def test_graphs_and_boxes_are_not_exported():
+    for name in ("tracking", "fields"):
+        workload, words = table.get(name), f"^{name}: expected a model whose events can be padded"
+        with pytest.raises(InputError, match=words):
+            drawn(workload, workload.Config(), None)
 
 
 def test_resampling_keeps_the_energy_and_the_radius():

@@ -60,7 +60,7 @@ def from_layers(calorimeter: Calorimeter, cells: jax.Array) -> jax.Array:
         return cells.transpose(0, 2, 1).reshape(-1, *calorimeter.shape)
     if calorimeter.regular is not None:
         return cells.reshape(-1, *calorimeter.shape)
-    return cells.reshape(len(cells), -1)[:, plan(calorimeter).places]
+    return cells.reshape(cells.shape[0], -1)[:, plan(calorimeter).places]
 
 
 @lru_cache
