@@ -195,4 +195,4 @@ def _scatter(graph: Graph, equation: Any, values: list[Any]) -> list[Value]:
     source[at] = size + np.arange(len(at))
     pair = [graph.name(into), _in_order(graph, new, list(order))]
     both = graph.add("Concat", pair, axis=axis)
-    return [made(graph.add("Gather", [both, graph.integers(source)], axis=axis), equation)]
+    return [made(graph.add("Gather", [both, graph.integers(source.tolist())], axis=axis), equation)]

@@ -1,4 +1,4 @@
-"""Layers that were trained in 8 bits (``nn/int8.py``) as operations on integers.
+"""Layers that were trained in 8 bits (``ops/int8.py``) as operations on integers.
 
 Inputs become uint8 by QuantizeLinear, and products of them ConvInteger and MatMulInteger, whose
 sums are exact in int32. These are integers in every runtime, also in hosts that optimise nothing,
@@ -16,7 +16,7 @@ from hepjax.export.elementwise import DTYPES, elementwise
 from hepjax.export.graph import Graph
 from hepjax.export.interpret import NAMED, WRITERS, Write
 from hepjax.export.values import Const, Tensor, Value
-from hepjax.nn.int8 import step
+from hepjax.ops.int8 import step
 
 LARGEST_WEIGHT = 127
 

@@ -10,23 +10,24 @@ import pytest
 from hepjax.nn import int8
 from hepjax.nn.convolution import Conv, Conv3D
 from hepjax.nn.dense import Dense, dense
+from hepjax.ops import int8 as grid
 
 
 def test_known_steps():
     low, high = jnp.float32(-1), jnp.float32(3)
     size = 4 / 255
     x = jnp.float32([-1.5, -1, 0, 0.4 * size, 0.6 * size, 3, 9])
-    whole = int8.eight_bit_steps(x, low, high)
+    whole = grid.eight_bit_steps(x, low, high)
     np.testing.assert_array_equal(whole, [-64, -64, 0, 0, 1, 191, 191])
-    assert int8.step(low, high) == pytest.approx(size)
+    assert grid.step(low, high) == pytest.approx(size)
     zero = jnp.float32(0)
-    np.testing.assert_array_equal(int8.eight_bit_steps(x, zero, zero), x)  # no range seen yet
-    assert int8.step(zero, zero) == 1
+    np.testing.assert_array_equal(grid.eight_bit_steps(x, zero, zero), x)  # no range seen yet
+    assert grid.step(zero, zero) == 1
 
 
 def test_known_weights():
     kernel = jnp.float32([[[1.0, 0.0], [-2.0, 0.0]], [[0.02, 0.0], [0.5, 0.0]]])
-    whole, scale = int8.whole_weights(kernel)
+    whole, scale = grid.whole_weights(kernel)
     np.testing.assert_array_equal(whole[..., 0], [[64, -127], [1, 32]])
     np.testing.assert_array_equal(whole[..., 1], 0)
     assert scale[0] == pytest.approx(2 / 127)
@@ -43,8 +44,8 @@ def test_the_gradient_is_that_of_the_rounded_product_and_0_beyond_the_range():
         return (g * layer.apply({"params": params, int8.STATE: stats}, x)).sum()
 
     of_x, of_kernel = jax.grad(total, (0, 1))(x, kernel)
-    whole, scale = int8.whole_weights(kernel)
-    steps = int8.eight_bit_steps(x, jnp.float32(-1), jnp.float32(1)) * (2 / 255)
+    whole, scale = grid.whole_weights(kernel)
+    steps = grid.eight_bit_steps(x, jnp.float32(-1), jnp.float32(1)) * (2 / 255)
     inside = np.abs(x) < 1
     assert 0 < inside.sum() < inside.size
     np.testing.assert_allclose(of_x, inside * (g @ (whole * scale).T), rtol=1e-5, atol=1e-6)
