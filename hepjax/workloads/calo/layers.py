@@ -72,7 +72,7 @@ def present(calorimeter: Calorimeter, hits: jax.Array, *, moments: bool) -> jax.
     parts = [jnp.ones_like(some), behind[:, :1], some[:, :-1] & behind[:, 1:]]
     if moments:
         five = jnp.broadcast_to(resolved(calorimeter, hits)[..., None], (*hits.shape, 5))
-        parts.append(five.reshape(len(hits), -1)[:, kept(calorimeter)])
+        parts.append(five.reshape(hits.shape[0], -1)[:, kept(calorimeter)])
     return jnp.concatenate(parts, axis=1)
 
 
