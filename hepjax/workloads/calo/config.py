@@ -65,7 +65,7 @@ class ObjectiveConfig:
 
     statistics: Count = 128
     """First updates, in which the tables of the normal scores are gathered and nothing is trained.
-    They need 10,000 showers or more."""
+    Correlations, from the second half, need many more showers than stage 1 has components."""
     cells_every: Annotated[int, Bound(least=0)] = 1
     """Stage 2 learns from only one in so many showers of an update: each has many cells, and
     stage 1 needs more showers than it. 0: it does not learn."""
