@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from hepjax import InputError
 from hepjax.engine import compilation, population, provenance, records, rundir, weights
 from hepjax.engine import train as training
+from hepjax.engine.bounds import require_seed
 from hepjax.engine.checkpoint import (
     best_first,
     complete_steps,
@@ -23,21 +24,20 @@ from hepjax.engine.checkpoint import (
     restore,
     restore_first,
 )
-from hepjax.engine.config import (
-    find_config,
-    override,
-    put,
-    read_settings,
-    require_seed,
-    to_settings,
-    with_paths,
-)
 from hepjax.engine.group import processes
 from hepjax.engine.inference import HostBatch, Placed, mesh_config, place
 from hepjax.engine.mesh import request_devices
 from hepjax.engine.paths import expand, expand_one
 from hepjax.engine.progress import progress
 from hepjax.engine.same_data import require_same_data
+from hepjax.engine.settings import (
+    find_config,
+    override,
+    put,
+    read_settings,
+    to_settings,
+    with_paths,
+)
 from hepjax.engine.step import init_state
 from hepjax.engine.train import Outcome
 from hepjax.engine.workload import About, Detail, Model, Workload

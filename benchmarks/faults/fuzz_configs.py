@@ -17,7 +17,7 @@ from benchmarks.faults.fuzz_child import Ended, Said, command, in_child
 from benchmarks.faults.fuzz_files import mutate_bytes
 from benchmarks.faults.fuzz_ground import DATA, TINY, prepare
 from benchmarks.faults.fuzz_samples import MEANING
-from hepjax.engine.config import find_config, flatten, to_settings
+from hepjax.engine.settings import find_config, flatten, to_settings
 
 Told = tuple[str, str, str]
 PACKAGED = (

@@ -26,8 +26,8 @@ from benchmarks import setting
 from benchmarks.faults import line
 from hepjax.engine import records
 from hepjax.engine.checkpoint import complete_steps, restore
-from hepjax.engine.config import to_settings
 from hepjax.engine.group.rollcall import COORDINATOR, PROCESS, PROCESSES
+from hepjax.engine.settings import to_settings
 from hepjax.engine.step import init_state
 
 HEPJAX = (sys.executable, "-m", "benchmarks.faults.line")

@@ -15,7 +15,13 @@ import numpy as np
 
 from hepjax import cli
 from hepjax.cli import launch
-from hepjax.engine.config import CheckpointConfig, InputConfig, MeshConfig, RunConfig, TrainConfig
+from hepjax.engine.config import (
+    CheckpointConfig,
+    InputConfig,
+    MeshConfig,
+    RunConfig,
+    TrainConfig,
+)
 from hepjax.engine.mesh import average
 from hepjax.engine.workload import Answer, Field, Sources, Spec, Workload
 from hepjax.formats.showers.reader import open_showers

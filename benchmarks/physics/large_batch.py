@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.speed import timing
 from hepjax import TrainingError
 from hepjax.engine import rundir
-from hepjax.engine.config import find_config, read_settings, to_settings
+from hepjax.engine.settings import find_config, read_settings, to_settings
 from hepjax.engine.train import train
 from hepjax.physics.calorimeter import metrics, observables
 from hepjax.run import load

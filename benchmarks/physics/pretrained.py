@@ -19,7 +19,7 @@ import yaml
 import hepjax
 from benchmarks.setting import ROOT
 from hepjax.engine import weights
-from hepjax.engine.config import to_settings
+from hepjax.engine.settings import to_settings
 from hepjax.workloads.calo.config import DataConfig
 from hepjax.workloads.calo.objective import trained
 from hepjax.workloads.calo.scores import TABLES

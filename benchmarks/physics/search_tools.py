@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.speed import timing
-from hepjax.engine.config import find_config, override, read_settings
+from hepjax.engine.settings import find_config, override, read_settings
 from hepjax.studies import space as spaces
 from hepjax.studies import study as studies
 

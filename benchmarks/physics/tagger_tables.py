@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks import setting
 from hepjax.engine import provenance, records
-from hepjax.engine.config import find_config, read_settings
+from hepjax.engine.settings import find_config, read_settings
 from hepjax.formats.images import SparseImages
 from hepjax.formats.packed.writer import write_packed
 from hepjax.physics.jets import metrics

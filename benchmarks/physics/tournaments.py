@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hepjax import run as runs
 from hepjax.engine import records
-from hepjax.engine.config import find_config, read_settings
+from hepjax.engine.settings import find_config, read_settings
 from hepjax.workloads import table
 
 

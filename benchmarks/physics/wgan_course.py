@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hepjax.engine.config import find_config, read_settings
+from hepjax.engine.settings import find_config, read_settings
 from hepjax.engine.workload import Batch, Clock
 from hepjax.workloads import table
 from hepjax.workloads.wgan import objective, score

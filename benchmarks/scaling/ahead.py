@@ -104,7 +104,7 @@ def examine(
     Raises:
       DoesNotFitError: the memory of a device is too small.
     """
-    from hepjax.engine.config import find_config, read_settings
+    from hepjax.engine.settings import find_config, read_settings
     from hepjax.workloads.table import configure
 
     devices = devices_of(target)

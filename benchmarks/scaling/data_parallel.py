@@ -84,8 +84,8 @@ class Program:
 
     def __init__(self, config: str, settings: list[str]) -> None:
         from benchmarks.scaling import ahead
-        from hepjax.engine.config import find_config, read_settings
         from hepjax.engine.mesh import make_mesh
+        from hepjax.engine.settings import find_config, read_settings
         from hepjax.workloads.table import configure
 
         self.workload, self.cfg = configure(read_settings(find_config(config), settings))

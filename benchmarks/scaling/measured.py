@@ -114,10 +114,10 @@ def work(config: str, devices: int, events: int, updates: int, out: Path) -> Non
     """What one process of a group does; the first one writes the medians."""
     import jax
 
-    from hepjax.engine.config import find_config, read_settings
     from hepjax.engine.group.processes import join
     from hepjax.engine.input import to_mesh
     from hepjax.engine.mesh import make_mesh, over_data, replicated, request_devices
+    from hepjax.engine.settings import find_config, read_settings
     from hepjax.engine.step import compiled_step, init_state
     from hepjax.engine.workload import Spec
     from hepjax.workloads.table import configure

@@ -19,7 +19,7 @@ from typing import Any
 
 import jax
 
-from hepjax.engine import begin, config
+from hepjax.engine import begin, settings
 from hepjax.engine.mesh import make_mesh, state_shardings
 from hepjax.engine.step import compiled_step, init_state, validation_step
 from hepjax.engine.workload import Batch, Spec
@@ -125,7 +125,7 @@ def main() -> None:
         return
     print(f"{'configuration':18} {'program':11} StableHLO       HLO  trace s compile s")
     for name, events in chosen.items():
-        config.find_config(name)
+        settings.find_config(name)
         for line in measured(name, args.batch or events, args.elements, not args.default_level):
             print(line, flush=True)
 

@@ -25,8 +25,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.speed import timing
-from hepjax.engine.config import find_config, read_settings
 from hepjax.engine.host_memory import keep_memory
+from hepjax.engine.settings import find_config, read_settings
 from hepjax.engine.workload import Clock, Spec
 from hepjax.workloads.mlpf import objective
 from hepjax.workloads.mlpf.config import MLPFConfig

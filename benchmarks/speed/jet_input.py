@@ -30,8 +30,8 @@ import numpy as np
 from benchmarks.speed import jet_readers, timing
 from benchmarks.speed.tagger_loop import DENSE, Loop, read_ahead
 from hepjax.engine import resident
-from hepjax.engine.config import find_config, read_settings
 from hepjax.engine.host_memory import keep_memory
+from hepjax.engine.settings import find_config, read_settings
 from hepjax.formats.source import Batch
 from hepjax.workloads.table import configure
 from hepjax.workloads.tagger.config import TaggerConfig

@@ -18,8 +18,8 @@ import numpy as np
 
 from hepjax.engine import population
 from hepjax.engine.begin import begin_or_restore
-from hepjax.engine.config import find_config, read_settings
 from hepjax.engine.mesh import make_mesh, over_data
+from hepjax.engine.settings import find_config, read_settings
 from hepjax.engine.step import compiled_step
 from hepjax.workloads import table
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks.speed import jet_readers, timing
 from benchmarks.speed.tagger_loop import DENSE, Loop
-from hepjax.engine.config import find_config, read_settings
+from hepjax.engine.settings import find_config, read_settings
 from hepjax.workloads.table import configure
 from hepjax.workloads.tagger import objective
 from hepjax.workloads.tagger.config import TaggerConfig

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.speed import timing
-from hepjax.engine.config import find_config, read_settings
+from hepjax.engine.settings import find_config, read_settings
 from hepjax.engine.workload import Clock, Spec
 from hepjax.workloads.gan3d import objective
 from hepjax.workloads.gan3d.config import Gan3DConfig

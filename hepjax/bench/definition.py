@@ -3,7 +3,7 @@
 from typing import Any
 
 from hepjax import InputError
-from hepjax.engine.config import find_config, read_settings
+from hepjax.engine.settings import find_config, read_settings
 from hepjax.engine.workload import Benchmark, Workload
 from hepjax.workloads import table
 

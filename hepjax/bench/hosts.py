@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from hepjax.engine.config import find_config, read_settings
+from hepjax.engine.settings import find_config, read_settings
 from hepjax.engine.step import init_state
 from hepjax.engine.workload import Workload
 from hepjax.export import parity, targets

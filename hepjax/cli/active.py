@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace, fewest: int) -> None:
     """Refuse numbers out of range."""
-    from hepjax.engine.config import require
+    from hepjax.engine.bounds import require
     from hepjax.studies.active import loop
 
     require(args.initial >= fewest, "--initial", f"at least {fewest}", args.initial)
@@ -170,7 +170,7 @@ def _inside(path: Path, given, known):  # type: ignore[no-untyped-def]
 
 def _race(args: argparse.Namespace) -> int:
     """Many loops on a toy, beside as many Sobol scans."""
-    from hepjax.engine.config import require
+    from hepjax.engine.bounds import require
     from hepjax.engine.progress import progress
     from hepjax.studies.active import race, race_page, toys
 

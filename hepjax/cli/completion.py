@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
 def words() -> dict[str, list[str]]:
     """What may follow each beginning of a command: ``""``, ``data``, ``data get``, ..."""
     from hepjax.cli import VERBS
-    from hepjax.engine.config import config_names
+    from hepjax.engine.settings import config_names
     from hepjax.formats.catalogue.sets import catalogue
 
     found = {"": [*VERBS, "--help", "--version"]}

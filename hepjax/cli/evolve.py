@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     """Train both ways, write the page, print the errors."""
     from functools import partial
 
-    from hepjax.engine.config import require
+    from hepjax.engine.bounds import require
     from hepjax.engine.progress import progress
     from hepjax.studies import evolution
     from hepjax.studies.genetic import BATCH, Rates

@@ -9,7 +9,7 @@ def check_seed(seed: int | None) -> None:
     Raises:
       InputError: outside of it.
     """
-    from hepjax.engine.config import require_seed
+    from hepjax.engine.bounds import require_seed
 
     if seed is not None:
         require_seed("--seed", seed)

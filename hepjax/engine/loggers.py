@@ -15,8 +15,8 @@ from typing import Any
 
 from hepjax import MissingExtraError
 from hepjax.engine import records, rundir
-from hepjax.engine.config import flatten
 from hepjax.engine.progress import say
+from hepjax.engine.settings import flatten
 from hepjax.formats.tfevents import event_file
 
 Log = Callable[[int, float, dict[str, float]], object]

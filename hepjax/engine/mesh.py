@@ -27,7 +27,8 @@ import numpy as np
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from hepjax.engine.config import MeshConfig, require
+from hepjax.engine.bounds import require
+from hepjax.engine.config import MeshConfig
 from hepjax.engine.platforms import require_platform
 
 DATA = "data"

@@ -10,7 +10,8 @@ from typing import Any
 import jax
 
 from hepjax import InputError
-from hepjax.engine.config import MeshConfig, require
+from hepjax.engine.bounds import require
+from hepjax.engine.config import MeshConfig
 from hepjax.engine.device_memory import memory_of
 from hepjax.engine.mesh import DATA, MEMBER, MIN_SIZE, MODEL, SHARD
 

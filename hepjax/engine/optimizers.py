@@ -13,7 +13,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from hepjax.engine.config import Bound, NotNegative, Positive, Rule, TrainConfig
+from hepjax.engine.bounds import (
+    Bound,
+    NotNegative,
+    Positive,
+    Rule,
+)
+from hepjax.engine.config import TrainConfig
 from hepjax.ops.layerwise import LAYERWISE
 
 Fraction = Annotated[float, Bound(least=0, below=1)]

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from hepjax.engine.config import require
+from hepjax.engine.bounds import require
 
 AVERAGE = ("optimizer", "average")
 """Where a moving average of ``params`` lies beside them."""

@@ -19,7 +19,7 @@ import hepjax
 from hepjax import InputError
 from hepjax.engine import locks, older, paths
 from hepjax.engine.checkpoint import complete_steps
-from hepjax.engine.config import RESUMABLE, build, flatten, path_keys, to_settings, with_paths
+from hepjax.engine.config import RESUMABLE
 from hepjax.engine.provenance import (
     FILE,
     earlier_paths,
@@ -30,6 +30,13 @@ from hepjax.engine.provenance import (
 )
 from hepjax.engine.records import write_json, write_text
 from hepjax.engine.same_data import known_data
+from hepjax.engine.settings import (
+    build,
+    flatten,
+    path_keys,
+    to_settings,
+    with_paths,
+)
 from hepjax.formats import strict_yaml
 from hepjax.formats.files import nearest
 

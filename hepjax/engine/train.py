@@ -31,12 +31,12 @@ from hepjax.engine import input as batches
 from hepjax.engine import meter as metering
 from hepjax.engine.begin import begin_or_restore
 from hepjax.engine.checkpoint import Checkpoints
-from hepjax.engine.config import data_lists
 from hepjax.engine.device_memory import enough_memory
 from hepjax.engine.group.processes import together
 from hepjax.engine.mesh import make_mesh, over_data, replicated
 from hepjax.engine.mesh_checks import require_equal_shares
 from hepjax.engine.progress import progress, say
+from hepjax.engine.settings import data_lists
 from hepjax.engine.step import Metrics, compiled_step, validation_step
 from hepjax.engine.workload import Model, Workload
 from hepjax.formats.files import require_apart

@@ -9,7 +9,8 @@ import numpy as np
 
 from hepjax import InputError
 from hepjax.engine.checkpoint import best_first
-from hepjax.engine.config import RESUMABLE, flatten, to_settings
+from hepjax.engine.config import RESUMABLE
+from hepjax.engine.settings import flatten, to_settings
 from hepjax.run import Run, load
 from hepjax.serve.program import Arrays, Program, Rows, Times, compile_program, separately
 from hepjax.serve.refusal import Reason, Refusal, invalid

@@ -12,7 +12,7 @@ import numpy as np
 
 from hepjax import InputError
 from hepjax.engine import provenance, records, rundir
-from hepjax.engine.config import flatten
+from hepjax.engine.settings import flatten
 from hepjax.formats.files import inside
 from hepjax.workloads import table
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hepjax import InputError
-from hepjax.engine.config import require
+from hepjax.engine.bounds import require
 from hepjax.formats.showers.reader import open_showers, with_cells
 from hepjax.report import page
 from hepjax.report.inspection import Progress, no_progress

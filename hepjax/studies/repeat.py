@@ -9,7 +9,7 @@ import numpy as np
 from hepjax import InputError, MissingExtraError
 from hepjax import run as runs
 from hepjax.engine import records
-from hepjax.engine.config import flatten
+from hepjax.engine.settings import flatten
 from hepjax.formats import atomic
 from hepjax.report import page
 from hepjax.studies import shared_files

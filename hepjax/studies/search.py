@@ -6,7 +6,7 @@ from typing import Any
 
 from hepjax import InputError, TrainingError
 from hepjax.engine import rundir
-from hepjax.engine.config import require
+from hepjax.engine.bounds import require
 from hepjax.studies import pruners, space
 from hepjax.studies import study as studies
 from hepjax.studies.study import Pruner, Sampler, Study, Trial

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from hepjax import InputError
-from hepjax.engine.config import flatten, put, require
+from hepjax.engine.bounds import require
+from hepjax.engine.settings import flatten, put
 from hepjax.formats import strict_yaml
 from hepjax.workloads import table
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from hepjax import HepjaxError, InputError, run
 from hepjax.engine import records
-from hepjax.engine.config import flatten
 from hepjax.engine.provenance import read_about
+from hepjax.engine.settings import flatten
 from hepjax.engine.workload import Workload
 from hepjax.formats import atomic
 
@@ -38,7 +38,12 @@ def configured(args: argparse.Namespace) -> tuple[str, Workload[Any, Any], Any]:
         )
     if args.params is None:
         return config, *run.configured(config, args.overrides + devices)
-    from hepjax.engine.config import find_config, override, put, read_settings
+    from hepjax.engine.settings import (
+        find_config,
+        override,
+        put,
+        read_settings,
+    )
     from hepjax.workloads import table
 
     settings = read_settings(find_config(config), [])

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from hepjax import InputError
-from hepjax.engine.config import flatten
+from hepjax.engine.settings import flatten
 from hepjax.formats.atomic import make_folder, plain
 from hepjax.studies import leases, shared_files
 

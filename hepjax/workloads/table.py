@@ -11,7 +11,8 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 from hepjax import InputError
-from hepjax.engine.config import build, require
+from hepjax.engine.bounds import require
+from hepjax.engine.settings import build
 
 if TYPE_CHECKING:  # the names alone start no jax
     from hepjax.engine.workload import Simulation, Workload

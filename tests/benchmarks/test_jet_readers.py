@@ -3,7 +3,7 @@
 import numpy as np
 
 from benchmarks.speed import jet_readers
-from hepjax.engine.config import find_config, read_settings
+from hepjax.engine.settings import find_config, read_settings
 from hepjax.workloads.table import configure
 from hepjax.workloads.tagger.workload import WORKLOAD
 

@@ -7,7 +7,7 @@ import yaml
 from helpers.gan3d import TINY, raw_showers
 
 from hepjax.cli import main
-from hepjax.engine.config import to_settings
+from hepjax.engine.settings import to_settings
 from hepjax.formats.showers.writer import write_showers
 
 

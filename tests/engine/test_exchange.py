@@ -13,8 +13,9 @@ from helpers.toy import TOY, ToyConfig, final_state
 import hepjax.run
 from hepjax import InputError
 from hepjax.engine import exchange, population, records
-from hepjax.engine.config import MeshConfig, TrainConfig, build
+from hepjax.engine.config import MeshConfig, TrainConfig
 from hepjax.engine.optimizers import OptimizerConfig
+from hepjax.engine.settings import build
 from hepjax.engine.workload import Tournament
 from hepjax.formats.showers.writer import write_showers
 from hepjax.workloads.gan3d.workload import WORKLOAD as GAN3D

@@ -8,7 +8,8 @@ from helpers.toy import TOY, ToyConfig
 
 from hepjax import InputError, MissingExtraError
 from hepjax.engine import loggers, records
-from hepjax.engine.config import TrainConfig, build
+from hepjax.engine.config import TrainConfig
+from hepjax.engine.settings import build
 from hepjax.engine.train import train
 from hepjax.formats.tfrecord import read_records
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from hepjax import InputError
-from hepjax.engine.config import find_config, path_keys, read_settings
 from hepjax.engine.paths import expand, given, located, same
+from hepjax.engine.settings import find_config, path_keys, read_settings
 from hepjax.run import configured
 from hepjax.workloads import table
 

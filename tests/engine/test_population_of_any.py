@@ -11,7 +11,8 @@ import hepjax
 import hepjax.run
 from hepjax import InputError
 from hepjax.engine import population, records
-from hepjax.engine.config import MeshConfig, TrainConfig, build
+from hepjax.engine.config import MeshConfig, TrainConfig
+from hepjax.engine.settings import build
 
 
 def config(members=3, devices=1, layout="replicated", **more):

@@ -16,7 +16,7 @@ import hepjax
 from hepjax import InputError, TrainingError
 from hepjax.engine import records, rundir
 from hepjax.engine.checkpoint import complete_steps
-from hepjax.engine.config import build
+from hepjax.engine.settings import build
 from hepjax.workloads import table
 
 CONFIGS = Path(__file__).parent / "older"

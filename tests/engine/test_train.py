@@ -18,7 +18,12 @@ import hepjax.run
 from hepjax import InputError, TrainingError
 from hepjax.engine import records
 from hepjax.engine.checkpoint import complete_steps, read_manifest
-from hepjax.engine.config import CheckpointConfig, InputConfig, MeshConfig, TrainConfig
+from hepjax.engine.config import (
+    CheckpointConfig,
+    InputConfig,
+    MeshConfig,
+    TrainConfig,
+)
 from hepjax.engine.step import init_state
 from hepjax.engine.train import train
 

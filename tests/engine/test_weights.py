@@ -13,7 +13,7 @@ import hepjax
 from benchmarks.physics import pretrained
 from hepjax import InputError
 from hepjax.engine import weights
-from hepjax.engine.config import to_settings
+from hepjax.engine.settings import to_settings
 from hepjax.workloads.calo import objective
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from hepjax import InputError
-from hepjax.engine.config import read_settings
+from hepjax.engine.settings import read_settings
 from hepjax.formats.strict_yaml import read, read_value
 from hepjax.workloads.table import configure
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from hepjax.engine.config import MeshConfig, TrainConfig, find_config, read_settings
+from hepjax.engine.config import MeshConfig, TrainConfig
+from hepjax.engine.settings import find_config, read_settings
 from hepjax.formats.showers.calorimeter import Calorimeter
 from hepjax.formats.showers.calorimeter import Layer as CalorimeterLayer
 from hepjax.formats.showers.described import Described

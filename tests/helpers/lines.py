@@ -8,7 +8,8 @@ import numpy as np
 
 from helpers import toy
 from hepjax import InputError
-from hepjax.engine.config import FilePath, MeshConfig, RunConfig, TrainConfig
+from hepjax.engine.bounds import FilePath
+from hepjax.engine.config import MeshConfig, RunConfig, TrainConfig
 from hepjax.engine.workload import Sources, Workload
 from hepjax.formats.source import Part
 

@@ -14,7 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from hepjax.engine.checkpoint import restore
-from hepjax.engine.config import CheckpointConfig, InputConfig, MeshConfig, RunConfig, TrainConfig
+from hepjax.engine.config import (
+    CheckpointConfig,
+    InputConfig,
+    MeshConfig,
+    RunConfig,
+    TrainConfig,
+)
 from hepjax.engine.mesh import average
 from hepjax.engine.step import init_state
 from hepjax.engine.workload import Answer, Field, Sources, Spec, Workload

@@ -9,8 +9,8 @@ from helpers.toy import ToyConfig
 
 from hepjax import InputError
 from hepjax.cli import main
-from hepjax.engine.config import build, override
 from hepjax.engine.optimizers import OptimizerConfig
+from hepjax.engine.settings import build, override
 from hepjax.studies.rates import grid, judged
 
 

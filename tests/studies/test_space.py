@@ -4,7 +4,7 @@ import pytest
 from helpers.toy import ToyConfig
 
 from hepjax import InputError
-from hepjax.engine.config import to_settings
+from hepjax.engine.settings import to_settings
 from hepjax.studies import space
 from hepjax.studies.space import Axis
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hepjax import InputError
-from hepjax.engine.config import flatten
+from hepjax.engine.settings import flatten
 from hepjax.formats import atomic
 
 NAME = re.compile(r"\{([A-Za-z_][\w.]*)\}")

@@ -20,7 +20,7 @@ import numpy as np
 from jax import Array
 
 from hepjax import InputError, TrainingError
-from hepjax.engine.config import require
+from hepjax.engine.bounds import require
 from hepjax.studies import leases
 from hepjax.studies.active import acquire, command, gaussian, toys
 from hepjax.studies.active.acquire import Acquisition, Places

@@ -4,18 +4,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from hepjax.engine.config import (
+from hepjax.engine.bounds import (
     Bound,
     Count,
     CountOrNone,
     FilePath,
-    InputConfig,
     NotNegative,
     Positive,
     Rule,
-    RunConfig,
     Seed,
 )
+from hepjax.engine.config import InputConfig, RunConfig
 from hepjax.engine.optimizers import Fraction, OptimizerConfig
 from hepjax.ops.boxes import Setting
 

@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from hepjax.engine.config import Bound, Count, FilePath, NotNegative, Positive, Rule, RunConfig
+from hepjax.engine.bounds import (
+    Bound,
+    Count,
+    FilePath,
+    NotNegative,
+    Positive,
+    Rule,
+)
+from hepjax.engine.config import RunConfig
 from hepjax.engine.optimizers import Fraction, OptimizerConfig
 from hepjax.formats.showers import calorimeters
 from hepjax.formats.showers.calorimeter import Calorimeter

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hepjax import InputError
-from hepjax.engine.config import Count, CountOrNone, Rule
+from hepjax.engine.bounds import Count, CountOrNone, Rule
 from hepjax.formats.showers.calorimeter import Calorimeter
 from hepjax.workloads.gan3d.geometry import closed, image
 

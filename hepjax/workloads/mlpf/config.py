@@ -4,16 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from hepjax.engine.config import (
+from hepjax.engine.bounds import (
     Bound,
     Count,
     FilePath,
-    InputConfig,
     NotNegative,
     Positive,
     Rule,
-    RunConfig,
 )
+from hepjax.engine.config import InputConfig, RunConfig
 from hepjax.engine.optimizers import Fraction, OptimizerConfig
 
 

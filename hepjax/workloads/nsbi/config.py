@@ -4,17 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, NamedTuple
 
-from hepjax.engine.config import (
+from hepjax.engine.bounds import (
     Bound,
     Count,
     CountOrNone,
     FilePath,
     NotNegative,
     Rule,
-    RunConfig,
-    TrainConfig,
     require,
 )
+from hepjax.engine.config import RunConfig, TrainConfig
 from hepjax.engine.optimizers import OptimizerConfig
 
 

@@ -4,7 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from hepjax.engine.config import Bound, Count, FilePath, NotNegative, Rule, RunConfig
+from hepjax.engine.bounds import (
+    Bound,
+    Count,
+    FilePath,
+    NotNegative,
+    Rule,
+)
+from hepjax.engine.config import RunConfig
 from hepjax.engine.optimizers import Fraction, OptimizerConfig
 
 GROUPS = {

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from hepjax.engine import optimizers
-from hepjax.engine.config import require
+from hepjax.engine.bounds import require
 from hepjax.engine.gradient import mean_gradient
 from hepjax.engine.mesh import split_events, whole
 from hepjax.engine.workload import Batch, Clock, Metrics, Spec

@@ -4,16 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
-from hepjax.engine.config import (
+from hepjax.engine.bounds import (
     Bound,
     Count,
     CountOrNone,
     FilePath,
     Rule,
-    RunConfig,
-    TrainConfig,
     require,
 )
+from hepjax.engine.config import RunConfig, TrainConfig
 from hepjax.engine.optimizers import OptimizerConfig
 
 Kind = Literal["background", "reco", "gen"]

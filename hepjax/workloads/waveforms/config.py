@@ -4,17 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from hepjax.engine.config import (
+from hepjax.engine.bounds import (
     Bound,
     Count,
     FilePath,
-    InputConfig,
     NotNegative,
     Positive,
     Rule,
-    RunConfig,
-    TrainConfig,
 )
+from hepjax.engine.config import InputConfig, RunConfig, TrainConfig
 from hepjax.engine.optimizers import Fraction, OptimizerConfig
 
 Share = Annotated[float, Bound(above=0, below=1)]

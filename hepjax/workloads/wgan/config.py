@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from hepjax.engine.config import (
+from hepjax.engine.bounds import (
     Bound,
     Count,
     CountOrNone,
@@ -16,10 +16,9 @@ from hepjax.engine.config import (
     NotNegative,
     Positive,
     Rule,
-    RunConfig,
-    TrainConfig,
     require,
 )
+from hepjax.engine.config import RunConfig, TrainConfig
 from hepjax.engine.optimizers import Fraction, OptimizerConfig
 from hepjax.formats.showers import calorimeters
 from hepjax.formats.showers.calorimeter import Calorimeter

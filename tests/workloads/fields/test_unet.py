@@ -11,8 +11,9 @@ from helpers.fields import boxes, drawn
 from helpers.fields import state as drawn_state
 
 from benchmarks.scaling.collectives import collectives
-from hepjax.engine.config import MeshConfig, find_config, read_settings
+from hepjax.engine.config import MeshConfig
 from hepjax.engine.mesh import make_mesh, over_data, state_shardings
+from hepjax.engine.settings import find_config, read_settings
 from hepjax.engine.step import compiled_step, init_state
 from hepjax.engine.workload import Spec
 from hepjax.workloads import table

@@ -8,7 +8,12 @@ from helpers.gan3d import TINY, packaged
 
 from hepjax import InputError
 from hepjax.engine import older
-from hepjax.engine.config import build, find_config, read_settings, to_settings
+from hepjax.engine.settings import (
+    build,
+    find_config,
+    read_settings,
+    to_settings,
+)
 from hepjax.formats.showers import calorimeters
 from hepjax.formats.showers.described import Described
 from hepjax.workloads import table

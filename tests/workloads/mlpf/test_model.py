@@ -10,8 +10,9 @@ import pytest
 from helpers.mlpf import CONCAT, MODELS, config, raw_events
 from helpers.models import initial
 
-from hepjax.engine.config import MeshConfig, find_config, read_settings
+from hepjax.engine.config import MeshConfig
 from hepjax.engine.mesh import make_mesh, over_data, state_shardings
+from hepjax.engine.settings import find_config, read_settings
 from hepjax.engine.workload import Clock, Spec
 from hepjax.workloads.mlpf import objective
 from hepjax.workloads.mlpf.layers import encode

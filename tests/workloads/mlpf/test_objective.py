@@ -11,7 +11,8 @@ from helpers.mlpf import CONCAT, MODELS, SPARSE, config, raw_events
 from helpers.models import initial
 
 from hepjax.engine import optimizers
-from hepjax.engine.config import TrainConfig, find_config, read_settings
+from hepjax.engine.config import TrainConfig
+from hepjax.engine.settings import find_config, read_settings
 from hepjax.engine.workload import Clock, Spec
 from hepjax.workloads.mlpf import objective
 from hepjax.workloads.mlpf.config import ObjectiveConfig, published_optimizer

@@ -12,8 +12,9 @@ from helpers.tagger import CHANNELS, FINE, GRID, TINY, prepared, raw_batch, toy_
 
 from hepjax import InputError
 from hepjax.engine import optimizers
-from hepjax.engine.config import MeshConfig, TrainConfig, find_config, read_settings
+from hepjax.engine.config import MeshConfig, TrainConfig
 from hepjax.engine.mesh import make_mesh, over_data, replicated, state_shardings
+from hepjax.engine.settings import find_config, read_settings
 from hepjax.engine.workload import Clock
 from hepjax.workloads.table import configure
 from hepjax.workloads.tagger import objective

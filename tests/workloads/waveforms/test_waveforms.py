@@ -13,7 +13,12 @@ from helpers.toy import final_state
 
 from hepjax import InputError
 from hepjax.cli import main
-from hepjax.engine.config import CheckpointConfig, InputConfig, MeshConfig, TrainConfig
+from hepjax.engine.config import (
+    CheckpointConfig,
+    InputConfig,
+    MeshConfig,
+    TrainConfig,
+)
 from hepjax.engine.stream import held_out
 from hepjax.engine.train import train
 from hepjax.formats.waveforms.layout import DETECTOR

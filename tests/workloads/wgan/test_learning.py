@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hepjax.engine import optimizers
-from hepjax.engine.config import build
+from hepjax.engine.settings import build
 from hepjax.engine.workload import Clock
 from hepjax.workloads.wgan import objective
 from hepjax.workloads.wgan.config import WganConfig

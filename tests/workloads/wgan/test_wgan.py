@@ -12,7 +12,7 @@ import hepjax.run
 from hepjax import InputError
 from hepjax.cli import main
 from hepjax.engine import records
-from hepjax.engine.config import build, find_config, read_settings
+from hepjax.engine.settings import build, find_config, read_settings
 from hepjax.engine.workload import Clock
 from hepjax.workloads.table import configure
 from hepjax.workloads.wgan import objective, restart, score, step, tournament, validation

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 
 from hepjax.engine import optimizers
-from hepjax.engine.config import Count, RunConfig, TrainConfig
+from hepjax.engine.bounds import Count
+from hepjax.engine.config import RunConfig, TrainConfig
 from hepjax.engine.gradient import mean_gradient
 from hepjax.engine.mesh import whole
 from hepjax.engine.optimizers import OptimizerConfig
