@@ -116,8 +116,9 @@ def test_gradient_is_the_slope_of_the_loss(name):
     _, gradient = jax.device_get(both(state.params))
     norm = np.sqrt(sum((leaf**2).sum() for leaf in jax.tree.leaves(gradient)))
     # Against the gradient itself: the slope there is its length. Energies do pass their gradient on
-    # but not through the choice of a class, so a step must not change the choice.
-    step, params = 1e-3 / norm, jax.device_get(state.params)
+    # but not through the choice of a class, so a step must not change the choice. It changes the
+    # loss by 0.02 in 400, of which float32 rounds away a part in a thousand.
+    step, params = 1e-2 / norm, jax.device_get(state.params)
 
     def moved(sign):
         near = jax.tree.map(lambda p, g: p + sign * step * g / norm, params, gradient)
@@ -125,7 +126,7 @@ def test_gradient_is_the_slope_of_the_loss(name):
 
     slope = (moved(1) - moved(-1)) / (2 * step)
     if name == "sparse":
-        np.testing.assert_allclose(slope, norm, rtol=0.03)
+        np.testing.assert_allclose(slope, norm, rtol=0.01)
     else:  # the logits enter the other heads without a gradient, as published
         assert slope > 0.3 * norm
 
@@ -152,9 +153,13 @@ def test_two_events_are_learnt(name, precision):
 def test_dropout_depends_on_the_key_and_is_off_in_evaluation():
     cfg = config(replace(SPARSE, dropout=0.5))
     state, batch = initial(objective, cfg), batch_of(cfg)
-    apply = jax.jit(partial(objective.apply, cfg))
-    arguments = (state.params, state.codebooks, batch)
-    a, b, again = (apply(*arguments, jax.random.key(k))["pt"] for k in (1, 2, 1))
+    trained = jax.jit(
+        lambda key: objective.apply_in_training(cfg, state, state.params, batch, key)[0]["pt"]
+    )
+    a, b, again = (trained(jax.random.key(k)) for k in (1, 2, 1))
     np.testing.assert_array_equal(a, again)
     assert np.abs(a - b).max() > 1e-3
-    np.testing.assert_array_equal(apply(*arguments)["pt"], apply(*arguments)["pt"])
+    judged = jax.jit(partial(objective.apply, cfg))(state.params, state.codebooks, batch)["pt"]
+    without = replace(cfg, model=replace(cfg.model, dropout=0.0))
+    plain = jax.jit(partial(objective.apply, without))(state.params, state.codebooks, batch)["pt"]
+    np.testing.assert_array_equal(judged, plain)
