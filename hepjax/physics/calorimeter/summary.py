@@ -1,5 +1,6 @@
 """What the scores of a comparison say, in words and tables for the report page."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,13 @@ def differs(score: float, floor: float, error: float) -> bool:
     return bool(score > TIMES_FLOOR * floor and not score - floor <= SIGMAS * error)
 
 
+def word(score: float, floor: float, error: float) -> str:
+    """``agrees``, ``differs``, or ``unclear`` where a score far above the floor may be chance."""
+    if score <= TIMES_FLOOR * floor:
+        return "agrees"
+    return "differs" if differs(score, floor, error) else "unclear"
+
+
 def verdict(scores: dict[str, Any], labels: tuple[str, str]) -> str:
     """What the scores say, in three sentences made of their numbers."""
     mre, error = scores["sampling_fraction_mre"], scores["sampling_fraction_mre_error"]
@@ -39,18 +47,17 @@ def verdict(scores: dict[str, Any], labels: tuple[str, str]) -> str:
     floor = scores["noise_floor"]
     excess = {n: s / floor[n] for n, s in scores["families"].items() if _finite(s, floor.get(n))}
     errors = scores["errors"]["families"]
-    close = [
-        name
-        for name in excess
-        if not differs(scores["families"][name], floor[name], errors.get(name, np.nan))
-    ]
+    words = {n: word(scores["families"][n], floor[n], errors.get(n, np.nan)) for n in excess}
+    count = Counter(words.values())
     text += (
         f". Moments and shapes differ by {scores['moments_shapes_total']:.3g} in total; two halves "
         f"of {labels[0]} differ by {floor['moments_shapes_total']:.3g}. "
-        f"{len(close)} of {len(excess)} families agree within {TIMES_FLOOR:g} times that noise "
-        "or their errors"
+        f"{count['agrees']} of {len(excess)} families agree within {TIMES_FLOOR:g} times that noise"
     )
-    worst = sorted(set(excess) - set(close), key=lambda name: -excess[name])[:3]
+    if count["unclear"]:
+        text += f", {count['unclear']} may differ by chance"
+    far_off = [name for name in excess if words[name] == "differs"]
+    worst = sorted(far_off, key=lambda name: -excess[name])[:3]
     if worst:
         text += "; furthest beyond it: "
         text += ", ".join(f"{n.replace('_', ' ')} ({excess[n]:.3g} times)" for n in worst)
@@ -80,16 +87,17 @@ def summary(scores: dict[str, Any], text: str) -> str:
         score, noise = scores["families"][name], floor.get(name, np.nan)
         known = _finite(score, noise)
         error = scores["errors"]["families"].get(name, np.nan)
-        word = ("differs" if differs(score, noise, error) else "agrees") if known else "-"
+        said = word(score, noise, error) if known else "-"
         times = f"{score / noise:.1f}" if known else "-"
         text_of_score = f"{score:.3g} ± {error:.1g}" if np.isfinite(error) else f"{score:.3g}"
-        rows.append((meaning, text_of_score, f"{noise:.2g}" if known else "-", times, word))
+        rows.append((meaning, text_of_score, f"{noise:.2g}" if known else "-", times, said))
     header = ("Family: what its score is (0 is perfect)", "score", "noise floor", "ratio", "")
     explanation = (
         "The noise floor is the same score between two halves of the reference: what perfect "
-        f"agreement gives at half the statistics. A family differs if its score is above "
-        f"{TIMES_FLOOR:g} times the floor and {SIGMAS:g} errors beyond it. Scores are means over "
-        "bins of incident energy; their errors are statistical, by the bootstrap."
+        f"agreement gives at half the statistics. A family agrees if its score is within "
+        f"{TIMES_FLOOR:g} times the floor, and differs if it is above that and {SIGMAS:g} errors "
+        "beyond the floor; between the two chance is not excluded. Scores are means over bins of "
+        "incident energy; their errors are statistical, by the bootstrap."
     )
     return (
         page.cards(headline) + page.verdict(text)

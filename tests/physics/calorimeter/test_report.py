@@ -97,11 +97,12 @@ def test_bad_samples_are_named(change, message):
 @pytest.mark.parametrize(
     ("score", "floor", "error", "expected"),
     [
-        (0.019, 0.01, 0.0, False),  # within twice the floor
-        (0.030, 0.01, 0.002, True),
-        (0.030, 0.01, 0.008, False),  # chance: 2.5 errors beyond the floor
-        (0.030, 0.01, float("nan"), True),  # no error is known
+        (0.019, 0.01, 0.0, "agrees"),  # within twice the floor
+        (0.030, 0.01, 0.002, "differs"),
+        (0.030, 0.01, 0.008, "unclear"),  # 2.5 errors beyond the floor
+        (0.030, 0.01, float("nan"), "differs"),  # no error is known
     ],
 )
 def test_a_family_differs_far_above_the_floor_and_significantly(score, floor, error, expected):
-    assert summary.differs(score, floor, error) is expected
+    assert summary.word(score, floor, error) == expected
+    assert summary.differs(score, floor, error) is (expected == "differs")
