@@ -10,7 +10,7 @@ TASKS = ("top", "quark-gluon")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``simulate jets``."""
-    from hepjax.cli.simulated_images import add_output_arguments
+    from hepjax.cli.simulated import add_common
 
     parser.add_argument("--task", choices=TASKS, required=True, help="what to tell apart")
     parser.add_argument(
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers", type=int, default=len(os.sched_getaffinity(0)), metavar="N",
         help="processes for Pythia, the jets do not depend on it; default: one for each core",
     )  # fmt: skip
-    add_output_arguments(parser, "jets, half of each class")
+    add_common(parser, "number of jets, half of each class")
 
 
 def run(args: argparse.Namespace) -> int:

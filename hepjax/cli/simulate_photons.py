@@ -5,13 +5,13 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``simulate photons``."""
-    from hepjax.cli.simulated_images import add_output_arguments
+    from hepjax.cli.simulated import add_common
 
     parser.add_argument(
         "--energy", default="40:60", metavar="LOW:HIGH",
         help="energies, flat, GeV; default: %(default)s",
     )  # fmt: skip
-    add_output_arguments(parser, "electrons and photons together")
+    add_common(parser, "number of electrons and photons together")
 
 
 def run(args: argparse.Namespace) -> int:

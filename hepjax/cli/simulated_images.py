@@ -17,15 +17,6 @@ if TYPE_CHECKING:
 UNITS = {"pt": "GeV", "mass": "GeV", "energy": "GeV", "phi": "rad", "tilt": "rad"}
 
 
-def add_output_arguments(parser: argparse.ArgumentParser, what: str) -> None:
-    """Options of both: how many, where to, and how to report."""
-    parser.add_argument("--events", type=int, required=True, metavar="N", help=f"number of {what}")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
-
-
 def write_images(
     args: argparse.Namespace,
     settings: dict[str, Any],

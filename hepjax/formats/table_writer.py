@@ -3,8 +3,8 @@
 The name says the format (``WRITERS``).
 """
 
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import h5py
@@ -37,17 +37,29 @@ def write_table(path: str | Path, pieces: Pieces, about: dict[str, str]) -> int:
     return by_suffix(path, WRITERS)(path, pieces, about)
 
 
-def _parquet(path: Path, pieces: Pieces, about: dict[str, str]) -> int:
+@contextmanager
+def parquet_file(path: Path, about: dict[str, str]) -> Iterator[Callable[[pa.Table], None]]:
+    """Yield what appends a table, all with the columns of the first; ``about`` in the metadata."""
     metadata = {f"hepjax.{key}": text for key, text in about.items()}
-    writer, rows = None, 0
+    made: list[pq.ParquetWriter] = []
     with replacing(path) as partial, ExitStack() as opened:
+
+        def write(table: pa.Table) -> None:
+            if not made:
+                schema = table.schema.with_metadata(metadata)
+                made.append(pq.ParquetWriter(partial, schema, compression="zstd"))
+                opened.enter_context(made[0])
+            made[0].write_table(table.cast(made[0].schema), ROW_GROUP)
+
+        yield write
+
+
+def _parquet(path: Path, pieces: Pieces, about: dict[str, str]) -> int:
+    rows = 0
+    with parquet_file(path, about) as write:
         for piece in pieces:
             table = pa.table(piece)
-            if writer is None:
-                schema = table.schema.with_metadata(metadata)
-                writer = pq.ParquetWriter(partial, schema, compression="zstd")
-                opened.enter_context(writer)
-            writer.write_table(table.cast(schema), ROW_GROUP)
+            write(table)
             rows += len(table)
         _require_rows(path, rows)
     return rows

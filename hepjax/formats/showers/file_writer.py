@@ -6,15 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from hepjax.formats.atomic import replacing
 from hepjax.formats.files import by_suffix
 from hepjax.formats.root.writer import root_showers
 from hepjax.formats.showers.calorimeter import Calorimeter
 from hepjax.formats.showers.layout import Layout
 from hepjax.formats.showers.writer import ShowerWriter
 from hepjax.formats.source import Batch
+from hepjax.formats.table_writer import parquet_file
 
 Write = Callable[[Batch], None]
 Writer = Callable[
@@ -64,22 +63,10 @@ def _parquet(
 ) -> Iterator[Write]:  # fmt: skip
     """A column each; ``ecal`` as nested lists of fixed size, a row group a batch."""
     told = notes | {"unit": "GeV", "calorimeter": calorimeter.name}
-    metadata = {f"hepjax.{key}": text for key, text in told.items()}
-    with replacing(path) as partial:
-        made: list[pq.ParquetWriter] = []
-
-        def write(batch: Batch) -> None:
-            table = pa.table({name: _nested(np.asarray(a)) for name, a in batch.items()})
-            if not made:
-                schema = table.schema.with_metadata(metadata)
-                made.append(pq.ParquetWriter(partial, schema, compression="zstd"))
-            made[0].write_table(table.cast(made[0].schema))
-
-        try:
-            yield write
-        finally:
-            for writer in made:
-                writer.close()
+    with parquet_file(path, told) as write:
+        yield lambda batch: write(
+            pa.table({name: _nested(np.asarray(a)) for name, a in batch.items()})
+        )
 
 
 def _nested(values: np.ndarray) -> pa.Array:
