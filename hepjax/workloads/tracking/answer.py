@@ -71,7 +71,7 @@ def tracks_of(cfg: TrackingConfig, events: HostBatch, answers: HostBatch, row: i
             f"{e} edges with others; use another checkpoint (--step)"
         )
     ends = events["senders"][row, :e], events["receivers"][row, :e]
-    return tracks(n, *ends, score, cfg.tracks.cut, cfg.tracks.how)
+    return tracks(n, *ends, score, cfg.tracks.cut, cfg.tracks.how, cfg.tracks.add)
 
 
 def evaluate(

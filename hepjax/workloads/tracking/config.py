@@ -48,7 +48,9 @@ class TracksConfig:
     cut: Annotated[float, Bound(least=0, most=1)] = 0.5
     """Smallest score of an edge that joins two hits."""
     how: Literal["connected", "walk"] = "connected"
-    """Connected components, or where they branch the path of best edges."""
+    """Connected components, or a walk-through: from inner hits on the longest path of good ones."""
+    add: Annotated[float, Bound(least=0, most=1)] = 0.6
+    """A walk goes on along the best edge above ``cut`` and along every further one above this."""
 
 
 @dataclass(frozen=True)

@@ -83,8 +83,56 @@ def test_connected_hits_and_walks():
     score = np.array([0.9, 0.9, 0.9, 0.9, 0.6])
     np.testing.assert_array_equal(tracks(7, senders, receivers, score, 0.7), [0, 0, 0, 1, 1, 1, -1])
     np.testing.assert_array_equal(tracks(7, senders, receivers, score, 0.5), [0] * 6 + [-1])
-    walked = tracks(7, senders, receivers, score, 0.5, "walk")
-    np.testing.assert_array_equal(walked, [0, 0, 0, 1, 1, 1, -1])
+
+
+def walk(edges, cut=0.1, add=0.6, hits=9):
+    senders, receivers, score = map(np.array, zip(*edges, strict=True))
+    return tracks(hits, senders, receivers, score, cut, "walk", add).tolist()
+
+
+def test_a_walk_takes_the_best_edge_and_further_ones_if_good():
+    # 0-1-2 and then 3, or the longer way 4-5-6.
+    chain = [(0, 1, 0.9), (1, 2, 0.9), (4, 5, 0.9), (5, 6, 0.9)]
+    assert walk([*chain, (2, 3, 0.8), (2, 4, 0.7)]) == [0, 0, 0, -1, 0, 0, 0, -1, -1]
+    # Not above ``add``: the walk ends in 3, and what is left over is a track of its own.
+    assert walk([*chain, (2, 3, 0.8), (2, 4, 0.5)]) == [0, 0, 0, 0, 1, 1, 1, -1, -1]
+    # The best edge is taken even if weak, down to the cut.
+    assert walk([*chain, (2, 4, 0.5)]) == [0, 0, 0, -1, 0, 0, 0, -1, -1]
+    assert walk([*chain, (2, 4, 0.5)], cut=0.55) == [0, 0, 0, -1, 1, 1, 1, -1, -1]
+
+
+def test_a_walk_parts_what_one_wrong_edge_connects():
+    edges = [(0, 1, 0.9), (1, 2, 0.9), (3, 4, 0.9), (4, 5, 0.9), (1, 4, 0.5)]
+    assert walk(edges) == [0, 0, 0, 1, 1, 1, -1, -1, -1]
+    senders, receivers, score = map(np.array, zip(*edges, strict=True))
+    assert tracks(9, senders, receivers, score, 0.1).tolist() == [0] * 6 + [-1] * 3
+
+
+def test_of_equally_long_walks_that_of_the_best_edges():
+    assert walk([(0, 1, 0.9), (1, 2, 0.7), (0, 3, 0.8), (3, 4, 0.9)])[:5] == [0, -1, -1, 0, 0]
+
+
+def test_hits_of_overlapping_modules_join_the_walk():
+    # 1 and 2 are on one layer, 4 and 5 on the last; 6 has an edge to one side only.
+    edges = [(0, 1, 0.9), (0, 2, 0.8), (1, 3, 0.9), (2, 3, 0.8), (3, 4, 0.9), (3, 5, 0.7),
+             (6, 3, 0.4)]  # fmt: skip
+    assert walk(edges) == [0, 0, 0, 0, 0, 0, -1, -1, -1]
+
+
+def test_a_walk_on_true_edges_finds_all_particles():
+    event = simulate_event(100, 3)
+    pairs = true_pairs(event)
+    score = np.ones(len(pairs))
+    for how in ("connected", "walk"):
+        found = tracks(len(event), *pairs.T, score, 0.5, how)
+        scores_ = track_scores(found, event.particle, event.identifier)
+        assert scores_["double_majority"] > 0.99, how
+        assert scores_["fake_rate"] == 0
+
+
+def test_a_circle_of_edges_is_refused():
+    with pytest.raises(ValueError, match="expected none that close a circle"):
+        walk([(0, 1, 0.9), (1, 2, 0.9), (2, 0, 0.9)])
 
 
 def test_true_pairs_follow_the_particle_outwards():
