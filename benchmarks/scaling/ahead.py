@@ -5,6 +5,8 @@
     python -m benchmarks.scaling.ahead --target v5e:16x16 --config mlpf/benchmark --events 1
     python -m benchmarks.scaling.ahead --target v5e:4x4 --config fields/published --events 1 \
         --layout spatial --model-devices 8 --set data.cells=512 data.crop=0
+    python -m benchmarks.scaling.ahead --target cpu:8 --config tracking/published --events 1 \
+        --layout spatial --model-devices 8 --set data.hits=[120000] data.edges=[2000000]
 
 Nothing is run and no data is read: shapes alone go in. TPU targets need the extra ``tpu`` (libtpu),
 no TPU. Printed: memory of a device, arithmetic, and the collectives of a step with the bytes that
@@ -152,6 +154,14 @@ def raw_batch(name: str, cfg: Any) -> dict[str, Any]:
     if name == "fields":
         cells = (cfg.data.cells,) * 3
         return {"dark": array(np.float32, *cells, 4), "gas": array(np.float32, *cells, 5)}
+    if name == "tracking":
+        hits, edges = cfg.data.hits[-1], cfg.data.edges[-1]
+        return {
+            "xyz": array(np.float32, hits, 3), "surface": array(np.int32, hits),
+            **{name: array(np.int32, edges) for name in ("senders", "receivers")},
+            **{name: array(np.bool_, edges) for name in ("true", "signal")},
+            **{name: array(np.int32) for name in ("hits", "edges", "missed", "event")},
+        }  # fmt: skip
     elements = cfg.data.buckets[-1]
     return {
         "X": array(np.float32, elements, 12), "ygen": array(np.float32, elements, 7),

@@ -10,7 +10,8 @@ fsdp        data n, model 1   events over data             largest divisible axi
 hybrid      data n/m, shard m events over data and shard   largest divisible axis over shard
 channel     data n/m, model m events over data             last axis (channels) over model
 spatial     data n/m, model m events over data, each       a full copy on each device
-                              cut in x over model
+                              cut over model: in x, or
+                              by the edges of its graph
 members     member n, data 1  all events on each device    members of a population over member
 =========== ================= ============================ ================================
 

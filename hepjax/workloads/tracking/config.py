@@ -102,3 +102,11 @@ class TrackingConfig(RunConfig):
     tracks: TracksConfig = field(default_factory=TracksConfig)
     optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(learning_rate=2e-3))
     data: DataConfig = field(default_factory=DataConfig)
+
+    def rules(self) -> Iterator[Rule]:
+        """What must hold between the groups."""
+        parts = self.mesh.model_devices if self.mesh.layout == "spatial" else 1
+        yield (
+            all(edges % parts == 0 for edges in self.data.edges),
+            "data.edges", f"multiples of mesh.model_devices ({parts}), which share them",
+        )  # fmt: skip

@@ -11,7 +11,7 @@ from hepjax import InputError
 from hepjax.engine.workload import Sources
 from hepjax.formats.source import Batch, divided
 from hepjax.formats.tracking.event import Event
-from hepjax.formats.tracking.trackml import list_events, read_event
+from hepjax.formats.tracking.reader import Place, list_events, read_event
 from hepjax.physics.tracking.graph import Graph, build
 from hepjax.workloads.tracking.config import TrackingConfig
 
@@ -24,11 +24,11 @@ class GraphSource:
 
     Batches have ``xyz`` (n, N, 3) mm, ``surface`` (n, N), ``hits`` (n,), ``senders`` and
     ``receivers`` (n, E), ``edges`` (n,), ``true`` and ``signal`` (n, E) bool, ``missed`` (n,)
-    signal edges that the graph does not have, and ``event`` (n,) the number of the file. Padded
+    signal edges that the graph does not have, and ``event`` (n,) its number among the files. Padded
     edges go from the last hit to itself, which is padding too.
     """
 
-    def __init__(self, cfg: TrackingConfig, files: Sequence[Path]) -> None:
+    def __init__(self, cfg: TrackingConfig, files: Sequence[Place]) -> None:
         self.cfg, self.files = cfg, tuple(files)
         self.blocks = np.arange(len(self.files) + 1, dtype=np.int64)
         self._kept: dict[int, tuple[Event, Graph, np.ndarray, int]] = {}
@@ -118,7 +118,7 @@ def open_events(cfg: TrackingConfig, paths: Sequence[str | Path]) -> GraphSource
     """Graphs of these files.
 
     Raises:
-      InputError: see ``trackml.read_event``; or a graph larger than the largest bucket.
+      InputError: see ``reader.read_event``; or a graph larger than the largest bucket.
     """
     return GraphSource(cfg, list_events(list(paths)))
 

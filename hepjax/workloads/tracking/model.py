@@ -1,24 +1,29 @@
 """The interaction network: hits and edges exchange messages, and each edge gets a logit.
 
-Events of a batch are one graph without edges between them. Rounds of messages are a scan whose body
-is computed again in the backward pass, so that memory does not grow with their number.
+Rounds of messages are a scan whose body is computed again in the backward pass, so that memory does
+not grow with their number times that of edges. The sums at hits are kept, because those of edges on
+several devices cost an all-reduce.
 """
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import jraph
+from jax.ad_checkpoint import checkpoint_name
 
 from hepjax.formats.tracking.detector import PARTS, SURFACES
 from hepjax.workloads.tracking.config import ModelConfig
+from hepjax.workloads.tracking.edges import ends, sums
 
 LENGTH = 1000.0
 """mm; coordinates enter in this unit."""
+KEPT = "sums"
+"""What a round of messages keeps for the backward pass."""
 
 
 def features(
-    xyz: jax.Array, surface: jax.Array, senders: jax.Array, receivers: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+    xyz: jax.Array, surface: jax.Array, senders: jax.Array, receivers: jax.Array,
+    split: bool = False,
+) -> tuple[jax.Array, jax.Array]:  # fmt: skip
     """What the network sees: of hits (n, N, 8) and of edges (n, E, 5).
 
     Hits: r, z, cos and sin of the azimuth, part of the detector (one of three), disc or cylinder.
@@ -33,11 +38,8 @@ def features(
         [jnp.stack([r / LENGTH, z / LENGTH, cosine, sine, disc], axis=-1), part], axis=-1
     )
 
-    def at(a: jax.Array, index: jax.Array) -> jax.Array:
-        return jnp.take_along_axis(a, index, axis=1)
-
-    ra, rb, za, zb = at(r, senders), at(r, receivers), at(z, senders), at(z, receivers)
-    ca, cb, sa, sb = (at(f, i) for f in (cosine, sine) for i in (senders, receivers))
+    at_ends = ends(split, jnp.stack([r, z, cosine, sine], axis=-1), senders, receivers)
+    ra, za, ca, sa, rb, zb, cb, sb = jnp.moveaxis(at_ends, -1, 0)
     dphi = jnp.arctan2(sb * ca - cb * sa, ca * cb + sa * sb)
     dr, dz = rb - ra, zb - za
     length = jnp.where(jnp.abs(dr) > 1e-3, dr, 1e-3)
@@ -67,41 +69,42 @@ class Step(nn.Module):
     """One round: edges hear of both their hits, hits of the sums over their edges."""
 
     cfg: ModelConfig
+    split: bool
 
     @nn.compact
-    def __call__(self, graph: jraph.GraphsTuple, _: None) -> tuple[jraph.GraphsTuple, None]:
-        def edges(e: jax.Array, sent: jax.Array, received: jax.Array, _: None) -> jax.Array:
-            return e + Mlp(self.cfg, name="edges")(jnp.concatenate([e, sent, received], -1))
-
-        def nodes(n: jax.Array, sent: jax.Array, received: jax.Array, _: None) -> jax.Array:
-            sums = jnp.concatenate([n, sent / 4.0, received / 4.0], -1)  # about four edges a hit
-            return n + Mlp(self.cfg, name="hits")(sums)
-
-        return jraph.GraphNetwork(edges, nodes)(graph), None
+    def __call__(
+        self, graph: tuple[jax.Array, jax.Array], senders: jax.Array, receivers: jax.Array
+    ) -> tuple[tuple[jax.Array, jax.Array], None]:
+        hits, edges = graph
+        near = ends(self.split, hits, senders, receivers)
+        edges = edges + Mlp(self.cfg, name="edges")(jnp.concatenate([edges, near], -1))
+        heard = sums(self.split, edges, senders, receivers, hits.shape[1]) / 4.0  # edges of a hit
+        heard = checkpoint_name(heard, KEPT)
+        hits = hits + Mlp(self.cfg, name="hits")(jnp.concatenate([hits, heard], -1))
+        return (hits, edges), None
 
 
 class InteractionNetwork(nn.Module):
     """Graphs -> logits (n, E) of edges, float32."""
 
     cfg: ModelConfig
+    split: bool = False
+    """Whether the edges of an event are shared among devices (edges.py)."""
 
     @nn.compact
     def __call__(
         self, xyz: jax.Array, surface: jax.Array, senders: jax.Array, receivers: jax.Array
     ) -> jax.Array:
-        hits, edges = features(xyz, surface, senders, receivers)
-        n, size = xyz.shape[:2]
-        offset = size * jnp.arange(n, dtype=senders.dtype)[:, None]
-        count = jnp.full((1,), n * size, jnp.int32), jnp.full((1,), edges[..., 0].size, jnp.int32)
-        graph = jraph.GraphsTuple(
-            nodes=Mlp(self.cfg, name="encode_hits")(hits.reshape(n * size, -1)),
-            edges=Mlp(self.cfg, name="encode_edges")(edges.reshape(-1, edges.shape[-1])),
-            senders=(senders + offset).reshape(-1), receivers=(receivers + offset).reshape(-1),
-            globals=None, n_node=count[0], n_edge=count[1],
+        hits, edges = features(xyz, surface, senders, receivers, self.split)
+        hits = Mlp(self.cfg, name="encode_hits")(hits)
+        edges = Mlp(self.cfg, name="encode_edges")(edges)
+        step = nn.remat(
+            Step, prevent_cse=False,
+            policy=jax.checkpoint_policies.save_only_these_names(KEPT),
         )  # fmt: skip
         rounds = nn.scan(
-            nn.remat(Step, prevent_cse=False), variable_axes={"params": 0},
-            split_rngs={"params": True}, length=self.cfg.steps,
+            step, variable_axes={"params": 0}, split_rngs={"params": True},
+            in_axes=(nn.broadcast, nn.broadcast), length=self.cfg.steps,
         )  # fmt: skip
-        graph, _ = rounds(self.cfg, name="steps")(graph, None)
-        return Mlp(self.cfg, 1, name="score")(graph.edges).reshape(senders.shape)
+        graph = rounds(self.cfg, self.split, name="steps")((hits, edges), senders, receivers)[0]
+        return Mlp(self.cfg, 1, name="score")(graph[1])[..., 0]

@@ -45,7 +45,9 @@ def prepare(cfg: TrackingConfig, spec: Spec, raw: Batch) -> Batch:
 
 def logits(cfg: TrackingConfig, params: Any, batch: Batch) -> jax.Array:
     """(n, E) of edges."""
-    return InteractionNetwork(cfg.model).apply({"params": params}, *(batch[name] for name in GRAPH))
+    network = InteractionNetwork(cfg.model, split=cfg.mesh.layout == "spatial")
+    found: jax.Array = network.apply({"params": params}, *(batch[name] for name in GRAPH))
+    return found
 
 
 def weights(cfg: TrackingConfig, batch: Batch) -> jax.Array:
