@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hepjax.formats.tracking.detector import PARTS, SURFACES
-from hepjax.formats.tracking.trackml import list_events, read_event
+from hepjax.formats.tracking.reader import list_events, read_event
 from hepjax.physics.tracking.graph import build, true_pairs
 from hepjax.simulate.hits.events import simulate_event
 

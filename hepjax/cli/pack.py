@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``pack``."""
     parser.add_argument(
         "paths", metavar="PATH", type=Path, nargs="+",
-        help="files or folders of one layout: jet or e/gamma images, or showers",
+        help="files or folders of one layout: jet or e/gamma images, showers, waveforms or hits",
     )  # fmt: skip
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR",
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         seconds = time.monotonic() - began
         report = {"out": str(args.out), **made, "seconds": seconds}
         print(json.dumps(report) if args.json else (
-            f"{args.out}: {made['events']:,} pulses in {made['shards']:,} shards, "
+            f"{args.out}: {made['events']:,} events in {made['shards']:,} shards, "
             f"{made['bytes'] / 1e6:,.1f} MB"
         ))  # fmt: skip
         return 0
@@ -97,7 +97,8 @@ def _open(args: argparse.Namespace) -> "tuple[Sequence[ImageFile], dict[str, str
     family = family_of(args.paths[0])
     if family.pack is None:
         raise InputError(
-            f"{args.paths[0]}: expected jet or e/gamma images or CLIC showers, found {family.name}"
+            f"{args.paths[0]}: expected images, CLIC showers, waveforms or hits, found "
+            f"{family.name}"
         )
     return family.pack(args.paths, parse_meaning(args) | parse_unit(args))
 

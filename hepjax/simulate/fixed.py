@@ -16,6 +16,7 @@ from hepjax.formats.packed.writer import write_packed
 from hepjax.formats.particleflow.writer import dataset_name, write_events
 from hepjax.formats.showers.calorimeters import calorimeter
 from hepjax.formats.showers.writer import write_showers
+from hepjax.formats.tracking.pack import write_packed as write_packed_hits
 from hepjax.formats.tracking.trackml import write_event
 from hepjax.ops.boxes import Setting
 from hepjax.simulate.boxes.boxes import write_boxes, write_universes
@@ -82,14 +83,21 @@ HIT_PARTICLES = 500
 
 
 def write_hits(
-    out: Path, events: int, seed: int, advance: Advance, particles: int = HIT_PARTICLES
-) -> int:
-    """Charged particles in the TrackML detector, as its csv files; return the number of hits."""
+    out: Path, events: int, seed: int, advance: Advance, particles: int = HIT_PARTICLES,
+    *, packed: bool = False,
+) -> int:  # fmt: skip
+    """Charged particles in the TrackML detector, as its csv files or as a packed set.
+
+    Returns:
+      the number of hits.
+    """
+    made = (simulate_event(particles, seed, number) for number in range(events))
+    if packed:
+        return int(write_packed_hits(out, made, advance)["hits"])
     hits = 0
     make_folder(out)
-    for number in range(events):
-        event = simulate_event(particles, seed, number)
-        write_event(out, number + 1, event)
+    for number, event in enumerate(made, start=1):
+        write_event(out, number, event)
         hits += len(event)
         advance(1)
     return hits

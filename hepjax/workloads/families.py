@@ -17,7 +17,7 @@ from hepjax.formats.packed.manifest import is_packed
 from hepjax.formats.particleflow.reader import holds_events
 from hepjax.formats.recognise import recognise
 from hepjax.formats.source import Source
-from hepjax.formats.tracking.trackml import is_event
+from hepjax.formats.tracking.reader import layout_of
 from hepjax.formats.trigger.tables import is_trigger
 from hepjax.formats.unfolding.npz import holds_levels
 from hepjax.formats.waveforms.hdf5 import is_waveforms
@@ -119,6 +119,12 @@ def _pack_waveforms(
     return {"events": found.events, "shards": len(found.shards), "bytes": found.bytes}
 
 
+def _pack_hits(paths: list[Path], out: Path, advance: Callable[[int], object]) -> dict[str, Any]:
+    from hepjax.formats.tracking.pack import pack_hits
+
+    return pack_hits(paths, out, advance)
+
+
 CALORIMETER = "hepjax.physics.calorimeter.inspect"
 JETS = "hepjax.physics.jets.inspect"
 FAMILIES = {
@@ -128,7 +134,7 @@ FAMILIES = {
         Family("calochallenge", CALORIMETER, _showers, _pack_showers, _compare_showers),
         Family("jets", JETS, pack=_pack_jets),
         Family("packed", JETS, _packed, compare=_compare_showers),
-        Family("tracking", "hepjax.physics.tracking.inspect"),
+        Family("tracking", "hepjax.physics.tracking.inspect", shards=_pack_hits),
         Family("trigger", "hepjax.physics.trigger.inspect"),
         Family("waveforms", "hepjax.physics.waveforms.inspect", _waveforms, shards=_pack_waveforms),
         Family("fields", "hepjax.physics.fields.inspect"),
@@ -149,7 +155,7 @@ def family_of(path: Path) -> Family:
     for workload in table.outside():
         if workload.files is not None and workload.files.recognises(path):
             return workload.files
-    if path.exists() and is_event(path):
+    if path.exists() and layout_of(path) is not None:
         return FAMILIES["tracking"]
     if path.exists() and is_trigger(path):
         return FAMILIES["trigger"]

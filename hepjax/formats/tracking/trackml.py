@@ -53,7 +53,8 @@ def list_events(paths: str | Path | Sequence[str | Path]) -> list[Path]:
         found = [p for p in inside(folder) if NAME.match(p.name)]
         if not found:
             raise InputError(
-                f"{folder}: expected files event<number>-hits.csv[.gz], found none of this name"
+                f"{folder}: expected files event<number>-hits.csv[.gz], ColliderML tracker hits or "
+                "a packed set, found none of them"
             )
         return found
 
@@ -61,7 +62,8 @@ def list_events(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     for path in files:
         if not NAME.match(path.name):
             raise InputError(
-                f"{path}: expected a file event<number>-hits.csv[.gz], found another name"
+                f"{path}: expected a file event<number>-hits.csv[.gz] or ColliderML tracker hits "
+                "(.parquet), found something else"
             )
     return files
 

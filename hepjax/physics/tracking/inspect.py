@@ -8,7 +8,7 @@ import numpy as np
 
 from hepjax.formats.tracking.detector import PARTS, SURFACES
 from hepjax.formats.tracking.event import Event
-from hepjax.formats.tracking.trackml import list_events, read_event
+from hepjax.formats.tracking.reader import list_events, read_event
 from hepjax.report.inspection import (
     Progress,
     head_lines,
@@ -29,7 +29,7 @@ def inspect(
     """Everything ``hepjax inspect`` prints, as one dictionary ready for JSON.
 
     Raises:
-      InputError: see ``trackml.read_event``.
+      InputError: see ``reader.read_event``.
     """
     files = list_events(paths)
     by_part, pts, per_particle = np.zeros(len(PARTS), int), [], []
@@ -53,8 +53,8 @@ def inspect(
     if plot is not None:
         save_picture(lambda: _picture(first), Path(plot))
     return {
-        "layout": "TrackML csv", "events": len(files),
-        "files": [{"path": str(p)} for p in files],
+        "layout": " and ".join(sorted({place.layout for place in files})), "events": len(files),
+        "files": [{"path": path} for path in dict.fromkeys(str(place.path) for place in files)],
         "hits_per_event": value_range(np.array(hits)),
         "hits_by_part": {p.name: int(n) for p, n in zip(PARTS, by_part, strict=True)},
         "events_with_truth": truth, "noise_share": noise / sum(hits) if truth else None,
