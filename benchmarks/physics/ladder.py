@@ -6,10 +6,11 @@
         [--seeds 2]
     python -m benchmarks.physics.ladder show ladder.json [--plot ladder.png]
 
-``measure`` generates showers at the incident energies of files that the run was not trained on,
-and adds a row to the JSON: classifiers on cells (low), on cells normalised by layer, on high-level
-features (a network and boosted trees), FPD, KPD, recall, each beside the same number between two
-halves of the reference, and the processor time of a shower by the size of the batch on one core.
+``measure`` takes a run that makes showers (calo, gan3d). It generates at the conditions of files
+that the run was not trained on, and adds a row to the JSON: classifiers on cells (low), on cells
+normalised by layer, on high-level features (a network and boosted trees), FPD, KPD, recall, each
+beside the same number between two halves of the reference, and the processor time of a shower by
+the size of the batch on one core.
 ``gate`` judges stage 1 alone: the classifiers see hits, energies and moments of the layers.
 """
 
@@ -17,22 +18,13 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-PUBLISHED = {
-    "CaloINN": (2.8, 0.626, 0.638),
-    "CaloFlow student": (6.1, 0.761, 0.667),
-    "CaloVAE+INN": (1.2, 0.889, 0.966),
-    "BoloGAN": (0.55, 0.927, 0.966),
-    "CaloShower3GAN": (1.2, 0.928, 0.947),
-    "CaloDiffusion": (4266.0, 0.635, 0.536),
-}
-"""CaloChallenge data set 1, photons (arXiv:2410.21611, files of its repository): ms a shower on a
-CPU at the best batch, AUC low and high. Another machine, Geant4 of ATLAS, a larger classifier."""
 COLUMNS = ("low", "low_normalised", "high", "high_boosted", "fpd", "kpd", "recall")
 BATCH = 256
 
@@ -64,6 +56,8 @@ def main() -> None:
         rows = json.loads(args.file.read_text())
         print(table(rows))
         if args.plot:
+            from benchmarks.physics.ladder_plot import plot
+
             plot(rows, args.plot)
         return
     # One core, before jax counts them.
@@ -71,25 +65,35 @@ def main() -> None:
     if args.verb == "gate":
         print(json.dumps(judged(args), indent=1))
         return
+    import hepjax
+
     rows = json.loads(args.out.read_text()) if args.out.exists() else []
-    row = measured(args)
+    times = [int(batch) for batch in args.times.split(",") if batch]
+    run = hepjax.load(args.run, args.step)
+    row = measured(run, args.data, args.events, args.seeds, times, args.name)
     rows = [other for other in rows if other["name"] != row["name"]] + [row]
     args.out.write_text(json.dumps(rows, indent=1))
     print(table(rows))
 
 
-def measured(args: argparse.Namespace) -> dict[str, Any]:
-    """The row of a run."""
-    import hepjax
+def measured(
+    run: Any, paths: list[Path], events: int, seeds: int, times: Sequence[int] = (), name: str = ""
+) -> dict[str, Any]:
+    """The row of a run of any workload that makes showers.
+
+    Args:
+      paths: showers that it was not trained on; the first ``events`` are the reference.
+      seeds: of the classifiers.
+      times: sizes of the batches that are timed.
+    """
     from hepjax.formats.atomic import plain
     from hepjax.physics.calorimeter import features, field
 
-    run = hepjax.load(args.run, args.step)
     known = run.cfg.calorimeter
-    source = run.workload.open(run.cfg, args.data)
-    total = min(args.events, len(source))
-    reference, energy = read(source, total, run)
-    made = generated(run, energy, known.voxels)
+    source = run.workload.open(run.cfg, paths)
+    total = min(events, len(source))
+    reference, asked = read(source, total, run)
+    energy = asked["energy"]
 
     def sample(cells: np.ndarray) -> field.Sample:
         parts = [
@@ -100,13 +104,14 @@ def measured(args: argparse.Namespace) -> dict[str, Any]:
         ]
         return field.Sample(np.concatenate([np.asarray(p) for p in parts]), cells, energy)
 
-    settings = field.Settings(seeds=args.seeds, events=total, name="small")
-    found = field.scores(sample(reference), sample(made), known, settings)
+    settings = field.Settings(seeds=seeds, events=total, name="small")
+    made = sample(generated(run, asked, known.voxels))
+    found = field.scores(sample(reference), made, known, settings)
     return {
-        "name": args.name or args.run, "calorimeter": known.name, "showers": total,
+        "name": name or str(run.directory), "calorimeter": known.name, "showers": total,
         "energy": [float(energy.min()), float(energy.max())],
         "parameters": parameters(run),
-        "ms": {b: timed(run, int(b)) for b in args.times.split(",") if b},
+        "ms": {str(b): timed(run, b) for b in times},
         **{name: plain(value) for name, value in found.items()},
     }  # fmt: skip
 
@@ -118,7 +123,8 @@ def judged(args: argparse.Namespace) -> dict[str, Any]:
 
     run = hepjax.load(args.run, args.step)
     source = run.workload.open(run.cfg, args.data)
-    cells, energy = read(source, min(args.events, len(source)), run)
+    cells, asked = read(source, min(args.events, len(source)), run)
+    energy = asked["energy"]
     reference, made = (own_variables(run, energy, c) for c in (cells, None))
 
     def auc(one: np.ndarray, other: np.ndarray) -> dict[str, list[float]]:
@@ -169,24 +175,28 @@ def own_variables(run: Any, energy: np.ndarray, cells: np.ndarray | None) -> np.
     return np.concatenate([np.asarray(row) for row in rows])
 
 
-def read(source: Any, total: int, run: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Cells (n, voxels) GeV above the threshold, and incident energies (n,)."""
+def read(source: Any, total: int, run: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Cells (n, voxels) GeV above the threshold, and what the run asks for showers like these:
+    incident energies (n,) GeV, and polar angles (n,) rad where it has them."""
     from hepjax.formats.showers.reader import with_cells
 
     cells = np.empty((total, run.cfg.calorimeter.voxels), np.float32)
-    energy = np.empty(total, np.float32)
+    names = run.workload.inputs(run.cfg).names
+    asked = {name: np.empty(total, np.float32) for name in names}
     for start in range(0, total, BATCH):
         rows = np.arange(start, min(start + BATCH, total))
         batch = with_cells(source[rows], run.cfg.calorimeter.shape)
         flat = batch["ecal"].reshape(len(rows), -1)
-        cells[rows], energy[rows] = np.where(flat < run.cfg.threshold, 0, flat), batch["energy"]
-    return cells, energy
+        cells[rows] = np.where(flat < run.cfg.threshold, 0, flat)
+        for name, values in asked.items():
+            values[rows] = batch[name]
+    return cells, asked
 
 
-def generated(run: Any, energy: np.ndarray, voxels: int) -> np.ndarray:
-    """Showers at these energies, cells below the threshold 0."""
-    made, done = np.empty((len(energy), voxels), np.float32), 0
-    for cells in run.generated_batches({"energy": energy}, 1, BATCH):
+def generated(run: Any, asked: dict[str, np.ndarray], voxels: int) -> np.ndarray:
+    """Showers under these conditions, cells below the threshold 0."""
+    made, done = np.empty((len(asked["energy"]), voxels), np.float32), 0
+    for cells in run.generated_batches(asked, 1, BATCH):
         flat = cells.reshape(len(cells), -1)
         made[done : done + len(cells)] = np.where(flat < run.cfg.threshold, 0, flat)
         done += len(cells)
@@ -195,12 +205,15 @@ def generated(run: Any, energy: np.ndarray, voxels: int) -> np.ndarray:
 
 def timed(run: Any, batch: int, seconds: float = 4.0) -> float:
     """Milliseconds of processor time of a shower in batches of this size, compilation left out."""
-    low, high = run.cfg.energies
-    energy = np.random.default_rng(0).uniform(low, high, batch).astype(np.float32)
-    run.generate(energy=energy, batch_size=batch)
+    random = np.random.default_rng(0)
+    asked = {
+        name: random.uniform(low, high, batch).astype(np.float32)
+        for name, (low, high, _) in run.workload.ranges(run.cfg).items()
+    }
+    run.generate(batch_size=batch, **asked)
     began, count = time.process_time(), 0
     while count == 0 or time.process_time() - began < seconds:
-        run.generate(energy=energy, batch_size=batch, seed=count + 1)
+        run.generate(batch_size=batch, seed=count + 1, **asked)
         count += 1
     return 1e3 * (time.process_time() - began) / (count * batch)
 
@@ -229,34 +242,6 @@ def table(rows: list[dict[str, Any]]) -> str:
         cells += [f"{row['ms'][b]:.3g}" if b in row["ms"] else "-" for b in batches]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def plot(rows: list[dict[str, Any]], path: Path) -> None:
-    """AUC on high-level features against the time of a shower at the best batch."""
-    import matplotlib
-
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
-    for name, (ms, _, high) in PUBLISHED.items():
-        axes.plot(ms, high, "x", color="0.5")
-        axes.annotate(name, (ms, high), (4, 4), textcoords="offset points", color="0.4", size=8)
-    for row in rows:
-        if row["ms"]:
-            ms = min(row["ms"].values())
-            axes.plot(ms, row["high"]["value"], "o")
-            axes.annotate(
-                f"{row['name']}, {row['calorimeter']}", (ms, row["high"]["value"]), (4, -10),
-                textcoords="offset points", size=8,
-            )  # fmt: skip
-    axes.axhline(0.5, color="k", lw=0.8, ls=":")
-    axes.set(
-        xscale="log", ylim=(0.48, 1.02), xlabel="ms a shower on a CPU core, best batch",
-        ylabel="AUC of a classifier on high-level features",
-        title="crosses: published, CaloChallenge photons, another machine",
-    )  # fmt: skip
-    figure.savefig(path, dpi=150)
 
 
 if __name__ == "__main__":

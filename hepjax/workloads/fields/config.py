@@ -46,10 +46,13 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
-    """The loss, L1 of scaled fields."""
+    """The loss: L1 of scaled fields, and what is added to it."""
 
     density: NotNegative = 0.0
     """Weight of the L1 of the densities themselves beside that of their logarithms."""
+    spectrum: NotNegative = 0.0
+    """Weight of the power of what the density is off, relative to the true power: the mean over
+    shells of wave numbers up to half the Nyquist frequency, so that each scale counts alike."""
     symmetries: bool = True
     """Turn and reflect the boxes of each update by one of the 48 symmetries of the cube, their
     velocities too."""

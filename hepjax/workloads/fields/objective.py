@@ -14,6 +14,7 @@ from hepjax.engine.mesh import DATA, MODEL, split_events, spread_events, whole
 from hepjax.engine.workload import Batch, Clock, Metrics, Spec
 from hepjax.ops import boxes
 from hepjax.ops.gas import fluctuating
+from hepjax.physics.fields import spectra
 from hepjax.workloads.fields import symmetry
 from hepjax.workloads.fields.config import FieldsConfig
 from hepjax.workloads.fields.model import UNet, features, physical, scaled
@@ -92,6 +93,11 @@ def losses(cfg: FieldsConfig, y: jax.Array, gas: jax.Array) -> jax.Array:
     if cfg.objective.density:
         off = jnp.exp(y[..., 0]) - jnp.exp(wanted[..., 0])
         loss += cfg.objective.density * jnp.abs(off).mean((1, 2, 3))
+    if cfg.objective.spectrum:
+        own, true, cross = jnp.moveaxis(
+            jax.vmap(spectra.sums)(jnp.exp(y[..., 0]), gas[..., 0]), 1, 0
+        )
+        loss += cfg.objective.spectrum * ((own + true - 2 * cross) / true).mean(1)
     return loss
 
 

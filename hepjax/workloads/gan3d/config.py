@@ -81,6 +81,18 @@ class ObjectiveConfig:
     """Energies of the fakes: flat in data.energy_range, with the visible energy of the published
     fit to the CLIC calorimeter; or energies, angles and visible energies of the real batch, as the
     variable-angle model has."""
+    penalty_real: NotNegative = 0.0
+    """R1: the discriminator's loss has half of this times the squared gradient of its logit in real
+    showers, as the networks see them; 0, none, is published."""
+    penalty_fake: NotNegative = 0.0
+    """R2: the same in generated showers (both: arXiv:2501.05441)."""
+    weight_response: NotNegative = 0.0
+    """Weight, for the generator, of the energy distance in percent between the visible over the
+    incident energies of generated and of real showers of a batch: mean, spread and tails, where the
+    MAPE of the visible energy asks for the median alone; 0, none, is published."""
+    discriminator_rate: Positive = 1.0
+    """Learning rate of the discriminator over that of the generator, which is that of the
+    optimizer (two time-scale rule, Heusel et al., 2017); 1 is published."""
 
 
 @dataclass(frozen=True)

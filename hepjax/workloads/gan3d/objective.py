@@ -19,6 +19,7 @@ from hepjax.workloads.gan3d.config import Gan3DConfig
 from hepjax.workloads.gan3d.geometry import closed, image, to_cells, to_image
 from hepjax.workloads.gan3d.heads import Answers, bin_counts
 from hepjax.workloads.gan3d.model import Discriminator, Generator
+from hepjax.workloads.gan3d.response import response_loss
 
 REAL, FAKE = 1.0, 0.0
 ENERGY_UNIT = 100.0  # GeV; the networks see incident energies in this unit
@@ -220,6 +221,37 @@ def flip_labels(cfg: Gan3DConfig, label: float, n: int, key: jax.Array) -> jax.A
     return jnp.where(flipped, 1.0 - label, label)
 
 
+def discriminator_loss(
+    cfg: Gan3DConfig, stats: Any, gamma: float, params: Any, events: tuple[Any, ...], key: jax.Array
+) -> tuple[jax.Array, tuple[Any, Metrics]]:
+    """The loss, and new batch statistics and its terms.
+
+    Args:
+      gamma: of the penalty, the mean squared gradient of the logit in the showers. It is that of
+        the function which the generator learns from: with batch statistics and dropout.
+      events: showers, labels, and what is known of them.
+    """
+    shower, labels, truth = events
+
+    def judged(shower: jax.Array) -> tuple[jax.Array, tuple[Answers, Any]]:
+        answers, changed = networks(cfg)[1].apply(
+            {"params": params, "batch_stats": stats}, shower,
+            train=True, rngs={"dropout": key}, mutable=["batch_stats"],
+        )  # fmt: skip
+        return answers["real"].sum(), (answers, changed)
+
+    if gamma:
+        slopes, (answers, changed) = jax.grad(judged, has_aux=True)(shower)
+    else:
+        _, (answers, changed) = judged(shower)
+    means = {name: term.mean() for name, term in losses(answers, labels, truth).items()}
+    value = total_loss(cfg, means)
+    if gamma:
+        means["penalty"] = (slopes**2).reshape(len(slopes), -1).sum(1).mean()
+        value = value + 0.5 * gamma * means["penalty"]
+    return value, (changed.get("batch_stats", {}), means | {"loss": value})
+
+
 def train_discriminator(
     cfg: Gan3DConfig, network: Network, shower: jax.Array, label: float, truth: Batch,
     rate: jax.Array, key: jax.Array,
@@ -227,21 +259,13 @@ def train_discriminator(
     """One update of the discriminator on showers that are all real or all fake."""
     k_flip, k_drop = jax.random.split(key)
     labels = flip_labels(cfg, label, shower.shape[0], k_flip)
-
-    def loss(params: Any, events: Any, key: jax.Array) -> tuple[jax.Array, tuple[Any, Metrics]]:
-        shower, labels, truth = events
-        answers, changed = networks(cfg)[1].apply(
-            {"params": params, "batch_stats": network.stats}, shower,
-            train=True, rngs={"dropout": key}, mutable=["batch_stats"],
-        )  # fmt: skip
-        means = {name: term.mean() for name, term in losses(answers, labels, truth).items()}
-        value = total_loss(cfg, means)
-        return value, (changed.get("batch_stats", {}), means | {"loss": value})
-
+    o = cfg.objective
+    gamma = o.penalty_real if label == REAL else o.penalty_fake
+    loss = partial(discriminator_loss, cfg, network.stats, gamma)
     (_, (stats, metrics)), gradients = mean_gradient(
         cfg, loss, network.params, (shower, labels, truth), k_drop
     )
-    return update(cfg.optimizer, network, gradients, stats, rate), metrics
+    return update(cfg.optimizer, network, gradients, stats, rate * o.discriminator_rate), metrics
 
 
 def train_generator(
@@ -251,6 +275,9 @@ def train_generator(
 
     The discriminator runs in training mode, so its batch statistics move with the fakes, as in the
     published code.
+
+    Args:
+      truth: see ``conditions``; with ``response``, if the loss has it, that of real showers (n,).
     """
     k_latent, k_drop = jax.random.split(key)
     inputs = latent(cfg, truth, k_latent)
@@ -274,6 +301,10 @@ def train_generator(
         )  # fmt: skip
         means = {name: term.mean() for name, term in losses(answers, REAL, truth).items()}
         value = total_loss(cfg, means)
+        if "response" in truth:
+            visible = cells_in_gev(cfg, shower).reshape(len(shower), -1).sum(1)
+            means["response"] = response_loss(visible / truth["energy"], truth["response"])
+            value = value + cfg.objective.weight_response * means["response"]
         stats = (changed.get("batch_stats", {}), judged.get("batch_stats", {}))
         return value, (*stats, means | {"loss": value})
 
@@ -310,11 +341,14 @@ def train_step(
         cfg, discriminator, fake, FAKE, asked, rate, k_fake
     )
     state = replace(state, discriminator=discriminator)
+    response = {}
+    if cfg.objective.weight_response:
+        response["response"] = batch["sum"] / (cfg.data.scale * batch["energy"])
     rounds = []
     for k_round in k_rounds:
         k_energy, k_train = jax.random.split(k_round)
         asked = conditions(cfg, batch, k_energy)
-        state, metrics = train_generator(cfg, state, asked, rate, k_train)
+        state, metrics = train_generator(cfg, state, asked | response, rate, k_train)
         rounds.append(metrics)
     metrics = {f"gen_{name}": (rounds[0][name] + rounds[1][name]) / 2 for name in rounds[0]}
     metrics |= {f"real_{name}": v for name, v in on_real.items() if name not in FROM_CELLS}

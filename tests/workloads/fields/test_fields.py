@@ -81,6 +81,28 @@ def test_the_rim_of_a_crop_does_not_count():
     assert float(objective.losses(cfg, jnp.asarray(y), jnp.asarray(true))[0]) == 0
 
 
+def test_the_spectral_loss_is_the_relative_power_of_what_is_off():
+    """A density of fluctuations a tenth too large is off by a hundredth of the power at each k."""
+    cfg = replace(TINY, objective=ObjectiveConfig(spectrum=2.0))
+    rng = np.random.default_rng(0)
+    true = jnp.asarray(rng.uniform(0.5, 1.5, (2, 8, 8, 8, 5)), jnp.float32)
+    plain, exact = objective.scaled(true), true[..., 0]
+    too_large = exact.mean() + 1.1 * (exact - exact.mean())
+    y = plain.at[..., 0].set(jnp.log(too_large))
+
+    @jax.jit
+    def added(y):
+        return objective.losses(cfg, y, true) - objective.losses(TINY, y, true)
+
+    np.testing.assert_allclose(added(plain), 0, atol=1e-5)
+    np.testing.assert_allclose(added(y), 2.0 * 0.01, rtol=1e-3)
+    slope = jax.jit(jax.grad(lambda y: added(y).sum()))(y)
+    direction = slope / jnp.linalg.norm(slope.reshape(-1))
+    h = 0.1
+    found = (added(y + h * direction) - added(y - h * direction)).sum() / (2 * h)
+    assert float(found) == pytest.approx(float(jnp.linalg.norm(slope.reshape(-1))), rel=0.02)
+
+
 def test_bad_boxes_are_refused(tmp_path):
     stored(tmp_path / "a.h5", n=6)
     cfg = replace(TINY, model=ModelConfig(channels=(4, 4)))
