@@ -32,8 +32,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
         "objective.weight_response=0.1",
     ),
 }  # fmt: skip
-"""Settings that each adds; of the two rates "all" has neither. GAMMA is ``--gamma``, AVERAGE reaches
-over a tenth of the updates, since it begins with the initial parameters."""
+"""Settings that each adds; of the two rates "all" has neither. GAMMA is ``--gamma``; AVERAGE
+reaches over a tenth of the updates, since it begins with the initial parameters."""
 COLUMNS = ("low", "low_normalised", "high", "high_boosted", "fpd", "recall")
 TIMED, WINDOWS = 20, 4
 """Updates in each of the windows in which an update is timed, after as many that warm up; the

@@ -63,7 +63,8 @@ def test_a_3dgan_is_a_row_of_the_ladder(tmp_path):
         words = ["--events", str(count), "--energy", "10:100", "--quiet"]
         assert main(["simulate", "showers", *words, "--out", str(tmp_path / name)]) == 0
     hepjax.train("gan3d/any", tmp_path / "run", **{
-        "data.files": [str(tmp_path / "train")], "data.energy_range": [10.0, 100.0],
+        "data.calorimeter": "clic-25", "data.files": [str(tmp_path / "train")],
+        "data.energy_range": [10.0, 100.0],
         "train.steps": 2, "train.batch_size": 8,
     })  # fmt: skip
     run = hepjax.load(tmp_path / "run")
