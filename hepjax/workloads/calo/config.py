@@ -27,11 +27,11 @@ LARGEST_FLOW = 1000
 
 @dataclass(frozen=True)
 class LayersConfig:
-    """Stage 1: hits, energy and transverse moments of the layers, by a coupling flow."""
+    """Stage 1: hits and energies of the layers and transverse moments, by a coupling flow."""
 
-    moments: bool = True
-    """Whether transverse moments of each layer are modelled too, and imposed on the cells of stage
-    2; without, hits and energies alone."""
+    moments: Annotated[int, Bound(least=0)] = 5
+    """Groups of layers whose transverse moments are modelled, and imposed on the cells of stage 2;
+    at most one for each layer; 0: hits and energies alone."""
     blocks: Count = 8
     """Coupling blocks."""
     hidden: tuple[Count, ...] = (128, 128)
@@ -46,13 +46,17 @@ class CellsConfig:
 
     copula: Literal["flow", "mix"] = "mix"
     """How the cells of a shower depend on one another: a coupling flow over all cells; or one
-    normal number a cell, mixed over 3 x 3 neighbours."""
+    normal number a cell, mixed over 3 x 3 neighbours, and in each layer a flow over the
+    ``window``."""
+    window: Annotated[int, Bound(least=0)] = 49
+    """Cells of copula=mix nearest to the axis in each layer, which one flow for all layers makes
+    dependent; 0: none."""
     hidden: tuple[Count, ...] = (256, 256)
     """Widths of the layers that see the results of stage 1."""
     token: Count = 64
     """Numbers a layer from which the margins of its cells are made."""
     blocks: Count = 8
-    """Coupling blocks of copula=flow."""
+    """Coupling blocks of the flow of cells."""
     flow_hidden: tuple[Count, ...] = (256, 256)
     """Widths of the network in each of them."""
     bins: Annotated[int, Bound(least=0)] = 0

@@ -97,7 +97,7 @@ def step(
     k_scores, k_noise = jax.random.split(key)
     on = clock.epoch >= cfg.objective.critic_from
     cells = to_layers(known, shower)
-    true = layers.measured(known, cells)
+    true = layers.measured(known, cells, cfg.model.layers.moments)
     found = scores_of(cfg, state.stats, true, incident, k_scores)
     noise = jax.random.normal(k_noise, (len(cells), known.voxels))
     logs = log_energy(cfg, true.energy)
@@ -117,7 +117,7 @@ def step(
     )(judge)
     lost, own = jax.value_and_grad(
         lambda p: generator_loss(score(judge), real, made(state.params | p))
-    )({name: state.params[name] for name in ("margins", "copula")})
+    )({name: state.params[name] for name in state.params if name != "layers"})
     value, slope, lost, own = average(cfg.mesh, (value, slope, lost, own))
 
     new, optimizer = optimizers.update(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from hepjax.workloads.calo import layers, scores
 from hepjax.workloads.calo.config import CaloConfig
-from hepjax.workloads.calo.geometry import from_layers, plan
+from hepjax.workloads.calo.geometry import from_layers, in_window, plan, with_window
 from hepjax.workloads.calo.layers import Layers
 from hepjax.workloads.calo.model import (
     Margins,
@@ -19,6 +19,7 @@ from hepjax.workloads.calo.model import (
     layer_flow,
     margin_network,
     value_of,
+    window_flow,
 )
 from hepjax.workloads.calo.project import with_energy, with_hits, with_moments
 
@@ -37,12 +38,9 @@ def scores_of(
 ) -> jax.Array:
     """Normal scores (n, size) of layers; those of absent components are drawn."""
     k_vector, k_absent = jax.random.split(key)
-    moments = cfg.model.layers.moments
-    vector = layers.to_vector(
-        cfg.calorimeter, cfg.threshold, true, incident, k_vector, moments=moments
-    )
+    vector = layers.to_vector(cfg.calorimeter, cfg.threshold, true, incident, k_vector)
     found = scores.to_scores(stats["scores"], vector, incident_condition(cfg, incident))
-    there = layers.present(cfg.calorimeter, true.hits, moments=moments)
+    there = layers.present(cfg.calorimeter, true.hits, cfg.model.layers.moments)
     return jnp.where(there, found, jax.random.normal(k_absent, found.shape))
 
 
@@ -59,7 +57,8 @@ def layers_of(
     white = layer_flow(cfg).apply({"params": params["layers"]}, noise, condition, method="inverse")
     found = scores.coloured(stats["scores"], white)
     vector = scores.from_scores(stats["scores"], found, condition)
-    made = layers.from_vector(cfg.calorimeter, cfg.threshold, vector, incident)
+    groups = cfg.model.layers.moments
+    made = layers.from_vector(cfg.calorimeter, cfg.threshold, vector, incident, groups)
     return found, made
 
 
@@ -72,7 +71,7 @@ def condition_of(
     cfg: CaloConfig, incident: jax.Array, found: jax.Array, hits: jax.Array
 ) -> jax.Array:
     """What stage 2 is told: incident energy and the normal scores of stage 1, 0 where absent."""
-    there = layers.present(cfg.calorimeter, hits, moments=cfg.model.layers.moments)
+    there = layers.present(cfg.calorimeter, hits, cfg.model.layers.moments)
     cut = jnp.where(there, jnp.clip(found, -LARGEST, LARGEST), 0.0)
     return jnp.concatenate([incident_condition(cfg, incident), cut], axis=1)
 
@@ -105,7 +104,14 @@ def correlated(cfg: CaloConfig, params: Any, condition: jax.Array, noise: jax.Ar
         empty = jnp.zeros((noise.shape[0], shape[0] * shape[1]))
         spread = empty.at[:, cells_inside(known)].set(noise).reshape(-1, *shape)
     if cfg.model.cells.copula == "mix":
-        spread = Mixing(known).apply({"params": params["copula"]}, spread)
+        mixed = Mixing(known).apply({"params": params["copula"]}, spread)
+        if not cfg.model.cells.window:
+            return mixed
+        inner = in_window(known, cfg.model.cells.window, spread)
+        inner = window_flow(cfg).apply(
+            {"params": params["window"]}, inner, condition, method="inverse"
+        )
+        return with_window(known, mixed, inner)
     return spread
 
 

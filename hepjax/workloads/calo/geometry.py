@@ -64,6 +64,28 @@ def from_layers(calorimeter: Calorimeter, cells: jax.Array) -> jax.Array:
 
 
 @lru_cache
+def window(calorimeter: Calorimeter, size: int) -> np.ndarray:
+    """(layers, size) numbers of the cells of each layer that are nearest to the axis; cells that do
+    not exist come last."""
+    far = np.where(plan(calorimeter).inside, grids.positions(calorimeter)[2], np.inf)
+    return np.argsort(far, axis=1, kind="stable")[:, :size].astype(np.int32)
+
+
+def in_window(calorimeter: Calorimeter, size: int, cells: jax.Array) -> jax.Array:
+    """Of (n, layers, cells) those of the window, (n, layers, size)."""
+    return jnp.take_along_axis(cells, jnp.asarray(window(calorimeter, size))[None], axis=2)
+
+
+def with_window(calorimeter: Calorimeter, cells: jax.Array, inner: jax.Array) -> jax.Array:
+    """(n, layers, cells) with the cells of the window replaced by (n, layers, size)."""
+    places = window(calorimeter, inner.shape[2])
+    back = np.zeros(plan(calorimeter).inside.shape, np.int32)
+    np.put_along_axis(back, places, np.arange(1, places.shape[1] + 1, dtype=np.int32)[None], 1)
+    moved = jnp.take_along_axis(inner, jnp.asarray(np.maximum(back - 1, 0))[None], axis=2)
+    return jnp.where(back > 0, moved, cells)
+
+
+@lru_cache
 def groups(calorimeter: Calorimeter) -> tuple[tuple[int, int, tuple[int, int], bool], ...]:
     """Consecutive layers of one binning: first, end, (rows, columns) of their images, and whether
     rows close in the azimuth."""

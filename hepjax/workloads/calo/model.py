@@ -149,10 +149,44 @@ class Mixing(nn.Module):
         return jnp.where(jnp.arange(9) == 4, 1.0, free)
 
 
+class WindowFlow(nn.Module):
+    """A flow over the numbers of the window in a layer, the same for all layers: each tells it of
+    itself by a token."""
+
+    layers: int
+    size: int
+    blocks: int
+    hidden: tuple[int, ...]
+    token: int
+    bins: int
+    dtype: jnp.dtype = jnp.float32
+
+    def setup(self) -> None:
+        """The flow and the network of the tokens."""
+        self.flow = CouplingFlow(self.size, self.blocks, self.hidden, self.bins, self.dtype)
+        self.first = Dense(4 * self.token, nn.silu, self.dtype)
+        self.last = Dense(self.layers * self.token, None, self.dtype)
+
+    def __call__(self, x: jax.Array, condition: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """(n, layers, size) and (n, c) to z (n, layers, size) and log |dz/dx| (n, layers)."""
+        z, slopes = self.flow(x.reshape(-1, self.size), self.tokens(condition))
+        return z.reshape(x.shape), slopes.reshape(x.shape[:2])
+
+    def inverse(self, z: jax.Array, condition: jax.Array) -> jax.Array:
+        """(n, layers, size) and (n, c) to x (n, layers, size)."""
+        x = self.flow.inverse(z.reshape(-1, self.size), self.tokens(condition))
+        return x.reshape(z.shape)
+
+    def tokens(self, condition: jax.Array) -> jax.Array:
+        """(n, c) to (n * layers, token)."""
+        tokens = self.last(self.first(condition))
+        return nn.silu(tokens.astype(jnp.float32)).reshape(-1, self.token)
+
+
 def layer_flow(cfg: CaloConfig) -> CouplingFlow:
     """The flow of stage 1."""
     own = cfg.model.layers
-    size = layers.size(cfg.calorimeter, moments=own.moments)
+    size = layers.size(cfg.calorimeter, own.moments)
     return CouplingFlow(size, own.blocks, own.hidden, own.bins, jnp.dtype(cfg.train.dtype))
 
 
@@ -167,6 +201,16 @@ def cell_flow(cfg: CaloConfig) -> CouplingFlow:
     own = cfg.model.cells
     dtype = jnp.dtype(cfg.train.dtype)
     return CouplingFlow(cfg.calorimeter.voxels, own.blocks, own.flow_hidden, own.bins, dtype)
+
+
+def window_flow(cfg: CaloConfig) -> WindowFlow:
+    """What makes the cells near the axis dependent where copula=mix."""
+    own = cfg.model.cells
+    count, cells = plan(cfg.calorimeter).inside.shape
+    return WindowFlow(
+        count, min(own.window, cells), own.blocks, own.flow_hidden, own.token, own.bins,
+        jnp.dtype(cfg.train.dtype),
+    )  # fmt: skip
 
 
 def cells_inside(calorimeter: Calorimeter) -> np.ndarray:

@@ -27,7 +27,7 @@ from hepjax.workloads.calo.generator import (
     margins_of,
     scores_of,
 )
-from hepjax.workloads.calo.geometry import plan, shifted, to_layers, turned
+from hepjax.workloads.calo.geometry import in_window, plan, shifted, to_layers, turned
 from hepjax.workloads.calo.layers import Layers
 from hepjax.workloads.calo.model import (
     Margins,
@@ -40,6 +40,7 @@ from hepjax.workloads.calo.model import (
     margin_network,
     normal_of,
     outer_of,
+    window_flow,
 )
 
 FAR = 5.0
@@ -58,7 +59,7 @@ class State:
     """Everything that an update changes."""
 
     params: Any
-    """``layers``, ``margins`` and ``copula``."""
+    """``layers``, ``margins``, ``copula`` and, where there is one, ``window``."""
     optimizer: Any
     stats: Any
     """Tables of the training showers (scores.py) and profiles; constant after the first updates."""
@@ -71,7 +72,8 @@ def init(cfg: CaloConfig, key: jax.Array) -> State:
     known = cfg.calorimeter
     shape = plan(known).inside.shape
     size = layer_flow(cfg).size
-    k_layers, k_margins, k_copula, k_critic = jax.random.split(key, 4)
+    k_layers, k_margins, k_copula, k_window, k_critic = jax.random.split(key, 5)
+    window: dict[str, Any] = {}
     vector, incident = jnp.zeros((1, size)), jnp.zeros((1, 1))
     condition, energy = jnp.zeros((1, size + 1)), jnp.zeros((1, shape[0]))
     even = jnp.broadcast_to(-jnp.log(jnp.asarray(average_cells(known), jnp.float32)), shape)
@@ -80,12 +82,16 @@ def init(cfg: CaloConfig, key: jax.Array) -> State:
         copula = cell_flow(cfg).init(k_copula, jnp.zeros((1, known.voxels)), condition)
     else:
         copula = Mixing(known).init(k_copula, jnp.zeros((1, *shape)))
+        if cfg.model.cells.window:
+            flow = window_flow(cfg)
+            inner = jnp.zeros((1, shape[0], flow.size))
+            window = {"window": flow.init(k_window, inner, condition)["params"]}
     margins = margin_network(cfg).init(k_margins, condition, energy, energy, profile)
     params = {
         "layers": layer_flow(cfg).init(k_layers, vector, incident)["params"],
         "margins": margins["params"],
         "copula": copula["params"],
-    }
+    } | window
     stats = {
         "scores": scores.start(size), "batches": jnp.float32(0), "filled": jnp.zeros(shape[0]),
         "hits": jnp.zeros(shape), "sums": jnp.zeros(shape), **profile._asdict(),
@@ -152,6 +158,27 @@ def flow_loss(cfg: CaloConfig, params: Any, normal: jax.Array, condition: jax.Ar
     return log_normal(flat) - log_normal(z) - slopes
 
 
+def window_loss(
+    cfg: CaloConfig, params: Any, normal: jax.Array, filled: jax.Array, condition: jax.Array,
+    key: jax.Array,
+) -> jax.Array:  # fmt: skip
+    """Negative log-likelihood (n,) of the numbers of the window under its flow, less that of
+    independence, over layers with hits.
+
+    Args:
+      normal: (n, layers, cells).
+      filled: (n, layers) bool, layers with hits.
+      key: of the numbers of cells that do not exist.
+    """
+    known, size = cfg.calorimeter, window_flow(cfg).size
+    there = in_window(known, size, plan(known).inside[None])
+    inner = in_window(known, size, normal)
+    inner = jnp.where(there, inner, jax.random.normal(key, inner.shape))
+    z, slopes = window_flow(cfg).apply({"params": params["window"]}, inner, condition)
+    less = 0.5 * (z * z - inner * inner).sum(2) - slopes
+    return jnp.where(filled, less, 0.0).sum(1)
+
+
 def mixing_loss(cfg: CaloConfig, params: Any, normal: jax.Array, weight: jax.Array) -> jax.Array:
     """Squared distance of the correlations of neighbours from those of the mixing, a mean.
 
@@ -185,14 +212,16 @@ def losses(
       every: stage 2 sees one in so many showers only; 0: none.
     """
     known = cfg.calorimeter
-    k_scores, k_normal = jax.random.split(key)
+    k_scores, k_normal, k_window = jax.random.split(key, 3)
     cells = to_layers(known, shower)
-    true = layers.measured(known, cells)
+    true = layers.measured(known, cells, cfg.model.layers.moments)
     found = scores_of(cfg, stats, true, incident, k_scores)
     parts = {"layers": stage_1(cfg, params, stats, found, incident)}
+    windowed = "window" in params
     if every == 0:
         none = jnp.zeros(1)
-        return parts | {"margins": none, "copula": none}
+        none_of_window = {"window": none} if windowed else {}
+        return parts | {"margins": none, "copula": none} | none_of_window
     cells, true = cells[::every], Layers(*(part[::every] for part in true))
     condition = condition_of(cfg, incident[::every], found[::every], true.hits)
     margins = margins_of(cfg, params, stats, condition, true)
@@ -207,6 +236,8 @@ def losses(
     else:
         sure = hit & inside & (jax.scipy.special.ndtr(-fixed.edge) > SURELY_HIT)
         copula = mixing_loss(cfg, params, normal, sure.astype(jnp.float32))
+    if windowed:
+        parts["window"] = window_loss(cfg, params, normal, true.hits > 0, condition, k_window)
     return parts | {"margins": of_cells, "copula": copula}
 
 
@@ -214,11 +245,14 @@ def total_loss(cfg: CaloConfig, parts: Metrics) -> jax.Array:
     """The sum of the parts, likelihoods per component."""
     voxels = cfg.calorimeter.voxels
     flow = cfg.model.cells.copula == "flow"
-    return (
+    total = (
         parts["layers"] / layer_flow(cfg).size
         + parts["margins"] / voxels
         + parts["copula"] / (voxels if flow else 1.0)
     )
+    if "window" in parts:
+        total += parts["window"] / (len(cfg.calorimeter.layers) * window_flow(cfg).size)
+    return total
 
 
 def gathered(
@@ -230,16 +264,16 @@ def gathered(
     Args:
       share: () of the updates of ``objective.statistics`` that are done.
     """
-    known, moments = cfg.calorimeter, cfg.model.layers.moments
+    known, groups = cfg.calorimeter, cfg.model.layers.moments
     k_vector, k_noise = jax.random.split(key)
     cells = to_layers(known, shower)
-    true = layers.measured(known, cells)
-    vector = layers.to_vector(known, cfg.threshold, true, incident, k_vector, moments=moments)
+    true = layers.measured(known, cells, groups)
+    vector = layers.to_vector(known, cfg.threshold, true, incident, k_vector)
     value, hit = values_of(cfg, cells)
     value = jnp.where(hit, value - log_energy(cfg, true.energy)[..., None], 0.0)
     tables, batch = average(cfg.mesh, (
         scores.sums(
-            stats["scores"], vector, layers.present(known, true.hits, moments=moments),
+            stats["scores"], vector, layers.present(known, true.hits, groups),
             incident_condition(cfg, incident), jax.random.normal(k_noise, vector.shape),
         ),
         {"filled": (true.hits > 0).mean(0), "hits": hit.mean(0), "sums": value.mean(0)},

@@ -1,4 +1,4 @@
-"""Cells that have the energy, the hits and the transverse moments that stage 1 gave their layer."""
+"""Cells that have the energy, the hits and the transverse moments that stage 1 gave."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 
 from hepjax.formats.showers.calorimeter import Calorimeter
 from hepjax.workloads.calo.geometry import plan
-from hepjax.workloads.calo.layers import Layers, resolved
+from hepjax.workloads.calo.layers import Layers, grouped, resolved
 
 BISECTIONS = 18
 """Halvings of the interval in which the cut on the cells lies."""
@@ -70,31 +70,36 @@ def _scaled(excess: jax.Array, hit: jax.Array, energy: jax.Array, threshold: flo
 def with_moments(
     calorimeter: Calorimeter, cells: jax.Array, wanted: Layers, threshold: float
 ) -> jax.Array:
-    """Cells tilted by exp(a x + b y + c x^2 + d y^2 + e r) so that layers with hits enough
+    """Cells tilted by exp(a x + b y + c x^2 + d y^2 + e r) so that groups of layers with hits enough
     (``layers.resolved``) have the moments.
 
     Newton steps on the convex dual of the relative entropy; the energies of the layers stay.
     """
     functions = plan(calorimeter).functions
+    count = wanted.moments.shape[1]
+    facts = grouped(calorimeter, count)
     square = wanted.moments[..., 2] + wanted.moments[..., 3]
-    length = jnp.sqrt(jnp.maximum(square, plan(calorimeter).floor))[..., None]
+    length = jnp.sqrt(jnp.maximum(square, facts.floor))[..., None]
     unit = jnp.concatenate([length, length, length**2, length**2, length], axis=-1)
     hit = cells > 0
     excess = jnp.where(hit, jnp.maximum(cells / threshold - 1.0, 0.0), 0.0)
-    total = wanted.energy / threshold
+    energy = jnp.maximum(wanted.energy, 1e-12 * threshold)[..., None]
+    # Shares of the layers in the energy of their group, (n, groups, layers).
+    parts = wanted.energy[:, None] * facts.member
+    parts = parts / jnp.maximum(parts.sum(2, keepdims=True), 1e-12 * threshold)
     tilt = jnp.zeros_like(unit)
-    known = resolved(calorimeter, wanted.hits)[..., None]
+    known = resolved(calorimeter, wanted.hits, count)[..., None]
     tilted = excess
     for _ in range(STEPS):
-        now = _scaled(tilted, hit, wanted.energy, threshold) / threshold
-        share = now / jnp.maximum(total, 1e-12)[..., None]
-        mean, covariance = _spread(share, functions, unit)
+        now = _scaled(tilted, hit, wanted.energy, threshold)
+        mean, covariance = _spread(now / energy, functions, parts, unit)
         miss = jnp.where(known, wanted.moments / unit - mean, 0.0)
         step = _solved(covariance, miss)
         # Moments that the hits cannot have would tilt without end.
         length_of_step = jnp.sqrt(jnp.maximum((step * miss).sum(-1, keepdims=True), 0.0))
         tilt = tilt + step * (LONGEST / jnp.maximum(length_of_step, LONGEST))
-        exponent = _tilted(tilt / unit, functions)
+        of_layers = jnp.einsum("ngk,gl->nlk", tilt / unit, facts.member, precision="highest")
+        exponent = _tilted(of_layers, functions)
         tilted = excess * jnp.exp(jnp.clip(exponent, -STEEPEST, STEEPEST))
     return _scaled(tilted, hit, wanted.energy, threshold)
 
@@ -114,19 +119,28 @@ def _tilted(factors: jax.Array, functions: np.ndarray) -> jax.Array:
 
 
 def _spread(
-    share: jax.Array, functions: np.ndarray, unit: jax.Array
+    share: jax.Array, functions: np.ndarray, parts: jax.Array, unit: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Mean (n, layers, 5) and covariance (n, layers, 5, 5) of the functions in their units."""
+    """Means (n, groups, 5) of the functions in their units, and what a tilt changes in them,
+    (n, groups, 5, 5): the covariances inside the layers.
+
+    Args:
+      share: (n, layers, cells) of the cells in the energy of their layer.
+      parts: (n, groups, layers) of the layers in the energy of their group.
+    """
     k = functions.shape[-1]
     row, column = np.triu_indices(k)
     both = np.concatenate([functions, functions[..., row] * functions[..., column]], axis=-1)
     sums = _means(share, both)
-    mean = sums[..., :k] / unit
-    pairs = sums[..., k:] / (unit[..., row] * unit[..., column])
-    pairs = pairs - mean[..., row] * mean[..., column]
+    mean = sums[..., :k]
+    pairs = sums[..., k:] - mean[..., row] * mean[..., column]
+    of_groups = jnp.einsum(
+        "ngl,nlk->ngk", parts, jnp.concatenate([mean, pairs], axis=-1), precision="highest"
+    )
+    pairs = of_groups[..., k:] / (unit[..., row] * unit[..., column])
     place = np.zeros((k, k), int)
     place[row, column] = place[column, row] = np.arange(len(row))
-    return mean, pairs[..., place]
+    return of_groups[..., :k] / unit, pairs[..., place]
 
 
 def _solved(matrix: jax.Array, right: jax.Array) -> jax.Array:

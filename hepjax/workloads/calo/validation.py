@@ -46,7 +46,8 @@ def summarise(cfg: CaloConfig, sums: dict[str, Any]) -> dict[str, float]:
             f"validation: expected finite showers, found some of {n:.0f} that are not; the last "
             "checkpoint is kept; lower optimizer.learning_rate in another --run"
         )
-    means = {name: float(sums[name]) / n for name in ("layers", "margins", "copula")}
+    parts = [name for name in ("layers", "margins", "copula", "window") if name in sums]
+    means = {name: float(sums[name]) / n for name in parts}
     moments = {}
     for name in ("real", "fake"):
         mean = np.asarray(sums[f"{name}_first"], float) / n
