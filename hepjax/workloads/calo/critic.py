@@ -20,7 +20,7 @@ from hepjax.formats.showers.calorimeter import Calorimeter
 from hepjax.workloads.calo import layers
 from hepjax.workloads.calo.config import CaloConfig
 from hepjax.workloads.calo.generator import cells_of, log_energy, scores_of
-from hepjax.workloads.calo.geometry import plan, to_layers
+from hepjax.workloads.calo.geometry import plan
 
 Score = Callable[[jax.Array], jax.Array]
 """From events (n, ...) to scores (n,)."""
@@ -88,7 +88,7 @@ def generator_loss(score: Score, real: jax.Array, fake: jax.Array) -> jax.Array:
 
 
 def step(
-    cfg: CaloConfig, state: Any, gradients: Any, shower: jax.Array, incident: jax.Array,
+    cfg: CaloConfig, state: Any, gradients: Any, cells: jax.Array, incident: jax.Array,
     key: jax.Array, rate: jax.Array, clock: Clock,
 ) -> tuple[Any, Any, Metrics]:  # fmt: skip
     """One update of the critic, and the gradients of the generator with those of the critic's game
@@ -96,7 +96,6 @@ def step(
     known, threshold = cfg.calorimeter, cfg.threshold
     k_scores, k_noise = jax.random.split(key)
     on = clock.epoch >= cfg.objective.critic_from
-    cells = to_layers(known, shower)
     true = layers.measured(known, cells, cfg.model.layers.moments)
     found = scores_of(cfg, state.stats, true, incident, k_scores)
     noise = jax.random.normal(k_noise, (len(cells), known.voxels))

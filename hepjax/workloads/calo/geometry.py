@@ -66,23 +66,26 @@ def from_layers(calorimeter: Calorimeter, cells: jax.Array) -> jax.Array:
 @lru_cache
 def window(calorimeter: Calorimeter, size: int) -> np.ndarray:
     """(layers, size) numbers of the cells of each layer that are nearest to the axis; cells that do
-    not exist come last."""
+    not exist come last. (1, size) where all layers are alike."""
     far = np.where(plan(calorimeter).inside, grids.positions(calorimeter)[2], np.inf)
-    return np.argsort(far, axis=1, kind="stable")[:, :size].astype(np.int32)
+    found = np.argsort(far, axis=1, kind="stable")[:, :size].astype(np.int32)
+    return found[:1] if (found == found[:1]).all() else found
 
 
 def in_window(calorimeter: Calorimeter, size: int, cells: jax.Array) -> jax.Array:
     """Of (n, layers, cells) those of the window, (n, layers, size)."""
-    return jnp.take_along_axis(cells, jnp.asarray(window(calorimeter, size))[None], axis=2)
+    places = window(calorimeter, size)
+    if len(places) == 1:
+        return cells[:, :, places[0]]
+    return cells[:, np.arange(len(places))[:, None], places]
 
 
 def with_window(calorimeter: Calorimeter, cells: jax.Array, inner: jax.Array) -> jax.Array:
     """(n, layers, cells) with the cells of the window replaced by (n, layers, size)."""
     places = window(calorimeter, inner.shape[2])
-    back = np.zeros(plan(calorimeter).inside.shape, np.int32)
-    np.put_along_axis(back, places, np.arange(1, places.shape[1] + 1, dtype=np.int32)[None], 1)
-    moved = jnp.take_along_axis(inner, jnp.asarray(np.maximum(back - 1, 0))[None], axis=2)
-    return jnp.where(back > 0, moved, cells)
+    if len(places) == 1:
+        return cells.at[:, :, places[0]].set(inner, unique_indices=True)
+    return cells.at[:, np.arange(len(places))[:, None], places].set(inner, unique_indices=True)
 
 
 @lru_cache
@@ -108,42 +111,44 @@ def shifted(calorimeter: Calorimeter, cells: jax.Array, rows: int, columns: int)
     """
     parts = []
     for first, end, (height, width), closed in groups(calorimeter):
+        reach = max(abs(rows), abs(columns))
         image = cells[:, first:end, : height * width].reshape(-1, end - first, height, width)
-        image = jnp.roll(image, -rows, axis=2) if closed else _slide(image, rows, 2)
-        image = _slide(image, columns, 3).reshape(-1, end - first, height * width)
+        around = ((0, 0), (0, 0), (reach, reach))
+        image = jnp.pad(image, (*around, (0, 0)), mode="wrap" if closed else "constant")
+        image = jnp.pad(image, (*around[:2], (0, 0), (reach, reach)))
+        top, left = reach + rows, reach + columns
+        image = image[:, :, top : top + height, left : left + width]
+        image = image.reshape(-1, end - first, height * width)
         parts.append(jnp.pad(image, ((0, 0), (0, 0), (0, cells.shape[2] - height * width))))
     return jnp.concatenate(parts, axis=1)
 
 
-def _slide(image: jax.Array, by: int, axis: int) -> jax.Array:
-    if by == 0 or abs(by) >= image.shape[axis]:
-        return image if by == 0 else jnp.zeros_like(image)
-    pads = [(0, 0)] * image.ndim
-    pads[axis] = (0, by) if by > 0 else (-by, 0)
-    kept = jax.lax.slice_in_dim(image, max(by, 0), image.shape[axis] + min(by, 0), axis=axis)
-    return jnp.pad(kept, pads)
+def turned(calorimeter: Calorimeter, cells: jax.Array, key: jax.Array) -> jax.Array:
+    """All showers, cells (n, layers, cells), turned and mirrored alike, by a symmetry of the cells.
 
-
-def turned(calorimeter: Calorimeter, showers: jax.Array, key: jax.Array) -> jax.Array:
-    """All showers (n, *calorimeter.shape) turned and mirrored alike, by a symmetry of the cells."""
+    Conditions, not choices between two results: what they give is an array in memory, where XLA
+    would compute a choice anew in every loop over the cells.
+    """
     turn, mirror = jax.random.split(key)
     if calorimeter.cells is not None:
+        image = cells.reshape(*cells.shape[:2], *calorimeter.cells)
         x, y = calorimeter.cells
         if x == y and calorimeter.cell_mm[0] == calorimeter.cell_mm[1]:
             swap = jax.random.bernoulli(turn)
-            showers = jnp.where(swap, jnp.swapaxes(showers, 1, 2), showers)
-        flips = jax.random.bernoulli(mirror, 0.5, (2,))
-        for axis in (1, 2):
-            showers = jnp.where(flips[axis - 1], jnp.flip(showers, axis), showers)
-        return showers
+            image = jax.lax.cond(swap, lambda c: jnp.swapaxes(c, 2, 3), lambda c: c, image)
+        for axis, flip in zip((2, 3), jax.random.bernoulli(mirror, 0.5, (2,)), strict=True):
+            image = jax.lax.cond(flip, lambda c, axis=axis: jnp.flip(c, axis), lambda c: c, image)
+        return image.reshape(cells.shape)
     sectors = max(layer.sectors for layer in calorimeter.layers)
     by, flip = jax.random.randint(turn, (), 0, sectors), jax.random.bernoulli(mirror)
     parts = []
-    ends = zip(calorimeter.layers, calorimeter.offsets, calorimeter.offsets[1:], strict=False)
-    for layer, start, end in ends:
-        part = showers[:, start:end]
-        if layer.sectors == sectors:
-            image = jnp.roll(part.reshape(-1, sectors, len(layer.rings) - 1), by, axis=1)
-            part = jnp.where(flip, jnp.flip(image, 1), image).reshape(part.shape)
+    for first, end, (height, width), _ in groups(calorimeter):
+        part = cells[:, first:end]
+        if height == sectors:
+            inside = part[..., : height * width].reshape(*part.shape[:2], height, width)
+            inside = jnp.roll(inside, by, axis=2)
+            inside = jax.lax.cond(flip, lambda c: jnp.flip(c, 2), lambda c: c, inside)
+            inside = inside.reshape(*part.shape[:2], height * width)
+            part = jnp.pad(inside, ((0, 0), (0, 0), (0, part.shape[2] - height * width)))
         parts.append(part)
     return jnp.concatenate(parts, axis=1)

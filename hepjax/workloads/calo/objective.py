@@ -203,17 +203,17 @@ def mixing_loss(cfg: CaloConfig, params: Any, normal: jax.Array, weight: jax.Arr
 
 
 def losses(
-    cfg: CaloConfig, params: Any, stats: Any, shower: jax.Array, incident: jax.Array,
+    cfg: CaloConfig, params: Any, stats: Any, cells: jax.Array, incident: jax.Array,
     key: jax.Array, every: int = 1,
 ) -> Metrics:  # fmt: skip
     """The loss of each part on each shower, (n,); of the mixing one mean for all.
 
     Args:
+      cells: (n, layers, cells) GeV.
       every: stage 2 sees one in so many showers only; 0: none.
     """
     known = cfg.calorimeter
     k_scores, k_normal, k_window = jax.random.split(key, 3)
-    cells = to_layers(known, shower)
     true = layers.measured(known, cells, cfg.model.layers.moments)
     found = scores_of(cfg, stats, true, incident, k_scores)
     parts = {"layers": stage_1(cfg, params, stats, found, incident)}
@@ -256,7 +256,7 @@ def total_loss(cfg: CaloConfig, parts: Metrics) -> jax.Array:
 
 
 def gathered(
-    cfg: CaloConfig, stats: Any, shower: jax.Array, incident: jax.Array, key: jax.Array,
+    cfg: CaloConfig, stats: Any, cells: jax.Array, incident: jax.Array, key: jax.Array,
     share: jax.Array,
 ) -> Any:  # fmt: skip
     """Statistics with one batch more.
@@ -266,7 +266,6 @@ def gathered(
     """
     known, groups = cfg.calorimeter, cfg.model.layers.moments
     k_vector, k_noise = jax.random.split(key)
-    cells = to_layers(known, shower)
     true = layers.measured(known, cells, groups)
     vector = layers.to_vector(known, cfg.threshold, true, incident, k_vector)
     value, hit = values_of(cfg, cells)
@@ -294,30 +293,30 @@ def train_step(
 ) -> tuple[State, Metrics]:
     """One update: statistics first, then likelihood, then (if asked for) the critic."""
     k_turn, k_loss, k_stats, k_critic = jax.random.split(key, 4)
-    shower, incident = batch["shower"], batch["energy"]
+    cells, incident = to_layers(cfg.calorimeter, batch["shower"]), batch["energy"]
     if cfg.objective.symmetric:
-        shower = split_events(cfg.mesh, turned(cfg.calorimeter, shower, k_turn))
+        cells = split_events(cfg.mesh, turned(cfg.calorimeter, cells, k_turn))
     gathering = clock.updates < cfg.objective.statistics
     share = clock.updates / cfg.objective.statistics
     stats = jax.lax.cond(
-        gathering, lambda: gathered(cfg, state.stats, shower, incident, k_stats, share),
+        gathering, lambda: gathered(cfg, state.stats, cells, incident, k_stats, share),
         lambda: state.stats,
     )  # fmt: skip
 
     def loss(params: Any, events: Any, key: jax.Array) -> tuple[jax.Array, Metrics]:
-        shower, incident = events
+        cells, incident = events
         every = cfg.objective.cells_every
-        parts = losses(cfg, params, stats, shower, incident, key, every)
+        parts = losses(cfg, params, stats, cells, incident, key, every)
         means = {name: part.mean() for name, part in parts.items()}
         value = total_loss(cfg, means)
         return value, means | {"loss": value}
 
-    (_, metrics), gradients = mean_gradient(cfg, loss, state.params, (shower, incident), k_loss)
+    (_, metrics), gradients = mean_gradient(cfg, loss, state.params, (cells, incident), k_loss)
     rate = optimizers.learning_rate(cfg.optimizer, cfg.train, *clock)
     state = replace(state, stats=stats)
     if cfg.objective.critic_from:
         state, gradients, judged = critic.step(
-            cfg, state, gradients, shower, incident, k_critic, rate, clock
+            cfg, state, gradients, cells, incident, k_critic, rate, clock
         )
         metrics |= judged
     # Gradients before the tables stand are of another size; the optimizer must not remember them.

@@ -8,7 +8,9 @@ from hepjax.formats.showers.calorimeter import Calorimeter
 from hepjax.workloads.calo.geometry import plan
 from hepjax.workloads.calo.layers import Layers, grouped, resolved
 
-BISECTIONS = 18
+FARTHEST = 10.0
+"""No number to be cut is farther from 0: the edge of a cell and its normal number are within 5."""
+BISECTIONS = 20
 """Halvings of the interval in which the cut on the cells lies."""
 STEPS = 3
 """Newton steps to the moments."""
@@ -26,7 +28,7 @@ def with_hits(
     """The cut that ``hits`` (n, layers) of the cells of each layer exceed, and which do.
 
     Args:
-      above: (n, layers, cells) numbers to be cut. No gradient passes through the cut.
+      above: (n, layers, cells) numbers to be cut, of at most ``FARTHEST``. No gradient passes through the cut.
     Returns:
       (n, layers), and (n, layers, cells) bool.
     """
@@ -39,11 +41,7 @@ def with_hits(
         many = (fixed > middle[..., None]).sum(2) > hits
         return jnp.where(many, middle, low), jnp.where(many, high, middle)
 
-    finite = jnp.isfinite(fixed)
-    start = (
-        jnp.where(finite, fixed, jnp.inf).min(2, initial=0.0) - 1.0,
-        jnp.where(finite, fixed, -jnp.inf).max(2, initial=0.0),
-    )
+    start = jnp.full(hits.shape, -FARTHEST - 1.0), jnp.full(hits.shape, FARTHEST)
     _, cut = jax.lax.fori_loop(0, BISECTIONS, halve, start)
     return cut, fixed > cut[..., None]
 
@@ -63,7 +61,9 @@ def with_energy(value: jax.Array, hit: jax.Array, energy: jax.Array, threshold: 
 
 def _scaled(excess: jax.Array, hit: jax.Array, energy: jax.Array, threshold: float) -> jax.Array:
     wanted = jnp.maximum(energy / threshold - hit.sum(2), 0.0)
-    factor = wanted / jnp.maximum(excess.sum(2), 1e-12)
+    # A product keeps XLA from computing the cells anew, number by number, inside the sum.
+    total = jnp.matmul(excess, jnp.ones(excess.shape[2]), precision="highest")
+    factor = wanted / jnp.maximum(total, 1e-12)
     return threshold * jnp.where(hit, 1.0 + excess * factor[..., None], 0.0)
 
 

@@ -11,6 +11,7 @@ from hepjax.engine.workload import Batch, Metrics
 from hepjax.physics.calorimeter import features
 from hepjax.workloads.calo.config import CaloConfig
 from hepjax.workloads.calo.generator import showers_of
+from hepjax.workloads.calo.geometry import to_layers
 from hepjax.workloads.calo.objective import State, losses, trained
 
 SCORE = "feature_distance"
@@ -22,7 +23,8 @@ def eval_step(cfg: CaloConfig, state: State, batch: Batch, key: jax.Array) -> Me
     showers of the same incident energies."""
     mask, incident, params = batch["mask"], batch["energy"], trained(cfg, state)
     k_loss, k_made = jax.random.split(key)
-    parts = losses(cfg, params, state.stats, batch["shower"], incident, k_loss)
+    cells = to_layers(cfg.calorimeter, batch["shower"])
+    parts = losses(cfg, params, state.stats, cells, incident, k_loss)
     sums: Metrics = {"showers": mask.sum()}
     sums |= {name: (part * mask).sum() for name, part in parts.items()}
     keys = jax.random.split(k_made, len(incident))
