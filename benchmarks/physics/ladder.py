@@ -154,7 +154,7 @@ def own_variables(run: Any, energy: np.ndarray, cells: np.ndarray | None) -> np.
     from hepjax.workloads.calo.objective import trained
 
     cfg, params, stats = run.cfg, trained(run.cfg, run.state), run.state.stats
-    known, moments = cfg.calorimeter, cfg.model.layers.moments
+    known, groups = cfg.calorimeter, cfg.model.layers.moments
 
     @jax.jit
     def found(incident: jax.Array, cells: jax.Array | None, key: jax.Array) -> jax.Array:
@@ -163,8 +163,9 @@ def own_variables(run: Any, energy: np.ndarray, cells: np.ndarray | None) -> np.
             noise = jax.random.normal(k_noise, (len(incident), layer_flow(cfg).size))
             of = layers_of(cfg, params, stats, incident, noise)[1]
         else:
-            of = layers.measured(known, to_layers(known, cells.reshape(-1, *known.shape)))
-        vector = layers.to_vector(known, cfg.threshold, of, incident, k_hits, moments=moments)
+            there = to_layers(known, cells.reshape(-1, *known.shape))
+            of = layers.measured(known, there, groups)
+        vector = layers.to_vector(known, cfg.threshold, of, incident, k_hits)
         return jnp.concatenate([jnp.log(incident)[:, None], vector], axis=1)
 
     rows, side = [], int(cells is None)

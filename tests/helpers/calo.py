@@ -36,14 +36,14 @@ KINDS = {"box": BOX, "cylinder": CYLINDER, "ragged": RAGGED}
 
 
 def tiny(
-    calorimeter: Calorimeter = BOX, copula: str = "mix", *, moments: bool = True,
-    critic_from: float = 0.0, epochs: int = 2, bins: int = 0,
+    calorimeter: Calorimeter = BOX, copula: str = "mix", *, moments: int = 2,
+    critic_from: float = 0.0, epochs: int = 2, bins: int = 0, window: int = 4,
 ) -> CaloConfig:  # fmt: skip
     """A generator of a few thousand parameters."""
     return CaloConfig(
         model=ModelConfig(
             LayersConfig(moments, 2, (8,), bins),
-            CellsConfig(copula, (16,), 8, 2, (16,), 0),  # type: ignore[arg-type]
+            CellsConfig(copula, window, (16,), 8, 2, (16,), 0),  # type: ignore[arg-type]
         ),
         objective=ObjectiveConfig(statistics=2, critic_from=critic_from, critic_channels=4),
         optimizer=OptimizerConfig("adam", 3e-3, average=0.9),

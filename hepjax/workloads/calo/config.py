@@ -29,7 +29,7 @@ LARGEST_FLOW = 1000
 class LayersConfig:
     """Stage 1: hits and energies of the layers and transverse moments, by a coupling flow."""
 
-    moments: Annotated[int, Bound(least=0)] = 5
+    moments: Annotated[int, Bound(least=0)] = 3
     """Groups of layers whose transverse moments are modelled, and imposed on the cells of stage 2;
     at most one for each layer; 0: hits and energies alone."""
     blocks: Count = 8
@@ -55,9 +55,9 @@ class CellsConfig:
     """Widths of the layers that see the results of stage 1."""
     token: Count = 64
     """Numbers a layer from which the margins of its cells are made."""
-    blocks: Count = 8
+    blocks: Count = 6
     """Coupling blocks of the flow of cells."""
-    flow_hidden: tuple[Count, ...] = (256, 256)
+    flow_hidden: tuple[Count, ...] = (96, 96)
     """Widths of the network in each of them."""
     bins: Annotated[int, Bound(least=0)] = 0
     """Bins of their splines; 0: affine blocks."""

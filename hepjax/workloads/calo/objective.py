@@ -171,7 +171,7 @@ def window_loss(
       key: of the numbers of cells that do not exist.
     """
     known, size = cfg.calorimeter, window_flow(cfg).size
-    there = in_window(known, size, plan(known).inside[None])
+    there = in_window(known, size, jnp.asarray(plan(known).inside)[None])
     inner = in_window(known, size, normal)
     inner = jnp.where(there, inner, jax.random.normal(key, inner.shape))
     z, slopes = window_flow(cfg).apply({"params": params["window"]}, inner, condition)
@@ -277,7 +277,7 @@ def gathered(
         ),
         {"filled": (true.hits > 0).mean(0), "hits": hit.mean(0), "sums": value.mean(0)},
     ))  # fmt: skip
-    done = stats["batches"]
+    done = jnp.where(share > 0, stats["batches"], 0.0)
     new = {name: (stats[name] * done + mean) / (done + 1) for name, mean in batch.items()}
     often = new["hits"] > 1e-4
     filled = jnp.maximum(new["filled"], 1e-6)[:, None]

@@ -28,7 +28,8 @@ def with_hits(
     """The cut that ``hits`` (n, layers) of the cells of each layer exceed, and which do.
 
     Args:
-      above: (n, layers, cells) numbers to be cut, of at most ``FARTHEST``. No gradient passes through the cut.
+      above: (n, layers, cells) numbers to be cut, of at most ``FARTHEST``. No gradient passes
+        through the cut.
     Returns:
       (n, layers), and (n, layers, cells) bool.
     """
@@ -70,7 +71,7 @@ def _scaled(excess: jax.Array, hit: jax.Array, energy: jax.Array, threshold: flo
 def with_moments(
     calorimeter: Calorimeter, cells: jax.Array, wanted: Layers, threshold: float
 ) -> jax.Array:
-    """Cells tilted by exp(a x + b y + c x^2 + d y^2 + e r) so that groups of layers with hits enough
+    """Cells tilted by exp(a x + b y + c x^2 + d y^2 + e r) so that groups of layers with enough hits
     (``layers.resolved``) have the moments.
 
     Newton steps on the convex dual of the relative entropy; the energies of the layers stay.

@@ -122,7 +122,8 @@ def gathered(tables: Any, batch: dict[str, jax.Array], share: jax.Array) -> dict
       share: () of the updates of ``objective.statistics`` that are done.
     """
     part = (share >= jnp.asarray(PARTS)).sum()
-    on, done = jnp.arange(len(PARTS) + 1) == part, tables["batches"]
+    # A warm start finds tables of other showers and gathers its own.
+    on, done = jnp.arange(len(PARTS) + 1) == part, jnp.where(share > 0, tables["batches"], 0.0)
 
     def mixed(name: str) -> jax.Array:
         step = on[OF[name]] / (done[OF[name]] + 1)

@@ -13,6 +13,7 @@ from hepjax.workloads.calo.model import (
     normal_of,
     outer_of,
     value_of,
+    window_flow,
 )
 from hepjax.workloads.calo.objective import margin_loss
 
@@ -82,3 +83,20 @@ def test_mixed_numbers_stay_standard_normal_and_follow_their_neighbours(kind):
     np.testing.assert_allclose(mixed.std(0)[there], 1.0, atol=0.06)
     first, second = mixed[:, 1, 0], mixed[:, 1, 1]
     assert np.corrcoef(first, second)[0, 1] > 0.3
+
+
+def test_the_flow_of_the_window_inverts_and_sees_its_layer():
+    cfg = calo.tiny(bins=4)
+    flow = window_flow(cfg)
+    condition = jax.random.normal(jax.random.key(0), (6, 9))
+    z = jax.random.normal(jax.random.key(1), (6, 3, 4))
+    params = jax.jit(flow.init)(jax.random.key(2), z, condition)["params"]
+    keys = iter(jax.random.split(jax.random.key(3), 20))
+    params = jax.tree.map(lambda p: p + 0.2 * jax.random.normal(next(keys), p.shape), params)
+    x = flow.apply({"params": params}, z, condition, method="inverse")
+    back, slopes = flow.apply({"params": params}, x, condition)
+    np.testing.assert_allclose(back, z, atol=1e-4)
+    assert slopes.shape == (6, 3)
+    # The same numbers in another layer become other numbers.
+    same = flow.apply({"params": params}, jnp.broadcast_to(z[:, :1], z.shape), condition)[0]
+    assert np.abs(same[:, 0] - same[:, 1]).max() > 1e-3

@@ -29,7 +29,7 @@ def updates(cfg, count, n=16):
 
 @pytest.mark.slow
 def test_first_updates_gather_statistics_and_train_nothing():
-    cfg = calo.tiny(moments=False)
+    cfg = calo.tiny(moments=0)
     start = jax.jit(lambda key: objective.init(cfg, key))(jax.random.key(0))
     states = [state for state, _ in updates(cfg, 4)]
     for a, b in zip(jax.tree.leaves(states[1].params), jax.tree.leaves(start.params), strict=True):
@@ -67,20 +67,22 @@ def test_numbers_of_right_margins_are_standard_normal_with_empty_cells_too():
 def test_stage_1_alone_leaves_the_other_as_it_is():
     cfg = calo.tiny()
     batch = batch_of(cfg)
+    cells = geometry.to_layers(calo.BOX, batch["shower"])
     state = jax.jit(lambda key: objective.init(cfg, key))(jax.random.key(0))
 
     @jax.jit
     def slope(params):
         def loss(params):
             found = objective.losses(
-                cfg, params, state.stats, batch["shower"], batch["energy"], jax.random.key(1), 0
+                cfg, params, state.stats, cells, batch["energy"], jax.random.key(1), 0
             )
             return objective.total_loss(cfg, {name: part.mean() for name, part in found.items()})
 
         return jax.grad(loss)(params)
 
     found = slope(state.params)
-    assert all(not np.any(g) for g in jax.tree.leaves((found["margins"], found["copula"])))
+    cells = [found[name] for name in ("margins", "copula", "window")]
+    assert all(not np.any(g) for g in jax.tree.leaves(cells))
     assert any(np.any(g) for g in jax.tree.leaves(found["layers"]))
 
 
@@ -147,5 +149,5 @@ def test_layers_of_a_batch_are_measured_above_the_threshold():
     cells = np.full((1, 5, 5, 3), 2e-4, np.float32)
     cells[0, 0, 0, 0] = 5e-5
     batch = objective.prepare(cfg, Spec(), {"ecal": jnp.asarray(cells), "energy": jnp.ones(1)})
-    found = layers.measured(calo.BOX, geometry.to_layers(calo.BOX, batch["shower"]))
+    found = layers.measured(calo.BOX, geometry.to_layers(calo.BOX, batch["shower"]), 3)
     np.testing.assert_array_equal(found.hits, [[24, 25, 25]])

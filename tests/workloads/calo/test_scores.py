@@ -85,6 +85,17 @@ def test_energies_without_showers_lie_on_the_line_of_the_others():
     np.testing.assert_allclose(found["spread"][0], 0.1, rtol=0.2)
 
 
+def test_a_warm_start_gathers_tables_of_its_own_showers():
+    t = np.linspace(-1.7, 1.7, BATCH, dtype=np.float32)[:, None]
+    noise, everywhere = np.zeros((BATCH, 3), np.float32), np.ones((BATCH, 3), bool)
+    found = scores.start(3)
+    for share in (0.0, 0.05):
+        found = step(found, 5 * t + noise, everywhere, t, noise, jnp.float32(share))
+    again = step(found, -2 * t + noise, everywhere, t, noise, jnp.float32(0))
+    line = -2 * np.linspace(-1.7, 1.7, scores.NODES)
+    np.testing.assert_allclose(again["mean"][0], line, atol=0.1)
+
+
 def test_the_first_tables_change_nothing():
     t, x, _ = sample(20_000, 3)
     start = scores.start(3)
