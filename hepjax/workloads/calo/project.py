@@ -71,8 +71,8 @@ def _scaled(excess: jax.Array, hit: jax.Array, energy: jax.Array, threshold: flo
 def with_moments(
     calorimeter: Calorimeter, cells: jax.Array, wanted: Layers, threshold: float
 ) -> jax.Array:
-    """Cells tilted by exp(a x + b y + c x^2 + d y^2 + e r) so that groups of layers with enough hits
-    (``layers.resolved``) have the moments.
+    """Cells tilted by exp(a x + b y + c x^2 + d y^2 + e r) so that groups of layers with enough
+    hits (``layers.resolved``) have the moments.
 
     Newton steps on the convex dual of the relative entropy; the energies of the layers stay.
     """
