@@ -12,22 +12,24 @@ from pathlib import Path
 
 import numpy as np
 
-from hepjax.engine.workload import Field
-from hepjax.export.parity import example, session
+from hepjax.engine.workload import Field, Range
+from hepjax.export.parity import examples, session
 
-TYPES = {"tensor(float)": "float32", "tensor(bool)": "bool"}
+TYPES = {"tensor(float)": "float32", "tensor(bool)": "bool", "tensor(int32)": "int32"}
 
 
 def feeds(runtime, batch, elements, rng):
     """Numbers for every input of a model."""
-    found = {}
+    ranges = {"energy": Range(10.0, 500.0, "GeV"), "theta": Range(1.1, 2.0, "rad"),
+              "xyz": Range(-1000.0, 1000.0, "mm")}  # fmt: skip
+    fields, lengths = [], {}
     for port in runtime.get_inputs():
-        shape = tuple(None if n == "elements" else n for n in port.shape[1:])
-        field = Field(port.name, shape, TYPES[port.type])
-        first = port.shape[0] if isinstance(port.shape[0], int) else batch
-        ranges = {"energy": (10.0, 500.0, "GeV"), "theta": (1.1, 2.0, "rad")}
-        found[port.name] = example(field, first, elements, ranges, rng)
-    return found
+        batch = port.shape[0] if isinstance(port.shape[0], int) else batch
+        axes = tuple(n for n in port.shape[1:] if isinstance(n, str))
+        lengths |= dict.fromkeys(axes, elements)
+        shape = tuple(None if n in axes else n for n in port.shape[1:])
+        fields.append(Field(port.name, shape, TYPES[port.type], axes=axes))
+    return examples(fields, batch, lengths, ranges, rng)
 
 
 def main():

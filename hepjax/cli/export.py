@@ -173,9 +173,16 @@ def _said(args: argparse.Namespace, about: dict) -> str:
         [f"{args.out}: {about['workload']} for {about['target']}, epoch {about['epoch']:g}", *ports]
         + ([f"tell the host: {settings}"] if settings else [])
         + _quantised(about)
-        + [f"{agrees} with the run to {parity['error']:.1e} of the {what} "
-           f"(gate {parity['tolerance']:.2g})"]
+        + [f"{agrees} with the run to {parity['error']:.1e} of the {what} (gate {_gate(parity)})"]
     )  # fmt: skip
+
+
+def _gate(parity: dict) -> str:
+    """What the model had to agree to, and what rounding does where it is more."""
+    gate = f"{parity['tolerance']:.2g}"
+    if parity["error"] <= parity["tolerance"]:
+        return gate
+    return f"{gate}; rounding its inputs moves the run itself by {parity['rounding']:.1e}"
 
 
 def _quantised(about: dict) -> list[str]:

@@ -48,6 +48,9 @@ class Field(NamedTuple):
     """None: an axis whose length differs from batch to batch."""
     dtype: str
     unit: str = "1"
+    axes: tuple[str, ...] = ()
+    """Names of the axes that are None, in order; those of one name have one length. Without names
+    all of them count the elements of an event."""
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from hepjax.export.graph import Graph, erfinv
+from hepjax.export.graph import Graph
 from hepjax.export.interpret import BROADCASTS, NAMED, WRITERS
+from hepjax.export.special import erfc, erfinv
 from hepjax.export.values import Const, Dims, Tensor, Value, is_one
 
 Emit = Callable[[Graph, list[str], Any], str]
@@ -77,15 +78,25 @@ def _rsqrt(graph: Graph, names: list[str], equation: Any) -> str:
 
 
 def _expm1(graph: Graph, names: list[str], equation: Any) -> str:
-    return graph.add("Sub", [graph.add("Exp", names), _number(graph, equation, 1)])
+    """tanh(x / 2) (exp(x) + 1), which keeps its digits near 0."""
+    half = graph.add("Mul", [names[0], _number(graph, equation, 0.5)])
+    sums = graph.add("Add", [graph.add("Exp", names), _number(graph, equation, 1)])
+    return graph.add("Mul", [graph.add("Tanh", [half]), sums])
 
 
 def _log1p(graph: Graph, names: list[str], equation: Any) -> str:
-    return graph.add("Log", [graph.add("Add", [*names, _number(graph, equation, 1)])])
+    """log(u) of u = 1 + x, for small x with what the rounding of u has lost, (x - (u - 1)) / u."""
+    one = _number(graph, equation, 1)
+    u = graph.add("Add", [*names, one])
+    plain = graph.add("Log", [u])
+    lost = graph.add("Sub", [*names, graph.add("Sub", [u, one])])
+    whole = graph.add("Add", [plain, graph.add("Div", [lost, u])])
+    small = graph.add("Less", [graph.add("Abs", names), one])
+    return graph.add("Where", [small, whole, plain])
 
 
 def _erfc(graph: Graph, names: list[str], equation: Any) -> str:
-    return graph.add("Sub", [_number(graph, equation, 1), graph.add("Erf", names)])
+    return erfc(graph, names[0])
 
 
 def _erf_inv(graph: Graph, names: list[str], equation: Any) -> str:
@@ -152,11 +163,12 @@ def _convert(graph: Graph, names: list[str], equation: Any) -> str:
 
 
 def _atan2(graph: Graph, names: list[str], equation: Any) -> str:
-    """2 atan(y / (r + x)), and pi / 2 sign(y) ... of x < 0 by reflection."""
+    """atan(y / |x|), of x < 0 by reflection; 0 of (0, 0)."""
     y, x = names
     zero, pi = (_number(graph, equation, v) for v in (0, np.pi))
     right = graph.add("Abs", [x])
     ratio = graph.add("Atan", [graph.add("Div", [y, right])])  # y / 0 = +-inf -> +-pi / 2
+    ratio = graph.add("Where", [graph.add("Equal", [y, zero]), zero, ratio])
     sign = graph.add("Where", [graph.add("Less", [y, zero]), graph.add("Neg", [pi]), pi])
     left = graph.add("Sub", [sign, ratio])
     return graph.add("Where", [graph.add("Less", [x, zero]), left, ratio])

@@ -1,6 +1,8 @@
 """The ONNX graph in the making: nodes, constants, sizes, and arrays brought to where nodes want
 them."""
 
+import ast
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +13,9 @@ from hepjax.export.values import Const, Dim, Dims, Tensor, is_one, same, static,
 OLDEST, NEWEST = 16, 23
 """Opsets that can be written."""
 NORMALS = "noise"
+OF_SIZES: dict[type, str] = {ast.Add: "Add", ast.Sub: "Sub", ast.Mult: "Mul"}
+CALLED_OF_SIZES = {"floordiv": "Div", "mod": "Mod", "max": "Max", "min": "Min"}
+"""Operations of sizes, none of which is negative."""
 
 
 class Node:
@@ -34,10 +39,11 @@ class Graph:
         """Normal numbers that the host hands over."""
         self.drawn: list[Tensor] = []
         """Normal numbers that the program asked for."""
-        self.sizes: list[tuple[Dim, str]] = []
-        """Symbolic sizes and the tensors (1,) int64 that hold them, products first."""
-        self.told = self.added = ""
-        """Tensors (1,) int64: elements of an event as told, and how many were added to them."""
+        self.sizes: dict[str, str] = {}
+        """Tensors (1,) int64 that hold the symbolic sizes, by symbol."""
+        self.told: dict[str, tuple[str, str]] = {}
+        """Tensors (1,) int64 of each open axis: its length as told, and how many elements were
+        added to it; empty text if none."""
         self._numbers: dict[str, int] = {}
         self._known: dict[tuple[Any, ...], str] = {}
 
@@ -81,22 +87,37 @@ class Graph:
         """A tensor (1,) int64 that holds a size.
 
         Raises:
-          ValueError: a symbolic size that is no multiple of the known ones.
+          ValueError: a symbolic size that is not made of the known ones.
         """
-        if isinstance(dim, int):
-            return self.integers([dim])
-        for known, name in self.sizes:
-            if dim % known == 0:
-                factor = dim // known
-                if isinstance(factor, int):
-                    times = (name, self.integers([factor]))
-                    return name if factor == 1 else self._once("Mul", times)
-        raise ValueError(f"a size {dim} that is no multiple of those of the inputs")
+        if isinstance(dim, (int, np.integer)):
+            return self.integers([int(dim)])
+        # As a text it is what jax.export.symbolic_shape reads.
+        return self._computed(ast.parse(str(dim).replace("^", "**"), mode="eval").body)
+
+    def _computed(self, term: ast.expr) -> str:
+        """The value of an expression of sizes."""
+        match term:
+            case ast.Constant(int(value)):
+                return self.integers([value])
+            case ast.Name(name) if name in self.sizes:
+                return self.sizes[name]
+            case ast.UnaryOp(ast.USub(), inner):
+                return self._once("Neg", (self._computed(inner),))
+            case ast.BinOp(left, ast.Pow(), ast.Constant(int(power))):
+                factors = (self._computed(left),) * power
+                return functools.reduce(lambda a, b: self._once("Mul", (a, b)), factors)
+            case ast.BinOp(left, operator, right) if type(operator) in OF_SIZES:
+                pair = self._computed(left), self._computed(right)
+                return self._once(OF_SIZES[type(operator)], pair)
+            case ast.Call(ast.Name(name), [left, right]) if name in CALLED_OF_SIZES:
+                pair = self._computed(left), self._computed(right)
+                return self._once(CALLED_OF_SIZES[name], pair)
+        raise ValueError(f"a size {ast.unparse(term)} that is not made of those of the inputs")
 
     def shape(self, dims: Dims) -> str:
         """A tensor (rank,) int64 that holds a shape."""
         if static(dims):
-            return self.integers(dims)
+            return self.integers([int(n) for n in dims])
         return self._once("Concat", tuple(self.size(d) for d in dims), axis=0)
 
     def _once(self, op: str, inputs: tuple[str, ...], **attributes: Any) -> str:
@@ -167,38 +188,3 @@ class Graph:
             made = self.input(name, np.float32, shape)
         self.drawn.append(made)
         return made
-
-
-# Coefficients of the rational approximation of the inverse error function in single precision:
-# M. Giles, "Approximating the erfinv function", GPU Computing Gems, 2011, table 5.
-CENTRE = (
-    2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
-    -0.00125372503, -0.00417768164, 0.246640727, 1.50140941,
-)  # fmt: skip
-TAIL = (
-    -0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
-    -0.0076224613, 0.00943887047, 1.00167406, 2.83297682,
-)  # fmt: skip
-
-
-def erfinv(graph: Graph, x: str) -> str:
-    """The inverse error function of float32 in (-1, 1), which ONNX has not."""
-
-    def number(value: float) -> str:
-        return graph.constant(np.asarray(value, np.float32))
-
-    def polynomial(w: str, coefficients: tuple[float, ...]) -> str:
-        p = number(coefficients[0])
-        for c in coefficients[1:]:
-            p = graph.add("Add", [graph.add("Mul", [p, w]), number(c)])
-        return p
-
-    inside = graph.add(  # (1 - x)(1 + x) keeps its digits near 1
-        "Mul", [graph.add("Sub", [number(1), x]), graph.add("Add", [number(1), x])]
-    )
-    w = graph.add("Neg", [graph.add("Log", [inside])])
-    centre = polynomial(graph.add("Sub", [w, number(2.5)]), CENTRE)
-    root = graph.add("Sqrt", [graph.add("Max", [w, number(0)])])
-    tail = polynomial(graph.add("Sub", [root, number(3)]), TAIL)
-    small = graph.add("Less", [w, number(5)])
-    return graph.add("Mul", [graph.add("Where", [small, centre, tail]), x])

@@ -80,11 +80,13 @@ def _convolution(graph: Graph, equation: Any, values: list[Any]) -> list[Value]:
     x, w = values
     p = equation.params
     spec = p["dimension_numbers"]
-    if not isinstance(w, Const) or p["batch_group_count"] != 1 or set(p["lhs_dilation"]) != {1}:
-        raise ValueError("a convolution other than of fixed kernels at whole strides")
+    if not isinstance(w, Const) or p["batch_group_count"] != 1:
+        raise ValueError("a convolution other than of fixed kernels")
     if np.dtype(equation.outvars[0].aval.dtype) != np.float32:
         raise ValueError("a convolution of other numbers than float32")
     kernel = np.broadcast_to(w.array, w.shape).transpose(spec.rhs_spec)
+    if set(p["lhs_dilation"]) != {1}:
+        return [_transposed(graph, equation, require_tensor(x), kernel)]
     low, high = (list(map(int, side)) for side in zip(*p["padding"], strict=True))
     if min(low + high) < 0:
         raise ValueError("a convolution that cuts its input")
@@ -113,6 +115,31 @@ def _convolution(graph: Graph, equation: Any, values: list[Any]) -> list[Value]:
     if len(kept) < len(sizes):
         name = graph.reshaped(name, tuple(out[i] for i in spec.out_spec))
     return [Tensor(name, np.dtype(np.float32), out, out, tuple(spec.out_spec))]
+
+
+def _transposed(graph: Graph, equation: Any, x: Tensor, kernel: np.ndarray) -> Value:
+    """A convolution of an input with zeros between its cells: ConvTranspose of the reflected
+    kernel (out, in, ...), whose pads are what a full overlap has beyond those of the program."""
+    p, spec = equation.params, equation.params["dimension_numbers"]
+    if {*p["window_strides"], *p["rhs_dilation"], p["feature_group_count"]} != {1}:
+        raise ValueError("a transposed convolution with strides, gaps or groups")
+    taps = kernel.shape[2:]
+    pads = [
+        n - 1 - int(side) for k in (0, 1) for n, side in
+        zip(taps, (pair[k] for pair in p["padding"]), strict=True)
+    ]  # fmt: skip
+    if min(pads) < 0:
+        raise ValueError("a transposed convolution padded by more than its kernel")
+    whole = x if _filled(x) else tensor(graph.name(x), x.dtype, x.shape)
+    reflected = np.flip(kernel, tuple(range(2, kernel.ndim))).swapaxes(0, 1)
+    name = graph.add(
+        "ConvTranspose",
+        [graph.stored(whole, tuple(spec.lhs_spec)),
+         graph.constant(np.ascontiguousarray(reflected), "kernel")],
+        kernel_shape=list(taps), pads=pads, strides=[int(n) for n in p["lhs_dilation"]],
+    )  # fmt: skip
+    out = tuple(equation.outvars[0].aval.shape)
+    return Tensor(name, np.dtype(np.float32), out, out, tuple(spec.out_spec))
 
 
 def _filled(x: Tensor) -> bool:

@@ -1,28 +1,24 @@
 """From a trained model and a host to the graph: traced with open sizes, walked, tidied."""
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 
-from hepjax import InputError
 from hepjax.engine.config import MeshConfig
-from hepjax.engine.workload import Field, Spec, Workload
+from hepjax.engine.workload import Field, Workload
 from hepjax.export import elementwise, indexing, products, shapes  # noqa: F401  (they register)
 from hepjax.export.graph import Graph, Node
 from hepjax.export.hosts import Host
 from hepjax.export.integers import trained_in_int8
 from hepjax.export.interpret import walk
 from hepjax.export.rewrite import tidy
+from hepjax.export.sizes import Sizes, open_axes, symbols
 from hepjax.export.values import Keys, Tensor, Value, constant, same, tensor
 from hepjax.ops.conv_platform import library_only
-
-WHOLE = "whole"
-"""Fact of a workload's inputs: open axes are filled up to multiples of this size."""
-BATCH, ELEMENTS, NUMBER = "batch", "elements", "number"
 
 
 @dataclass(frozen=True)
@@ -38,22 +34,6 @@ def servable(cfg: Any) -> Any:
     return replace(cfg, mesh=MeshConfig(), train=replace(cfg.train, precision="float32"))
 
 
-def whole(model: Spec, name: str) -> int:
-    """The size of which open axes are multiples; 1 without any.
-
-    Raises:
-      InputError: a model with open axes that nobody can fill up, such as graphs and boxes.
-    """
-    if WHOLE in dict(model.facts):
-        return int(model.fact(WHOLE))
-    if any(None in field.shape for field in model.fields):
-        raise InputError(
-            f"{name}: expected a model whose events can be padded, found one of graphs or boxes, "
-            "which is not exported; use hepjax predict"
-        )
-    return 1
-
-
 def write(workload: Workload[Any, Any], cfg: Any, state: Any, host: Host, opset: int) -> Written:
     """The ONNX graph of a trained model as a host wants it.
 
@@ -65,18 +45,15 @@ def write(workload: Workload[Any, Any], cfg: Any, state: Any, host: Host, opset:
     """
     cfg = servable(cfg)
     graph = Graph(opset, host.noise, trained_in_int8(cfg))
-    batch, number = jax.export.symbolic_shape(f"{BATCH}, {NUMBER}")
-    batch = batch if host.batch is None else host.batch
     model = workload.inputs(cfg)
-    multiple = whole(model, workload.name)
-    sizes = _Sizes(batch, number, multiple)
+    sizes = symbols(model, workload.name, host.batch)
     given = {f.name: _input(graph, f, sizes) for f in host.inputs}
 
     asked, graph.given = _applied(graph, host.before, given)
     arrays = {f.name: asked[f.name] for f in model.fields}
-    keys = jax.ShapeDtypeStruct((batch,), jax.random.key(0).dtype)
+    keys = jax.ShapeDtypeStruct((sizes.batch,), jax.random.key(0).dtype)
     with library_only():
-        program, out = jax.make_jaxpr(functools.partial(workload.infer, cfg), return_shape=True)(
+        program, out = jax.make_jaxpr(partial(workload.infer, cfg), return_shape=True)(
             state, _avals(arrays), keys
         )
         parameters = [constant(np.asarray(a)) for a in jax.tree.leaves(state)]
@@ -88,38 +65,24 @@ def write(workload: Workload[Any, Any], cfg: Any, state: Any, host: Host, opset:
     return Written(graph, outputs)
 
 
-@dataclass(frozen=True)
-class _Sizes:
-    """The open sizes: events, and elements as ``multiple`` times a number."""
-
-    batch: Any
-    number: Any
-    multiple: int
-
-    @property
-    def elements(self) -> Any:
-        return self.multiple * self.number
-
-
-def _input(graph: Graph, field: Field, sizes: _Sizes) -> Tensor:
+def _input(graph: Graph, field: Field, sizes: Sizes) -> Tensor:
     """An input of the graph; open axes are filled up with zeros to what the program wants."""
-    told = graph.input(
-        field.name, field.dtype, (sizes.batch, *(ELEMENTS if n is None else n for n in field.shape))
-    )
-    if not graph.sizes and not isinstance(sizes.batch, int):
-        graph.sizes.append((sizes.batch, _length(graph, told.name, 0)))
-    if None not in field.shape:
-        return told
-    axis = 1 + field.shape.index(None)
-    if not graph.told:
-        _elements(graph, told.name, axis, sizes)
-    shape = (sizes.batch, *(sizes.elements if n is None else n for n in field.shape))
-    after = [0] * (len(shape) - axis - 1)
-    parts = [graph.integers([0] * (len(shape) + axis)), graph.added]
-    parts += [graph.integers(after)] if after else []
-    pads = graph.add("Concat", parts, axis=0)
+    names = iter(open_axes(field))
+    shape = (sizes.batch, *(next(names) if n is None else n for n in field.shape))
+    told = graph.input(field.name, field.dtype, shape)
+    if not isinstance(sizes.batch, int) and str(sizes.batch) not in graph.sizes:
+        graph.sizes[str(sizes.batch)] = _length(graph, told.name, 0)
+    for axis, name in enumerate(shape):
+        if isinstance(name, str) and name not in graph.told:
+            _steps(graph, told.name, axis, name, sizes)
+    if not sizes.filled or None not in field.shape:
+        return replace(told, shape=sizes.shape(field), dims=sizes.shape(field))
+    before = [0] * len(shape)
+    after = [graph.told[n][1] if isinstance(n, str) else graph.integers([0]) for n in shape]
+    pads = graph.add("Concat", [graph.integers(before), *after], axis=0)
     zero = graph.constant(np.zeros((), field.dtype))
-    return tensor(graph.add("Pad", [told.name, pads, zero]), field.dtype, shape)
+    padded = graph.add("Pad", [told.name, pads, zero])
+    return tensor(padded, field.dtype, sizes.shape(field))
 
 
 def _length(graph: Graph, name: str, axis: int) -> str:
@@ -127,30 +90,34 @@ def _length(graph: Graph, name: str, axis: int) -> str:
     return graph.add("Gather", [graph.add("Shape", [name]), graph.integers([axis])], axis=0)
 
 
-def _elements(graph: Graph, name: str, axis: int, sizes: _Sizes) -> None:
-    """Note the elements of an event, how many are added, and the number that makes them whole."""
-    multiple = graph.integers([sizes.multiple])
-    graph.told = _length(graph, name, axis)
-    up = graph.add("Add", [graph.told, graph.integers([sizes.multiple - 1])])
-    number = graph.add("Div", [up, multiple])
-    graph.added = graph.add("Sub", [graph.add("Mul", [number, multiple]), graph.told])
-    if graph.sizes:
-        both = graph.add("Mul", [graph.sizes[0][1], number])
-        graph.sizes.insert(0, (sizes.batch * sizes.number, both))
-    graph.sizes.append((sizes.number, number))
+def _steps(graph: Graph, tensor: str, axis: int, name: str, sizes: Sizes) -> None:
+    """Note the length of an open axis, how many elements are added, and its number of steps."""
+    length, added = _length(graph, tensor, axis), ""
+    number, step = length, graph.integers([sizes.step])
+    if sizes.filled:
+        number = graph.add("Add", [length, graph.integers([sizes.step - 1])])
+    if sizes.step > 1:
+        number = graph.add("Div", [number, step])
+    if sizes.filled:
+        added = graph.add("Sub", [graph.add("Mul", [number, step]), length])
+    graph.told[name] = length, added
+    graph.sizes[str(sizes.steps[name])] = number
 
 
-def _output(graph: Graph, name: str, value: Any, sizes: _Sizes) -> Tensor:
+def _output(graph: Graph, name: str, value: Any, sizes: Sizes) -> Tensor:
     """An output under its name, without the elements that were added."""
-    made, shape = graph.name(value), value.shape
+    made, shape = graph.name(value), list(value.shape)
     dtype = value.dtype if isinstance(value, Tensor) else value.array.dtype
-    open_axes = [i for i, n in enumerate(shape) if same((n,), (sizes.elements,))]
-    if open_axes:
-        axis = open_axes[0]
-        made = graph.add("Slice", [made, graph.integers([0]), graph.told, graph.integers([axis])])
-        shape = (*shape[:axis], ELEMENTS, *shape[axis + 1 :])
+    for axis, size in enumerate(value.shape):
+        open_axis = next((n for n in sizes.steps if same((size,), (sizes.length(n),))), None)
+        if open_axis is None:
+            continue
+        shape[axis] = open_axis
+        if sizes.filled:
+            cut = [graph.integers([0]), graph.told[open_axis][0], graph.integers([axis])]
+            made = graph.add("Slice", [made, *cut])
     graph.nodes.append(Node("Identity", [made], [name], {}))
-    return tensor(name, dtype, shape)
+    return tensor(name, dtype, tuple(shape))
 
 
 def _applied(graph: Graph, function: Callable[..., Any], argument: Any) -> Any:

@@ -11,7 +11,8 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 from hepjax.engine.workload import Workload
 from hepjax.export.hosts import Arrays, Host
 from hepjax.export.interpret import CALLS, called
-from hepjax.export.program import servable, whole
+from hepjax.export.program import servable
+from hepjax.export.sizes import least
 
 DRAWS = "_normal"
 """Name of the function of JAX that draws normal numbers."""
@@ -25,11 +26,8 @@ def drawn(workload: Workload[Any, Any], cfg: Any, state: Any) -> tuple[tuple[int
 def _traced(workload: Workload[Any, Any], cfg: Any, state: Any, batch: int) -> ClosedJaxpr:
     cfg = servable(cfg)
     model = workload.inputs(cfg)
-    size = whole(model, workload.name)
-    arrays = {
-        f.name: jax.ShapeDtypeStruct((batch, *(size if n is None else n for n in f.shape)), f.dtype)
-        for f in model.fields
-    }
+    sizes = least(model, workload.name, batch)
+    arrays = {f.name: jax.ShapeDtypeStruct(sizes.shape(f), f.dtype) for f in model.fields}
     keys = jax.ShapeDtypeStruct((batch,), jax.random.key(0).dtype)
     return jax.make_jaxpr(partial(workload.infer, cfg))(state, arrays, keys)
 

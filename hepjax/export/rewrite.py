@@ -8,6 +8,9 @@ import numpy as np
 
 from hepjax.export.graph import Graph, Node
 
+OUT = {"Conv": 0, "ConvTranspose": 1}
+"""Axis of a kernel along which the channels are that come out."""
+
 
 def tidy(graph: Graph, outputs: list[str]) -> None:
     """Rewrite the nodes and constants of ``graph`` in place."""
@@ -77,9 +80,9 @@ def _biases(graph: Graph, outputs: set[str]) -> None:
     for add in [n for n in graph.nodes if n.op == "Add"]:
         found = _constant_of(graph, add)
         before = made.get(found[0]) if found else None
-        if found is None or before is None or before.op != "Conv" or len(before.inputs) != 2:
+        if found is None or before is None or len(before.inputs) != 2 or before.op not in OUT:
             continue
-        channels, bias = graph.constants[before.inputs[1]].shape[0], found[1]
+        channels, bias = graph.constants[before.inputs[1]].shape[OUT[before.op]], found[1]
         wanted = (1, channels, *(1,) * (graph.constants[before.inputs[1]].ndim - 2))
         if users[before.outputs[0]] != 1 or bias.shape != wanted:
             continue

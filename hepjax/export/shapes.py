@@ -101,13 +101,10 @@ def cut(graph: Graph, x: Any, starts: Any, limits: Any, strides: Any, shape: Dim
     ]  # fmt: skip
     if not axes:
         return x
-    ends = [graph.size(limits[i]) for i in axes]
-    end = ends[0] if len(ends) == 1 else graph.add("Concat", ends, axis=0)
-    if all(isinstance(limits[i], (int, np.integer)) for i in axes):
-        end = graph.integers([int(limits[i]) for i in axes])
+    start, end = (graph.shape(tuple(side[i] for i in axes)) for side in (starts, limits))
     name = graph.add(
         "Slice",
-        [graph.name(x), graph.integers([int(starts[i]) for i in axes]), end, graph.integers(axes),
+        [graph.name(x), start, end, graph.integers(axes),
          graph.integers([int(strides[i]) for i in axes])],
     )  # fmt: skip
     dtype = x.dtype if isinstance(x, Tensor) else x.array.dtype

@@ -13,16 +13,9 @@ import numpy as np
 from hepjax import MissingExtraError
 from hepjax.export.exported import description
 from hepjax.export.hosts import generic
-from hepjax.export.parity import (
-    ELEMENTS,
-    MOST_DECIDED,
-    Parity,
-    ParityError,
-    difference,
-    example,
-    tolerance,
-)
-from hepjax.export.program import BATCH, NUMBER, servable, whole
+from hepjax.export.parity import ELEMENTS, Parity, difference, examples, require
+from hepjax.export.program import servable
+from hepjax.export.sizes import some, step_of, symbols
 from hepjax.formats.atomic import write_bytes, write_json
 from hepjax.ops.conv_platform import library_only
 from hepjax.run import Run
@@ -46,14 +39,8 @@ def export_stablehlo(run: Run, path: Path, *, seed: int = 0) -> dict[str, Any]:
         raise MissingExtraError("jax.export", "onnx") from None
     workload, cfg = run.workload, servable(run.cfg)
     model = workload.inputs(cfg)
-    multiple = whole(model, workload.name)
-    batch, number = jax.export.symbolic_shape(f"{BATCH}, {NUMBER}")
-    shapes = [
-        jax.ShapeDtypeStruct(
-            (batch, *(multiple * number if n is None else n for n in f.shape)), f.dtype
-        )
-        for f in model.fields
-    ]
+    sizes = symbols(model, workload.name)
+    shapes = [jax.ShapeDtypeStruct(sizes.shape(f), f.dtype) for f in model.fields]
     state = jax.tree.map(np.asarray, run.state)
 
     def answer(*arguments: Any) -> Any:
@@ -73,7 +60,7 @@ def export_stablehlo(run: Run, path: Path, *, seed: int = 0) -> dict[str, Any]:
     about = description(run, host, 0, found)
     del about["opset"]
     about |= {
-        "platforms": list(PLATFORMS), "elements_multiple_of": multiple,
+        "platforms": list(PLATFORMS), "elements_multiple_of": sizes.step,
         "inputs": [
             {"name": f.name, "shape": [str(n) for n in s.shape], "dtype": f.dtype, "unit": f.unit}
             for f, s in zip(model.fields, shapes, strict=True)
@@ -93,22 +80,16 @@ def _compare(run: Run, cfg: Any, content: bytes, seed: int) -> Parity:
     """
     workload, rng = run.workload, np.random.default_rng(seed)
     model, count = workload.inputs(cfg), 3
-    multiple = whole(model, workload.name)
-    elements = -(-ELEMENTS[0] // multiple) * multiple
-    given = {f.name: example(f, count, elements, workload.ranges(cfg), rng) for f in model.fields}
+    step, _ = step_of(model, workload.name)
+    known = some(model, workload.name, ELEMENTS[0])
+    lengths = {name: -(-length // step) * step for name, length in known.items()}
+    given = examples(model.fields, count, lengths, workload.ranges(cfg), rng)
     loaded = jax.export.deserialize(bytearray(content))
     said = loaded.call(*(given[f.name] for f in model.fields), np.int32(seed))
     keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(seed)))(np.arange(count))
     right = jax.jit(functools.partial(workload.infer, cfg))(run.state, given, keys)
-    worst, decided, total = 0.0, 0, 0
+    found, values = [], 0
     for name, wanted in jax.device_get(right).items():
-        exact = np.zeros(wanted.shape, bool)
-        error, undecided = difference(cfg, np.asarray(said[name]), wanted, exact)
-        worst, decided, total = max(worst, error), decided + undecided, total + wanted.size
-    share = decided / max(total, 1)
-    if not worst <= tolerance(cfg) or share > MOST_DECIDED:
-        raise ParityError(
-            f"the exported model: expected the answers of the run to {tolerance(cfg):.2g}, found "
-            f"{worst:.2g}; no file was written"
-        )
-    return Parity(worst, share)
+        found.append(difference(cfg, np.asarray(said[name]), wanted, np.zeros(wanted.shape)))
+        values += wanted.size
+    return require(cfg, found, values)

@@ -54,7 +54,7 @@ def export_triton(
 def _config(name: str, about: dict[str, Any]) -> str:
     """The configuration of the model, in Triton's text form."""
     fixed = about["batch"] == 1
-    ragged = any("elements" in port["shape"] for port in about["inputs"])
+    ragged = any(isinstance(n, str) for port in about["inputs"] for n in port["shape"][1:])
     most = 0 if fixed else LARGEST_OPEN if ragged else LARGEST
     lines = [f'name: "{name}"', 'backend: "onnxruntime"', f"max_batch_size: {most}"]
     for kind in ("inputs", "outputs"):

@@ -88,4 +88,4 @@ def is_one(size: Dim) -> bool:
 
 def static(shape: Dims) -> bool:
     """Whether all sizes are numbers."""
-    return all(isinstance(n, int) for n in shape)
+    return all(isinstance(n, (int, np.integer)) for n in shape)

@@ -37,9 +37,13 @@ def wrapped(x: jax.Array, faces: int, over: str | None = None) -> jax.Array:
 
 def _both_sides(x: jax.Array, faces: int, axis: int) -> jax.Array:
     """Wrapped along one axis; the box may have fewer slices than are added."""
-    pads = [(0, 0)] * x.ndim
-    pads[axis] = (faces, faces)
-    return jnp.pad(x, pads, mode="wrap")
+    size = x.shape[axis]
+    if isinstance(size, int) and size < faces:
+        pads = [(0, 0)] * x.ndim
+        pads[axis] = (faces, faces)
+        return jnp.pad(x, pads, mode="wrap")
+    before = lax.slice_in_dim(x, size - faces, size, axis=axis)
+    return jnp.concatenate([before, x, lax.slice_in_dim(x, 0, faces, axis=axis)], axis=axis)
 
 
 class PeriodicConv(nn.Module):

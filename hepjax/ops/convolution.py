@@ -170,7 +170,7 @@ def _check(
         pads = tuple((int(low), int(high)) for low, high in padding)
         if len(pads) != 3 or min(map(min, pads)) < 0:
             raise ValueError(f"conv3d: expected three pairs of padding, not negative, found {pads}")
-    if min(map(output_size, size, w.shape, strides, pads)) < 1:
+    if any(n < 1 for n in map(output_size, size, w.shape, strides, pads)):
         raise ValueError(
             f"conv3d: expected a kernel that fits the padded input, found {shapes}, padding {pads}"
         )

@@ -5,14 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from scipy import special
 
 from hepjax import InputError
 from hepjax.export import program
 from hepjax.export.graph import Graph
 from hepjax.export.onnx_file import model
 from hepjax.export.parity import session
+from hepjax.export.sizes import Sizes
 
-N, NUMBER = jax.export.symbolic_shape("n, number")
+(N,) = jax.export.symbolic_shape("n")
 
 
 def run(function, *arrays, opset=16, open_batch=True):
@@ -23,10 +25,10 @@ def run(function, *arrays, opset=16, open_batch=True):
         shape = (N, *a.shape[1:]) if open_batch else a.shape
         given[f"x{k}"] = graph.input(f"x{k}", a.dtype, shape)
     if open_batch:
-        graph.sizes.append((N, program._length(graph, "x0", 0)))
+        graph.sizes["n"] = program._length(graph, "x0", 0)
     said = program._applied(graph, lambda d: {"y": function(*d.values())}, given)
-    sizes = program._Sizes(N, NUMBER, 1)
-    written = program.Written(graph, {"y": program._output(graph, "y", said["y"], sizes)})
+    made = program._output(graph, "y", said["y"], Sizes(N, {}))
+    written = program.Written(graph, {"y": made})
     program.tidy(graph, ["y"])
     runtime = session(model(written, opset).SerializeToString())
     return runtime.run(["y"], {f"x{k}": a for k, a in enumerate(arrays)})[0]
@@ -68,6 +70,24 @@ def test_elementwise(name):
 def test_roots_and_logarithms():
     same(lambda x: jnp.sqrt(x) + lax.rsqrt(x) + jnp.log(x) + jnp.log1p(x), POSITIVE)
     same(lambda x: lax.erf_inv(jnp.tanh(x)), X, tolerance=1e-5)
+
+
+SMALL = np.float32(10.0) ** np.arange(-20, 0, dtype=np.float32)
+DIGITS = {
+    "erfc": (lax.erfc, special.erfc, np.linspace(-3, 8, 45, dtype=np.float32)),
+    "log1p": (jnp.log1p, np.log1p, np.concatenate([SMALL, -SMALL, SMALL - 1, 1 / SMALL])),
+    "expm1": (jnp.expm1, np.expm1, np.concatenate([SMALL, -SMALL, [-80, -3, 0, 3, 60]])),
+    "atan2": (lambda x: jnp.arctan2(x, x * x), lambda x: np.arctan2(x, x * x), np.append(SMALL, 0)),
+}
+
+
+@pytest.mark.parametrize("name", DIGITS)
+def test_small_results_keep_their_digits(name):
+    function, known, x = DIGITS[name]
+    x = x.astype(np.float32)
+    with np.errstate(divide="ignore"):
+        expected = known(x.astype(np.float64))
+    np.testing.assert_allclose(run(function, x), expected, rtol=6e-6)
 
 
 def test_integers():
@@ -113,6 +133,17 @@ def test_sums_over_edges_are_scattered():
     same(sums, X, RNG.integers(0, 6, (3, 4)).astype(np.int32))
 
 
+def test_sizes_are_computed():
+    def function(x):
+        n = x.shape[0]
+        rolled = jnp.roll(x, -1, axis=0)
+        halves = x.reshape(-1, 2, 5)[: 2 * n - 1].sum((1, 2)).mean()
+        last = lax.slice_in_dim(rolled, n - 1, n)
+        return jnp.concatenate([last, x, x], axis=0) + halves
+
+    same(function, X)
+
+
 def test_matrix_products():
     w = RNG.normal(size=(5, 7)).astype(np.float32)
     same(lambda x: x @ w + 1, X)
@@ -139,6 +170,13 @@ def test_convolutions(opset):
     same(network, image, opset=opset, open_batch=False)
 
 
+@pytest.mark.parametrize("pads", ["SAME", ((2, 0), (1, 3))])
+def test_transposed_convolutions(pads):
+    image = RNG.normal(size=(2, 4, 5, 3)).astype(np.float32)
+    kernel = RNG.normal(size=(3, 4, 3, 2)).astype(np.float32)
+    same(lambda x: lax.conv_transpose(x, kernel, (2, 3), pads) + jnp.arange(2.0), image)
+
+
 def test_one_slice_becomes_two_dimensions():
     image = RNG.normal(size=(2, 8, 9, 3)).astype(np.float32)
     kernel = RNG.normal(size=(1, 3, 3, 3, 4)).astype(np.float32)
@@ -158,6 +196,7 @@ def test_one_slice_becomes_two_dimensions():
     [
         lambda x: lax.while_loop(lambda c: c.sum() < 9, lambda c: c + 1, x),
         lambda x: jnp.linalg.cholesky(x[:, :4, :4]),
+        lambda x: lax.conv_transpose(x, jnp.ones((2, 5, 3)), (2,), [(3, 0)]),
         lambda x: lax.dynamic_slice_in_dim(x, jnp.argmax(x[0, 0]), 2, axis=2),
     ],
 )
@@ -185,7 +224,7 @@ def test_batch_norm_is_one_factor_and_one_shift_and_a_bias_is_the_convolutions()
     graph = Graph(16)
     x = {"x": graph.input("x", np.float32, (2, 5, 6, 2))}
     said = program._applied(graph, lambda d: {"y": network(d["x"])}, x)
-    program._output(graph, "y", said["y"], program._Sizes(2, NUMBER, 1))
+    program._output(graph, "y", said["y"], Sizes(2, {}))
     program.tidy(graph, ["y"])
     found = [node.op for node in graph.nodes]
     assert found == ["Transpose", "Conv", "Relu", "Mul", "Add", "Transpose"]

@@ -20,18 +20,21 @@ from hepjax.workloads.fields.objective import State
 
 BATCH = 1
 """Boxes at a time: one may be as large as the memory allows."""
+EDGES = ("x", "y", "z")
+"""Of a box."""
 
 
 def inputs(cfg: FieldsConfig) -> Spec:
-    """Density of dark matter in units of its mean and velocity in km/s, on a cube of cells."""
-    return Spec((Field("dark", (None, None, None, len(DARK)), "float32"),))
+    """Density of dark matter in units of its mean and velocity in km/s, on a periodic box of cells,
+    whose number along each edge is a multiple of ``ModelConfig.divisor``."""
+    dark = Field("dark", (None, None, None, len(DARK)), "float32", axes=EDGES)
+    return Spec((dark,), (("multiple", cfg.model.divisor),))
 
 
 def outputs(cfg: FieldsConfig) -> Answer:
     """Density in units of its mean, temperature in K and velocity in km/s of gas."""
-    return Answer(
-        "table", Spec((Field("gas", (None, None, None, len(GAS)), "float32"),)), BATCH
-    )  # fmt: skip
+    gas = Field("gas", (None, None, None, len(GAS)), "float32", axes=EDGES)
+    return Answer("table", Spec((gas,)), BATCH)
 
 
 def infer(cfg: FieldsConfig, state: State, inputs: Batch, keys: jax.Array) -> Batch:

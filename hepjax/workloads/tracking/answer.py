@@ -9,8 +9,19 @@ import numpy as np
 from hepjax import InputError
 from hepjax.engine.inference import HostBatch
 from hepjax.engine.progress import progress
-from hepjax.engine.workload import About, Answer, Batch, Field, Model, Scores, Spec
+from hepjax.engine.workload import (
+    About,
+    Answer,
+    Batch,
+    Field,
+    Model,
+    Range,
+    Ranges,
+    Scores,
+    Spec,
+)
 from hepjax.formats.source import Source
+from hepjax.formats.tracking.detector import REACH, SURFACES
 from hepjax.physics.tracking.tracks import tracks
 from hepjax.workloads.tracking import objective
 from hepjax.workloads.tracking.config import TrackingConfig
@@ -21,16 +32,26 @@ BATCH = 4
 
 
 def inputs(cfg: TrackingConfig) -> Spec:
-    """Hits and the edges between them."""
+    """Hits and the edges between them, from one hit to another."""
+    hits, edges = ("hits",), ("edges",)
     return Spec((
-        Field("xyz", (None, 3), "float32", "mm"), Field("surface", (None,), "int32"),
-        Field("senders", (None,), "int32"), Field("receivers", (None,), "int32"),
+        Field("xyz", (None, 3), "float32", "mm", hits),
+        Field("surface", (None,), "int32", axes=hits),
+        Field("senders", (None,), "int32", axes=edges),
+        Field("receivers", (None,), "int32", axes=edges),
     ))  # fmt: skip
+
+
+def ranges(cfg: TrackingConfig) -> Ranges:
+    """Of hits within the detector."""
+    radius, along = REACH
+    far = max(radius, along)
+    return {"xyz": Range(-far, far, "mm"), "surface": Range(0, len(SURFACES) - 1, "1")}
 
 
 def outputs(cfg: TrackingConfig) -> Answer:
     """The score of each edge, 0 to 1."""
-    return Answer("table", Spec((Field("score", (None,), "float32"),)), BATCH)
+    return Answer("table", Spec((Field("score", (None,), "float32", axes=("edges",)),)), BATCH)
 
 
 def infer(cfg: TrackingConfig, state: State, inputs: Batch, keys: jax.Array) -> Batch:

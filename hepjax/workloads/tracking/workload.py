@@ -18,6 +18,7 @@ WORKLOAD: Workload[TrackingConfig, objective.State] = Workload(
     inputs=answer.inputs,
     infer=answer.infer,
     outputs=answer.outputs,
+    ranges=answer.ranges,
     rows=answer.rows,
     evaluate=answer.evaluate,
     benchmark=Benchmark("tracking/published", "hits", events=16, complete=1000),

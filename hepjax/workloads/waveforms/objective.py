@@ -58,7 +58,8 @@ def reconstructed(
     if noise is None:
         noise = jnp.zeros((waveform.shape[0], cfg.model.latent), waveform.dtype)
     expected, mean, spread = Autoencoder(cfg.model).apply({"params": params}, waveform, noise)
-    divergence = 0.5 * (mean**2 + jnp.exp(spread) - 1 - spread).sum(-1)
+    # exp(s) - 1 alone would leave no digits of a small divergence.
+    divergence = 0.5 * (mean**2 + jnp.expm1(spread) - spread).sum(-1)
     return expected, divergence
 
 
