@@ -29,7 +29,7 @@ PLAIN = {
     "ge": "GreaterOrEqual", "sinh": "Sinh", "cosh": "Cosh", "asinh": "Asinh", "atan": "Atan",
 }  # fmt: skip
 """Primitives that ONNX has under another name."""
-SAME = ("copy", "copy_p", "stop_gradient", "reduce_precision", "optimization_barrier")
+SAME = ("copy", "copy_p", "name", "stop_gradient", "reduce_precision", "optimization_barrier")
 LOGIC = ("and", "or", "xor", "not")
 
 
