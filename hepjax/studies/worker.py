@@ -126,4 +126,8 @@ def _number(score: Any) -> float:
 
 
 def _without_score(study: Study) -> dict[str, str]:
-    return {"status": "failed", "reason": f"no epoch has a finite {study.metric}"}
+    return {
+        "status": "failed",
+        "reason": f"no epoch has a finite {study.metric}: the training went wrong, or the score "
+        "needs more validation events",
+    }

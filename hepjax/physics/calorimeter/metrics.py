@@ -130,6 +130,20 @@ def mean_relative_error(
     return float(relative.mean()), float(np.sqrt(variance.mean()))
 
 
+def joined(reference: Array, generated: Array, min_events: int = MIN_EVENTS) -> tuple[Array, Array]:
+    """Sums of ``binned_sums`` in bins of which at least one has enough events in both samples.
+
+    While none has, neighbours become one bin, two by two, until two are left: one would not see an
+    error at low energies that the opposite one at high energies makes up for. Where one bin has
+    enough already, all stay as they are.
+    """
+    both = np.asarray(reference, float), np.asarray(generated, float)
+    while len(both[0]) > 2 and np.minimum(both[0][:, 0], both[1][:, 0]).max() < min_events:
+        pairs = np.arange(0, len(both[0]), 2)
+        both = np.add.reduceat(both[0], pairs), np.add.reduceat(both[1], pairs)
+    return both
+
+
 def select_epoch(scores: Sequence[float | None], last: int = LAST_EPOCHS) -> int:
     """Index of the lowest score among the ``last`` last epochs; missing and non-finite lose.
 

@@ -92,6 +92,8 @@ def summarise(cfg: Gan3DConfig, sums: dict[str, Any]) -> dict[str, float]:
     relative difference of the mean sampling fractions. ``moments`` and ``shapes`` are the two terms
     of the published optimisation metric over the whole spectrum. ``angle_mre``, where the polar
     angle is an input, is the criterion's like for the measured angle in bins of the angle asked.
+    Bins with fewer than ``metrics.MIN_EVENTS`` showers do not count; where all have fewer, they
+    are joined, see ``metrics.joined``. ``energy_bins`` says how many count, if not all do.
     """
     n = float(sums["showers"])
     means = {
@@ -101,16 +103,24 @@ def summarise(cfg: Gan3DConfig, sums: dict[str, Any]) -> dict[str, float]:
         if f"{name}_{term}" in sums
     }
     if "real_angles" in sums:
-        means["angle_mre"] = metrics.mean_relative_error(sums["real_angles"], sums["fake_angles"])[
-            0
-        ]
+        means["angle_mre"], _ = _relative_error(sums, "angles")
     profiles = [
         metrics.relative(sums[f"real_profile_{axis}"], sums[f"fake_profile_{axis}"])
         for axis in "xyz"
     ]
+    score, used = _relative_error(sums, "fraction")
+    if 0 < used < ENERGY_BINS:
+        means["energy_bins"] = float(used)
     return means | {
         "gen_loss": float(sums["gen_loss"]) / n,
-        SCORE: metrics.mean_relative_error(sums["real_fraction"], sums["fake_fraction"])[0],
+        SCORE: score,
         "moments": metrics.relative(sums["real_moments"], sums["fake_moments"]),
         "shapes": float(np.mean(profiles)),
     }
+
+
+def _relative_error(sums: dict[str, Any], name: str) -> tuple[float, int]:
+    """The mean relative error of generated sums, and the number of bins that it is the mean of."""
+    real, fake = metrics.joined(sums[f"real_{name}"], sums[f"fake_{name}"])
+    used = int((np.minimum(real[:, 0], fake[:, 0]) >= metrics.MIN_EVENTS).sum())
+    return metrics.mean_relative_error(real, fake)[0], used

@@ -91,6 +91,18 @@ def test_bins_with_few_events_enter_no_mean():
     assert np.isnan(metrics.mean_relative_error(sums[1:], sums[1:])[0])
 
 
+def test_bins_of_a_small_sample_are_joined_until_one_has_enough_events():
+    sums = np.array([[9, 9, 9.0], [3, 6, 12.0], [8, 8, 8.0], [15, 30, 60.0], [2, 2, 2.0]])
+    real, fake = metrics.joined(sums, 2 * sums, min_events=20)
+    np.testing.assert_allclose(real, [[12, 15, 21], [23, 38, 68], [2, 2, 2]])
+    np.testing.assert_allclose(fake, 2 * real)
+    enough, _ = metrics.joined(sums, sums, min_events=15)
+    np.testing.assert_allclose(enough, sums)
+    never, _ = metrics.joined(sums, sums, min_events=1000)
+    assert len(never) == 2
+    np.testing.assert_allclose(never.sum(0), sums.sum(0))
+
+
 def test_best_epoch_is_the_lowest_of_the_last_ten():
     assert metrics.select_epoch([0.01] + [0.5] * 6 + [0.2] + [0.5] * 4) == 7
     assert metrics.select_epoch([None, float("nan"), 0.3, 0.4]) == 2
