@@ -100,7 +100,7 @@ def present(calorimeter: Calorimeter, hits: jax.Array, groups: int) -> jax.Array
     some = hits > 0
     behind = jnp.cumsum(some[:, ::-1], axis=1)[:, ::-1] > 0
     known = resolved(calorimeter, hits, groups)
-    five = jnp.broadcast_to(known[..., None], (*known.shape, 5)).reshape(len(hits), -1)
+    five = jnp.broadcast_to(known[..., None], (*known.shape, 5)).reshape(hits.shape[0], -1)
     return jnp.concatenate([
         jnp.ones_like(some), behind[:, :1], some[:, :-1] & behind[:, 1:],
         five[:, kept(calorimeter, groups)],
@@ -141,7 +141,7 @@ def from_vector(
     energy = threshold * (hits + excess)
     rest = jnp.zeros((vector.shape[0], len(facts.angular) * 5))
     rest = rest.at[:, kept(calorimeter, groups)].set(vector[:, 2 * count :])
-    moments = _moments_from(facts, rest.reshape(len(rest), -1, 5))
+    moments = _moments_from(facts, rest.reshape(rest.shape[0], -1, 5))
     known = resolved(calorimeter, hits, groups)[..., None]
     return Layers(energy, hits, jnp.where(known, moments, 0.0))
 
