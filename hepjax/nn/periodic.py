@@ -15,6 +15,8 @@ from hepjax.ops import conv3d
 
 WEIGHTS = nn.initializers.variance_scaling(2.0, "fan_in", "truncated_normal")
 """He et al. (2015), for layers before a ReLU."""
+TRANSPOSED = nn.initializers.variance_scaling(16.0, "fan_in", "truncated_normal")
+"""The same where an output meets 8 of 64 taps."""
 
 
 def wrapped(x: jax.Array, faces: int, over: str | None = None) -> jax.Array:
@@ -58,11 +60,12 @@ class PeriodicConv(nn.Module):
     stride: int = 1
     over: str | None = None
     dtype: jnp.dtype = jnp.float32
+    weights: nn.initializers.Initializer = WEIGHTS
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (*(self.kernel,) * 3, x.shape[-1], self.features)
-        kernel = self.param("kernel", WEIGHTS, shape, jnp.float32).astype(self.dtype)
+        kernel = self.param("kernel", self.weights, shape, jnp.float32).astype(self.dtype)
         bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
         faces = (self.kernel - self.stride) // 2
         x = x.astype(self.dtype)
@@ -83,13 +86,12 @@ class PeriodicTranspose(nn.Module):
     features: int
     over: str | None = None
     dtype: jnp.dtype = jnp.float32
+    weights: nn.initializers.Initializer = TRANSPOSED
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (4, 4, 4, x.shape[-1], self.features)
-        # Of 64 taps an output meets 8.
-        weights = nn.initializers.variance_scaling(16.0, "fan_in", "truncated_normal")
-        kernel = self.param("kernel", weights, shape, jnp.float32).astype(self.dtype)
+        kernel = self.param("kernel", self.weights, shape, jnp.float32).astype(self.dtype)
         bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
         n, *cells, _ = x.shape
         x = wrapped(x.astype(self.dtype), 1, self.over)

@@ -6,6 +6,8 @@ wrapping. So a box rolled by ``ModelConfig.divisor`` cells gives a rolled answer
 applies to boxes larger than those it was trained on.
 """
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -58,7 +60,7 @@ class UNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        cfg, kind = self.cfg, {"over": self.over, "dtype": self.dtype}
+        cfg, kind = self.cfg, dict[str, Any](over=self.over, dtype=self.dtype)
         seen, skips = x, []
         if cfg.full:
             for _ in range(cfg.depth):
@@ -72,11 +74,13 @@ class UNet(nn.Module):
         for features, skip in zip(ends, skips[::-1], strict=True):
             x = nn.relu(PeriodicTranspose(features, **kind)(x))
             x = jnp.concatenate([x, skip], axis=-1)
+        # A correction begins as none.
+        last = kind | ({"weights": nn.initializers.zeros} if cfg.residual else {})
         if not cfg.full:
-            y = PeriodicTranspose(len(GAS), **kind)(x)
+            y = PeriodicTranspose(len(GAS), **last)(x)
         else:
             for _ in range(cfg.depth - 1):
                 x = nn.leaky_relu(PeriodicConv(cfg.full, **kind)(x), SLOPE)
             x = jnp.concatenate([x, seen.astype(x.dtype)], axis=-1)
-            y = PeriodicConv(len(GAS), 1, **kind)(x)
+            y = PeriodicConv(len(GAS), 1, **last)(x)
         return BOUND * jnp.tanh(y.astype(jnp.float32) / BOUND)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -145,12 +146,13 @@ def test_boxes_that_are_made_are_new_in_each_update():
     assert first != other
 
 
-def test_a_residual_network_that_says_nothing_is_the_approximation():
-    cfg = replace(TINY, model=ModelConfig(channels=(4,), full=4, residual=True))
-    silent = jax.tree.map(np.zeros_like, drawn_state(objective, cfg).params)
+@pytest.mark.parametrize("full", [0, 4])
+def test_a_residual_network_begins_as_the_approximation(full):
+    cfg = replace(TINY, model=ModelConfig(channels=(4,), full=full, residual=True))
+    begun = jax.jit(partial(objective.init, cfg))(jax.random.key(0)).params
     rng = np.random.default_rng(0)
     dark = jnp.asarray(rng.uniform(0.5, 2, (1, 4, 4, 4, 4)), jnp.float32)
-    made = jax.jit(lambda x: physical(objective.predict(cfg, silent, x)))(dark)
+    made = jax.jit(lambda x: physical(objective.predict(cfg, begun, x)))(dark)
     plain = jax.jit(gas.fluctuating)(dark[0])
     np.testing.assert_allclose(made[0], plain, rtol=1e-4)
 
