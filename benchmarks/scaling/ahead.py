@@ -157,7 +157,8 @@ def raw_batch(name: str, cfg: Any) -> dict[str, Any]:
     if name == "tracking":
         hits, edges = cfg.data.hits[-1], cfg.data.edges[-1]
         return {
-            "xyz": array(np.float32, hits, 3), "surface": array(np.int32, hits),
+            "xyz": array(np.float32, hits, 3), "counts": array(np.bool_, hits),
+            **{name: array(np.int32, hits) for name in ("surface", "particle", "place")},
             **{name: array(np.int32, edges) for name in ("senders", "receivers")},
             **{name: array(np.bool_, edges) for name in ("true", "signal")},
             **{name: array(np.int32) for name in ("hits", "edges", "missed", "event")},

@@ -23,7 +23,7 @@ LARGE = 2**60 + 1
 HITS = {
     "event_id": [7, 8],
     "x": [[34.0, 0.0, 60.0], [821.0]], "y": [[0.0, 260.5, 0.0], [0.0]],
-    "z": [[10.0, 400.0, -978.0], [-1.0]], "volume_id": [[17, 24, 16], [29]],
+    "z": [[10.0, 400.0, -978.0], [3025.5]], "volume_id": [[17, 24, 16], [30]],
     "layer_id": [[2, 2, 8], [2]], "surface_id": [[5, 6, 7], [8]],
     "particle_id": [[LARGE, LARGE, 3], [4]],
 }  # fmt: skip
@@ -62,7 +62,7 @@ def test_colliderml_events_with_their_particles(tmp_path):
     assert first.module.tolist() == [5, 6, 7]
     assert (second.particle.tolist(), second.charge.tolist()) == ([4], [1])
     known = [SURFACES[k] for k in [*first.surface, *second.surface]]
-    assert [(s.volume, s.at) for s in known] == [(8, 32), (13, 260), (7, -960), (17, 820)]
+    assert [(s.volume, s.at) for s in known] == [(8, 32), (13, 260), (7, -960), (18, 2950)]
 
 
 def test_files_side_by_side_and_files_without_truth(tmp_path):
@@ -150,7 +150,8 @@ def test_pack_reads_csv_and_colliderml(tmp_path, capsys):
     out = tmp_path / "packed"
     assert main(["pack", str(csv), str(written(tmp_path)), "--out", str(out), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["events"] == 3
-    first, second, _ = map(read_event, list_events(out))
+    first, second, third = map(read_event, list_events(out))
+    assert third.xyz[0, 2] == 3025.5
     np.testing.assert_array_equal(first.particle, event.particle)
     assert second.particle.tolist() == [LARGE, LARGE, 3]
     assert family_of(out).name == "tracking"

@@ -53,6 +53,8 @@ PARTS = (
 )  # fmt: skip
 REACH = (1100.0, 3000.0)
 """Largest radius and abs(z) of a hit."""
+FARTHEST = 3050.0
+"""The same abs(z) in the Open Data Detector, whose last discs are at 3,000 mm."""
 
 
 class Surface(NamedTuple):

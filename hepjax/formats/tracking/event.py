@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hepjax.formats.tracking.detector import CURVATURE, FIELD, REACH
+from hepjax.formats.tracking.detector import CURVATURE, FARTHEST, FIELD, REACH
 
 NOISE = 0
 """``particle`` of a hit that no particle made."""
@@ -70,9 +70,9 @@ def radius_of_curvature(pt: np.ndarray) -> np.ndarray:
 
 
 def outside(xyz: np.ndarray) -> np.ndarray:
-    """Which positions (n, 3) lie outside of the detector, or are no numbers."""
+    """Which positions (n, 3) lie outside of both detectors, or are no numbers."""
     radius, z = np.hypot(xyz[:, 0], xyz[:, 1]), np.abs(xyz[:, 2])
-    inside: np.ndarray = (radius < REACH[0]) & (z < REACH[1])
+    inside: np.ndarray = (radius < REACH[0]) & (z < FARTHEST)
     return ~inside
 
 

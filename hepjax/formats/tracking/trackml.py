@@ -83,7 +83,7 @@ def read_event(hits: Path) -> Event:
     if len(bad):
         found = ", ".join(f"{v:g}" for v in xyz[bad[0]])
         raise InputError(
-            f"{hits}: expected hits within 1,100 mm of the beam and 3,000 mm of the centre, found "
+            f"{hits}: expected hits within 1,100 mm of the beam and 3,050 mm of the centre, found "
             f"({found}) mm in row {bad[0] + 1}"
         )
     surface = surface_of(table["volume_id"], table["layer_id"])

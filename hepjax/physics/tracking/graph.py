@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from hepjax.formats.tracking.detector import SURFACES
 from hepjax.formats.tracking.event import NOISE, Event
@@ -54,7 +55,11 @@ def build(event: Event, cuts: Cuts = DEFAULT) -> Graph:
             outer = order[first[b] : first[b + 1]]
             if len(inner) and len(outer):
                 parts.append(_between(inner, outer, r, phi, z, cuts))
-    pairs = np.concatenate(parts) if parts else np.zeros((0, 2), np.int64)
+    return of_pairs(event, np.concatenate(parts) if parts else np.zeros((0, 2), np.int64))
+
+
+def of_pairs(event: Event, pairs: np.ndarray) -> Graph:
+    """The graph with these pairs (e, 2) of hits as edges."""
     if event.particle is None:
         nothing = np.zeros(len(pairs), bool), np.zeros((0, 2), np.int64)
         return Graph(pairs[:, 0], pairs[:, 1], *nothing)
@@ -65,6 +70,19 @@ def build(event: Event, cuts: Cuts = DEFAULT) -> Graph:
     true = known[place] == key if len(known) else np.zeros(len(pairs), bool)
     missed = truth[~np.isin(_key(truth, len(event)), key)]
     return Graph(pairs[:, 0], pairs[:, 1], true, missed)
+
+
+def near(event: Event, points: np.ndarray, radius: float) -> np.ndarray:
+    """Pairs (e, 2) of hits on different layers whose points (n, d) are within ``radius``.
+
+    The hit nearer to the centre of the detector comes first.
+    """
+    pairs: np.ndarray = cKDTree(points).query_pairs(radius, output_type="ndarray")
+    pairs = pairs[event.surface[pairs[:, 0]] != event.surface[pairs[:, 1]]].astype(np.int64)
+    distance = np.linalg.norm(event.xyz, axis=1)
+    inwards = distance[pairs[:, 0]] > distance[pairs[:, 1]]
+    pairs[inwards] = pairs[inwards][:, ::-1]
+    return pairs
 
 
 def _key(pairs: np.ndarray, hits: int) -> np.ndarray:
@@ -100,6 +118,33 @@ def true_pairs(event: Event) -> np.ndarray:
     known). Where a layer has several hits of a particle each counts.
     """
     assert event.particle is not None
+    hits, group = _in_order(event)
+    starts = np.flatnonzero(np.diff(group, prepend=-1))
+    sizes = np.diff(np.append(starts, len(hits)))
+    particle = event.particle[hits][starts]
+    follows = np.zeros(len(starts), bool)
+    follows[:-1] = particle[1:] == particle[:-1]
+    times = np.where(follows, np.append(sizes[1:], 0), 0)[group]
+    a = np.repeat(np.arange(len(hits)), times)
+    place = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
+    b = np.append(starts, len(hits))[group[a] + 1] + place
+    return np.stack([hits[a], hits[b]], axis=1)
+
+
+def places(event: Event) -> np.ndarray:
+    """A number (n,) of each hit that rises by one from layer to layer of its particle, -1 of noise.
+
+    Hits of one particle follow each other if their numbers differ by one.
+    """
+    hits, group = _in_order(event)
+    found = np.full(len(event), -1, np.int32)
+    found[hits] = group
+    return found
+
+
+def _in_order(event: Event) -> tuple[np.ndarray, np.ndarray]:
+    """Hits of particles, particle by particle and outwards, and the number of the crossed layer."""
+    assert event.particle is not None
     vertex = (
         event.of_hits(event.vertex.astype(np.float64))
         if event.vertex is not None else np.zeros((len(event), 3))
@@ -110,13 +155,4 @@ def true_pairs(event: Event) -> np.ndarray:
     particle, surface = event.particle[hits], event.surface[hits]
     new = np.ones(len(hits), bool)
     new[1:] = (particle[1:] != particle[:-1]) | (surface[1:] != surface[:-1])
-    group = np.cumsum(new) - 1
-    starts = np.flatnonzero(new)
-    sizes = np.diff(np.append(starts, len(hits)))
-    follows = np.zeros(len(starts), bool)
-    follows[:-1] = particle[starts[1:]] == particle[starts[:-1]]
-    times = np.where(follows, np.append(sizes[1:], 0), 0)[group]
-    a = np.repeat(np.arange(len(hits)), times)
-    place = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
-    b = np.append(starts, len(hits))[group[a] + 1] + place
-    return np.stack([hits[a], hits[b]], axis=1)
+    return hits, np.cumsum(new) - 1

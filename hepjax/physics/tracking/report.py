@@ -79,6 +79,37 @@ def report(judged: list[Judged], cut: float, min_pt: float, min_hits: int) -> Re
     )  # fmt: skip
 
 
+def of_graphs(judged: list[Judged], min_pt: float, min_hits: int) -> Report:
+    """The report on graphs with truth that have no scores yet: what a stage hands on.
+
+    Args:
+      min_pt: GeV, of the particles that count. min_hits: of them.
+    """
+    edges = np.sum([_edge_counts(j, 0.0, min_pt, min_hits) for j in judged], axis=0)
+    kept, right, found, wanted, missed = edges
+    scores: dict[str, Any] = {
+        "edge_efficiency": float(found / max(wanted + missed, 1)),
+        "graph_purity": float(right / max(kept, 1)), "edges": float(kept / len(judged)),
+        "events": len(judged), "min_pt": min_pt, "min_hits": min_hits,
+    }  # fmt: skip
+    words = (
+        f"The graph has {scores['edge_efficiency']:.3f} of the {wanted + missed:.0f} true edges of "
+        f"particles above {min_pt:g} GeV; {scores['graph_purity']:.3f} of its "
+        f"{scores['edges']:,.0f} edges an event are true."
+    )
+    rows = [
+        ("true edges that the graph has", f"{scores['edge_efficiency']:.4f}"),
+        ("edges that are true", f"{scores['graph_purity']:.4f}"),
+        ("edges an event", f"{scores['edges']:,.1f}"),
+    ]
+    hits = sum(len(j.event) for j in judged)
+    return Report(
+        "Graphs of hits", f"{len(judged):,} events, {hits:,} hits", words, scores,
+        iter([("Scores", [page.table((f"above {min_pt:g} GeV", ""), rows)])]),
+        curves=(LOSS, validation("edges", ("edge_efficiency", "edge_purity"))),
+    )  # fmt: skip
+
+
 def _scores(judged: list[Judged], cut: float, min_pt: float, min_hits: int) -> dict[str, Any]:
     per_event, edges = [], np.zeros(5)
     for j in judged:

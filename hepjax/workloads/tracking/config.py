@@ -19,14 +19,23 @@ from hepjax.physics.tracking.graph import Cuts
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The interaction network (Battaglia et al., arXiv:1612.00222), as Exa.TrkX uses it."""
+    """The interaction network (Battaglia et al., arXiv:1612.00222), as Exa.TrkX uses it, and the
+    networks before it."""
 
+    kind: Literal["interaction", "filter", "embedding", "condensation"] = "interaction"
+    """``interaction``: scores of edges. ``filter``: the same from each edge alone, for a first cut.
+    ``embedding``: points of hits; those near each other are edges of the next stage.
+    ``condensation``: an interaction network that gives hits points and weights instead."""
     hidden: Count = 64
     """Features of a hit and of an edge."""
     layers: Count = 2
     """Dense layers of each network, the last one included."""
     steps: Count = 8
     """Rounds of messages; each has weights of its own."""
+    dimensions: Count = 8
+    """Of the points of an embedding or a condensation."""
+    radius: Positive = 0.1
+    """Distance of points that belong together."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,10 @@ class ObjectiveConfig:
     min_hits: Count = 3
     """Of a particle; true edges of shorter ones do not count either."""
     weight_false: Positive = 1.0
-    """Weight of an edge that is not true."""
+    """Weight of an edge, or of a pair of near points, that is not true."""
+    queries: Count = 512
+    """Hits of an event with which an embedding compares all of them in an update, or particles in
+    the loss of a condensation."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +58,7 @@ class TracksConfig:
     """How tracks are made of the scores of edges."""
 
     cut: Annotated[float, Bound(least=0, most=1)] = 0.5
-    """Smallest score of an edge that joins two hits."""
+    """Smallest score of an edge that joins two hits; or weight of a hit that begins a track."""
     how: Literal["connected", "walk"] = "connected"
     """Connected components, or a walk-through: from inner hits on the longest path of good ones."""
     add: Annotated[float, Bound(least=0, most=1)] = 0.6
@@ -66,6 +78,8 @@ class DataConfig:
     """Share of the events for validation."""
     rotate: Fraction = 0.0
     """Takes validation events so far before the end, as of the other workloads."""
+    graph: FilePath = ""
+    """Run of an embedding or a filter that gives the edges; by default the cuts below do."""
     slope: Positive = Cuts().slope
     """rad / mm. The azimuths of an edge's hits differ by less than slope x dr + offset."""
     offset: Positive = Cuts().offset
@@ -105,6 +119,8 @@ class TrackingConfig(RunConfig):
 
     def rules(self) -> Iterator[Rule]:
         """What must hold between the groups."""
+        points = self.model.kind == "embedding"
+        yield not (points and self.data.graph), "data.graph", "none with model.kind=embedding"
         parts = self.mesh.model_devices if self.mesh.layout == "spatial" else 1
         yield (
             all(edges % parts == 0 for edges in self.data.edges),

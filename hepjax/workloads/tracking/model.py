@@ -24,19 +24,12 @@ def features(
     xyz: jax.Array, surface: jax.Array, senders: jax.Array, receivers: jax.Array,
     split: bool = False,
 ) -> tuple[jax.Array, jax.Array]:  # fmt: skip
-    """What the network sees: of hits (n, N, 8) and of edges (n, E, 5).
+    """What a network sees: of hits (n, N, 8), see ``of_hits``, and of edges (n, E, 5).
 
-    Hits: r, z, cos and sin of the azimuth, part of the detector (one of three), disc or cylinder.
     Edges: dr, dz, azimuth, slope of the azimuth, and where the line passes the beam.
     """
-    r = jnp.hypot(xyz[..., 0], xyz[..., 1])
-    safe = jnp.where(r > 0, r, 1.0)
-    cosine, sine, z = xyz[..., 0] / safe, xyz[..., 1] / safe, xyz[..., 2]
-    part = jax.nn.one_hot(jnp.array([s.part for s in SURFACES])[surface], len(PARTS))
-    disc = jnp.array([float(s.disc) for s in SURFACES])[surface]
-    hits = jnp.concatenate(
-        [jnp.stack([r / LENGTH, z / LENGTH, cosine, sine, disc], axis=-1), part], axis=-1
-    )
+    hits = of_hits(xyz, surface)
+    r, z, cosine, sine = (hits[..., 0] * LENGTH, xyz[..., 2], hits[..., 2], hits[..., 3])
 
     at_ends = ends(split, jnp.stack([r, z, cosine, sine], axis=-1), senders, receivers)
     ra, za, ca, sa, rb, zb, cb, sb = jnp.moveaxis(at_ends, -1, 0)
@@ -49,6 +42,18 @@ def features(
         axis=-1,
     )
     return hits, edges
+
+
+def of_hits(xyz: jax.Array, surface: jax.Array) -> jax.Array:
+    """r, z, cos and sin of the azimuth, disc or cylinder, part of the detector (one of three)."""
+    r = jnp.hypot(xyz[..., 0], xyz[..., 1])
+    safe = jnp.where(r > 0, r, 1.0)
+    cosine, sine, z = xyz[..., 0] / safe, xyz[..., 1] / safe, xyz[..., 2]
+    part = jax.nn.one_hot(jnp.array([s.part for s in SURFACES])[surface], len(PARTS))
+    disc = jnp.array([float(s.disc) for s in SURFACES])[surface]
+    return jnp.concatenate(
+        [jnp.stack([r / LENGTH, z / LENGTH, cosine, sine, disc], axis=-1), part], axis=-1
+    )
 
 
 class Mlp(nn.Module):
@@ -85,7 +90,7 @@ class Step(nn.Module):
 
 
 class InteractionNetwork(nn.Module):
-    """Graphs -> logits (n, E) of edges, float32."""
+    """Graphs -> logits (n, E) of edges; or of hits (n, N, 1 + d), weight and point."""
 
     cfg: ModelConfig
     split: bool = False
@@ -107,4 +112,42 @@ class InteractionNetwork(nn.Module):
             in_axes=(nn.broadcast, nn.broadcast), length=self.cfg.steps,
         )  # fmt: skip
         graph = rounds(self.cfg, self.split, name="steps")((hits, edges), senders, receivers)[0]
+        if self.cfg.kind == "condensation":
+            return Mlp(self.cfg, 1 + self.cfg.dimensions, name="hits")(graph[0])
         return Mlp(self.cfg, 1, name="score")(graph[1])[..., 0]
+
+
+class Filter(nn.Module):
+    """Graphs -> logits (n, E) of edges, of each from itself and its two hits alone."""
+
+    cfg: ModelConfig
+    split: bool = False
+
+    @nn.compact
+    def __call__(
+        self, xyz: jax.Array, surface: jax.Array, senders: jax.Array, receivers: jax.Array
+    ) -> jax.Array:
+        hits, edges = features(xyz, surface, senders, receivers, self.split)
+        near = ends(self.split, hits, senders, receivers)
+        return Mlp(self.cfg, 1, name="score")(jnp.concatenate([edges, near], -1))[..., 0]
+
+
+class Embedding(nn.Module):
+    """Hits -> points (n, N, d) on the unit sphere; edges are not looked at."""
+
+    cfg: ModelConfig
+    split: bool = False
+
+    @nn.compact
+    def __call__(
+        self, xyz: jax.Array, surface: jax.Array, senders: jax.Array, receivers: jax.Array
+    ) -> jax.Array:
+        points = Mlp(self.cfg, self.cfg.dimensions, name="points")(of_hits(xyz, surface))
+        return points * jax.lax.rsqrt(jnp.square(points).sum(-1, keepdims=True) + 1e-12)
+
+
+NETWORKS: dict[str, type[InteractionNetwork | Filter | Embedding]] = {
+    "interaction": InteractionNetwork, "condensation": InteractionNetwork, "filter": Filter,
+    "embedding": Embedding,
+}  # fmt: skip
+"""By ``model.kind``."""

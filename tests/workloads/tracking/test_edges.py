@@ -43,7 +43,9 @@ def graphs(n=2):
     return {
         "xyz": rng.normal(0, 300, (n, HITS, 3)).astype(np.float32),
         "surface": rng.integers(0, 48, (n, HITS)).astype(np.int32),
-        "senders": edges[0], "receivers": edges[1], "true": true, "signal": true,
+        "particle": np.zeros((n, HITS), np.int32), "place": np.zeros((n, HITS), np.int32),
+        "counts": np.zeros((n, HITS), bool), "senders": edges[0], "receivers": edges[1],
+        "true": true, "signal": true,
         "hits": np.full(n, HITS - 1, np.int32), "edges": np.full(n, EDGES - 5, np.int32),
         "missed": np.zeros(n, np.int32), "event": np.arange(n, dtype=np.int32),
     }  # fmt: skip

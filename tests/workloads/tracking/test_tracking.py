@@ -47,7 +47,7 @@ def batch_of(source, rows, bucket=None):
     return objective.prepare(TINY, WORKLOAD.spec(TINY, source), raw)
 
 
-logits = jax.jit(partial(objective.logits, TINY))
+logits = jax.jit(partial(objective.found, TINY))
 
 
 def test_padding_changes_nothing(source, state):
@@ -71,8 +71,7 @@ def test_the_gradient_is_the_numerical_one(source, state):
     batch = batch_of(source, np.arange(2))
 
     def loss(params):
-        terms, _ = objective.losses(TINY, params, batch)
-        return (objective.weights(TINY, batch) * terms).sum() / 100
+        return objective.losses(TINY, params, batch, jax.random.key(0))[0].sum() / 100
 
     gradient = jax.jit(jax.grad(loss))(state.params)
     direction = jax.tree.map(
