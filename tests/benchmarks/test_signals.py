@@ -4,41 +4,41 @@ import subprocess
 
 import pytest
 
-from benchmarks.faults import signals
+from benchmarks.faults import signal_play, signal_rounds
 from benchmarks.faults.signal_commands import COMMANDS, TRAININGS, Ground, unfinished
 
 
 def test_the_rounds_are_drawn_from_the_seed_and_cover_everything():
-    drawn = list(signals.rounds(200, 0))
-    assert drawn == list(signals.rounds(200, 0)) != list(signals.rounds(200, 1))
-    assert drawn[:50] == list(signals.rounds(50, 0))
-    trainings = {(f"train {w}", moment) for w in TRAININGS for moment in signals.MOMENTS}
-    others = {(command, moment) for command in COMMANDS for moment in signals.OTHER_MOMENTS}
+    drawn = list(signal_rounds.rounds(200, 0))
+    assert drawn == list(signal_rounds.rounds(200, 0)) != list(signal_rounds.rounds(200, 1))
+    assert drawn[:50] == list(signal_rounds.rounds(50, 0))
+    trainings = {(f"train {w}", moment) for w in TRAININGS for moment in signal_rounds.MOMENTS}
+    others = {(command, moment) for command in COMMANDS for moment in signal_rounds.OTHER_MOMENTS}
     assert {(one.command, one.moment) for one in drawn} == trainings | others
     assert {one.signals[0] for one in drawn} == {"SIGINT", "SIGTERM", "SIGHUP"}
 
 
 @pytest.mark.parametrize("moment", [pytest.param("work", marks=pytest.mark.slow), "end"])
 def test_a_round(tmp_path, moment):
-    one = signals.Round("inspect gan3d", moment, 0.5, ["SIGTERM"], 0.0, True)
-    signals.play(one, Ground(tmp_path))
+    one = signal_rounds.Round("inspect gan3d", moment, 0.5, ["SIGTERM"], 0.0, True)
+    signal_play.play(one, Ground(tmp_path))
     assert one.wrong == ""
     assert one.code in (143, -15)
-    assert signals.table([one])[-1].startswith(
+    assert signal_rounds.table([one])[-1].startswith(
         f"| inspect | {moment} | 1 | 0 | 0 | 1 | 0 | 0 | 0 |"
     )
 
 
 def test_a_process_that_works_is_not_leaving():
     child = subprocess.Popen(["sleep", "60"])
-    assert not signals.is_leaving(child.pid)
+    assert not signal_play.is_leaving(child.pid)
     child.kill()
     child.wait()
-    assert not signals.is_leaving(child.pid)
+    assert not signal_play.is_leaving(child.pid)
 
 
 def a_round(code, signal="SIGTERM", moment="work", pause=0.7, later=()):
-    return signals.Round("doctor", moment, 0.5, [signal, *later], pause, True, code=code)
+    return signal_rounds.Round("doctor", moment, 0.5, [signal, *later], pause, True, code=code)
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,8 @@ def a_round(code, signal="SIGTERM", moment="work", pause=0.7, later=()):
     ],
 )
 def test_what_is_wrong(one, said, wrong):
-    assert signals._wrong(one, said).startswith(wrong)
-    assert bool(signals._wrong(one, said)) == bool(wrong)
+    assert signal_play._wrong(one, said).startswith(wrong)
+    assert bool(signal_play._wrong(one, said)) == bool(wrong)
 
 
 def test_half_written_files_are_found(tmp_path):
