@@ -33,6 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also CMA-ES, OpenAI-ES and differential evolution of evosax (extra evolution)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--seeds", type=int, default=1, metavar="N",
+        help="so many trainings of each kind, from --seed on: mean and spread; default: 1",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the scores as one JSON object")
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
@@ -43,20 +47,21 @@ def run(args: argparse.Namespace) -> int:
 
     from hepjax.engine.bounds import require
     from hepjax.engine.progress import progress
-    from hepjax.studies import evolution
+    from hepjax.studies import evolution, evolution_page
     from hepjax.studies.genetic import BATCH, Rates
 
     require(args.generations >= 1, "--generations", "at least 1", args.generations)
     require(args.events >= BATCH, "--events", f"at least {BATCH}", args.events)
+    require(args.seeds >= 1, "--seeds", "at least 1", args.seeds)
     require(0 < args.mu <= 1, "--mu", "above 0, at most 1", args.mu)
     require(0 < args.power < 1e6, "--power", "above 0", args.power)
     asked = evolution.Asked(
         args.generations, args.events, Rates(args.mu, args.power), args.seed, args.architecture,
-        args.sweep, args.rivals,
+        args.sweep, args.rivals, args.seeds,
     )  # fmt: skip
     bar = partial(progress, quiet=args.quiet)
     with bar("read", 0, ""):
         training, test = evolution.read(args.data, args.events)
-    scores = evolution.write(asked, training, test, args.out, bar)
+    scores = evolution_page.write(asked, training, test, args.out, bar)
     print(json.dumps(scores) if args.json else f"{args.out}: {scores['verdict']}")
     return 0

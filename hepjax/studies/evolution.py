@@ -1,4 +1,4 @@
-"""What ``hepjax evolve`` does: genetic training beside RMSprop, judged on showers of their own."""
+"""The trainings of ``hepjax evolve``: genetic ones beside RMSprop, at equal evaluations."""
 
 import time
 from collections.abc import Iterator
@@ -11,10 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hepjax import InputError
-from hepjax.engine.bounds import require
 from hepjax.formats.showers.reader import open_showers, with_cells
-from hepjax.report import page
-from hepjax.report.inspection import Progress, no_progress
 from hepjax.studies import genetic, regressor, rivals, supernet
 from hepjax.studies.genetic import Rates
 from hepjax.studies.regressor import Images
@@ -24,8 +21,6 @@ FORWARDS_OF_AN_UPDATE = 3
 TEST_SHARE = 0.2
 BINS = 8
 """Of energy, for the error by energy."""
-COLOURS = ("#009e73", "#cc79a7", "#56b4e9", "#e69f00")
-"""Of the trainings behind the first two."""
 SWEEP_MU, SWEEP_POWER = (0.01, 0.05, 0.2, 1.0), (0.02, 0.1, 0.5)
 regressor_loss = partial(regressor.relative_error, apply=regressor.regress)
 supernet_loss = partial(regressor.relative_error, apply=supernet.regress)
@@ -41,6 +36,13 @@ class Asked(NamedTuple):
     architecture: bool = False
     sweep: bool = False
     rivals: bool = False
+    seeds: int = 1
+    """So many, from ``seed`` on."""
+
+    @property
+    def ways(self) -> int:
+        """Trainings of a seed."""
+        return 2 + self.architecture + len(rivals.RIVALS) * self.rivals
 
 
 class Trained(NamedTuple):
@@ -144,6 +146,12 @@ def sweep(asked: Asked, images: Images) -> np.ndarray:
     return found.reshape(len(SWEEP_MU), len(SWEEP_POWER))
 
 
+def test_error(way: Trained, images: Images) -> float:
+    """Mean relative error of the energy."""
+    energy = np.asarray(images.energy) * regressor.ENERGY_UNIT
+    return float(np.mean(np.abs(estimated(way, images) - energy) / energy))
+
+
 def estimated(way: Trained, images: Images) -> np.ndarray:
     """Energies (n,) in GeV."""
     apply = supernet.regress if "architecture" in way.name else regressor.regress
@@ -157,137 +165,3 @@ def error_by_energy(found: np.ndarray, energy: np.ndarray) -> tuple[np.ndarray, 
     error = np.abs(found - energy) / energy
     count = np.maximum(np.bincount(index, minlength=BINS), 1)
     return edges, np.bincount(index, error, BINS) / count
-
-
-def write(
-    asked: Asked, training: Images, test: Images, out: Path, progress: Progress = no_progress
-) -> dict[str, Any]:
-    """Train, judge on the test showers, write the page and ``scores.json``; the scores.
-
-    Args:
-      progress: shows how many trainings are done, then how far the drawing is.
-    Raises:
-      InputError: ``out`` cannot be written.
-      MissingExtraError: without the extra ``plot``.
-    """
-    from hepjax.report import document
-
-    require(asked.generations >= 1, "--generations", "at least 1", asked.generations)
-    if asked.rivals:
-        rivals.require()
-    document.check_folder(out)
-    kinds = 2 + asked.architecture + len(rivals.RIVALS) * asked.rivals
-    with progress("evolve", kinds, "trainings") as advance:
-        ways = []
-        for way in trained(asked, training):
-            ways.append(way)
-            advance(1)
-    energy = np.asarray(test.energy) * regressor.ENERGY_UNIT
-    scores: dict[str, Any] = {
-        "events": len(training.energy), "test_events": len(energy), "mu": float(asked.rates.mu),
-        "power": float(asked.rates.power), "generations": asked.generations, "seed": asked.seed,
-    }  # fmt: skip
-    for way in ways:
-        edges, error = error_by_energy(estimated(way, test), energy)
-        scores[way.name] = {
-            "test_error": float(np.mean(np.abs(estimated(way, test) - energy) / energy)),
-            "seconds": way.seconds, "steps": len(way.losses),
-            "evaluations": len(way.losses) * way.evaluations,
-            "error_by_energy": error.tolist(), "edges_gev": edges.tolist(),
-        }  # fmt: skip
-    if asked.architecture:
-        (found,) = (way for way in ways if "architecture" in way.name)
-        scores["architecture"] = supernet.in_words(found.weights)
-    if asked.sweep:
-        with progress("sweep", 0, ""):
-            rates = sweep(asked, training)
-        scores["sweep"] = {
-            "mu": SWEEP_MU,
-            "power": SWEEP_POWER,
-            "loss": rates.tolist(),
-        }
-    told = ", ".join(f"{way.name} {scores[way.name]['test_error']:.4f}" for way in ways)
-    verdict = f"mean relative error on {len(energy):,} test showers: {told}"
-    report = document.Report(
-        "Genetic training", f"{len(training.energy):,} showers, {asked.generations:,} generations",
-        verdict, scores, _sections(ways, test, energy, scores),
-    )  # fmt: skip
-    return document.write_report(report, out, progress=progress)
-
-
-def _sections(
-    ways: list[Trained], test: Images, energy: np.ndarray, scores: dict[str, Any]
-) -> Iterator[tuple[str, Any]]:
-    from hepjax.report.document import Drawing
-
-    rows = [
-        (way.name, f"{len(way.losses):,}", f"{len(way.losses) * way.evaluations:,}",
-         f"{way.seconds:.2f}", f"{scores[way.name]['test_error']:.4f}")
-        for way in ways
-    ]  # fmt: skip
-    header = ("training", "steps", "evaluations", "seconds", "test error")
-    yield "Result", [page.table(header, rows), page.paragraph(
-        "An evaluation is a forward pass over a batch of 128; an update by gradients counts three. "
-        "Seconds are those of the steps on the devices here, without compilation.")]  # fmt: skip
-    yield "Course", lambda: [Drawing(
-        "losses", "Mean relative error of the batches", "Left at equal evaluations, right at equal "
-        "seconds; smoothed over a fiftieth of the steps.", _losses(ways))]  # fmt: skip
-    yield "Energies", lambda: [Drawing(
-        "energies", "Estimated against true energy, and the error by energy", "On test showers. "
-        "The line is truth.", _energies(ways, test, energy, scores))]  # fmt: skip
-    if "architecture" in scores:
-        yield "Architecture", [page.paragraph(f"Found: {scores['architecture']}.")]
-    if "sweep" in scores:
-        found = [
-            (f"{mu:g}", *(f"{x:.4f}" for x in row))
-            for mu, row in zip(SWEEP_MU, scores["sweep"]["loss"], strict=True)
-        ]
-        columns = ("mu", *(f"power {power:g}" for power in SWEEP_POWER))
-        yield "Rates", [page.table(columns, found)]
-
-
-def _losses(ways: list[Trained]) -> Any:
-    from hepjax.report import layout
-
-    figure, grid = layout.panel_grid(2, 2, [2.8])
-    colours = (layout.LINE, layout.EDGE, *COLOURS)
-    for way, colour in zip(ways, colours, strict=False):
-        width = max(len(way.losses) // 50, 1)
-        smooth = np.convolve(way.losses, np.ones(width) / width, "valid")
-        share = (np.arange(len(smooth)) + width) / len(way.losses)
-        scales = (share * len(way.losses) * way.evaluations, share * way.seconds)
-        for x, (axis,) in zip(scales, grid, strict=True):
-            axis.plot(x, smooth, color=colour, lw=1.6, label=way.name)
-    for (axis,), label in zip(grid, ("evaluations of a batch", "seconds"), strict=True):
-        axis.set_yscale("log")
-        axis.set_xlabel(label)
-        axis.legend(frameon=False)
-    grid[0][0].set_ylabel("relative error")
-    layout.head(figure, "genetic training beside RMSprop")
-    return figure
-
-
-def _energies(ways: list[Trained], test: Images, energy: np.ndarray, scores: dict[str, Any]) -> Any:
-    from hepjax.report import layout
-
-    figure, grid = layout.panel_grid(len(ways) + 1, min(len(ways) + 1, 4), [2.8])
-    colours = (layout.LINE, layout.EDGE, *COLOURS)
-    for way, colour, (axis,) in zip(ways, colours, grid[:-1], strict=False):
-        axis.plot(energy, estimated(way, test), ".", ms=2, color=colour, alpha=0.5)
-        axis.plot([0, energy.max()], [0, energy.max()], color="0.3", lw=1)
-        axis.set_title(way.name)
-        axis.set_xlabel("true energy (GeV)")
-        axis.set_ylim(0, 1.15 * energy.max())
-        (last,) = grid[-1]
-        known = scores[way.name]
-        last.stairs(
-            known["error_by_energy"], known["edges_gev"], color=colour, lw=1.8, label=way.name
-        )
-    last.axhline(0.1, color="0.5", ls="--", lw=1)
-    last.set_xlabel("true energy (GeV)")
-    last.set_title("mean relative error")
-    grid[0][0].set_ylabel("estimated (GeV)")
-    last.set_ylim(bottom=0)
-    last.legend(frameon=False, fontsize=10)
-    layout.head(figure, f"{len(energy):,} test showers")
-    return figure
