@@ -45,6 +45,18 @@ def test_several_seeds_have_a_mean_and_a_spread(judged):
     assert "Seeds" in dict(evolution_page._sections(ways[0], images, scores))
 
 
+def test_the_page_is_written(judged, tmp_path, monkeypatch):
+    images, ways = judged
+    monkeypatch.setattr(evolution_page, "trained", lambda asked, _: iter(ways[asked.seed]))
+    scores = evolution_page.write(Asked(seeds=2), images, images, tmp_path / "page")
+    assert scores["seeds"]["RMSprop"]["values"] == pytest.approx(
+        [evolution_page.test_error(w[1], images) for w in ways]
+    )
+    known = json.loads((tmp_path / "page" / "scores.json").read_text())
+    assert known["seeds"] == scores["seeds"]
+    assert "over 2 seeds: genetic " in known["verdict"]
+
+
 def test_one_seed_has_its_error_alone(judged):
     images, ways = judged
     scores = evolution_page._scores(Asked(), images, images, ways[:1])
