@@ -71,7 +71,7 @@ def quantised(
     source = Part(source, 0, min(len(source), JUDGED))
     given = _events(run, content, source, seed)
     kept = applied(run, content, seed)
-    before = _scores(run, kept, source, seed)
+    before = plain_scores(run, kept, source)
     first = [a for _, a in zip(range(2), _outputs(content, given), strict=False)]
     floats: list[str] = []
     ranked: list[str] | None = None
@@ -83,7 +83,7 @@ def quantised(
                 f"in int8, found none of {len(names)}; no file was written"
             )
         made = _int8(proto, chosen, given)
-        after = _scores(run, applied(run, made, seed), source, seed)
+        after = plain_scores(run, applied(run, made, seed), source)
         worst = max((abs(after.get(k, math.inf) - before[k]) for k in before), default=0.0)
         if worst <= tolerance:
             both = {k: [before[k], after[k]] for k in before}
@@ -164,7 +164,7 @@ def _by_loss(
     return sorted(names, key=lambda name: -loss[name])
 
 
-def _scores(run: Run, model: OnnxModel, source: Source, seed: int) -> dict[str, float]:
+def plain_scores(run: Run, model: OnnxModel, source: Source) -> dict[str, float]:
     """The plain scores of the report of the workload on the events of ``source``, by their path:
     numbers of ``scores.json``, and those one level below.
 
