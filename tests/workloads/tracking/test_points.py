@@ -7,6 +7,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from hepjax import InputError
@@ -164,6 +165,24 @@ def test_stages_one_after_the_other(tmp_path, capsys):
                     "--run", str(tmp_path / "no"), "--quiet"])  # fmt: skip
     assert refused == 2
     assert "expected a run of tracking with model.kind=embedding" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_condensation_from_hits_to_the_report(tmp_path, capsys):
+    hits, run, out = (tmp_path / name for name in ("hits", "run", "tracks.parquet"))
+    words = ["--events", "4", "--particles", "20", "--out", str(hits), "--quiet"]
+    assert main(["simulate", "hits", *words]) == 0
+    small = [f"data.files=[{hits}]", "data.hits=[512]", "data.edges=[2048]", "train.epochs=2",
+             "data.validation_fraction=0.25", "model.hidden=8", "model.steps=1",
+             "tracks.cut=0.0"]  # fmt: skip
+    assert main(["train", "tracking/condensation", *small, "--run", str(run), "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "--json", "--quiet"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["tracks"] > 0
+    assert 0 <= scores["double_majority"] <= 1
+    assert main(["predict", str(run), "--data", str(hits), "--out", str(out), "--quiet"]) == 0
+    assert set(pq.read_table(out)["track"].to_pylist()) > {0}
 
 
 def test_an_embedding_takes_no_graph():
