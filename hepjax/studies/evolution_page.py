@@ -124,8 +124,8 @@ def _sections(
     if "seeds" in scores:
         count = len(scores["seeds"][ways[0].name]["values"])
         numbers = range(scores["seed"], scores["seed"] + count)
-        header = ("test error", "mean ± spread", "median", *(f"seed {n}" for n in numbers))
-        yield "Seeds", [page.table(header, [
+        columns = ("test error", "mean ± spread", "median", *(f"seed {n}" for n in numbers))
+        yield "Seeds", [page.table(columns, [
             (name, in_words(row), f"{row['median']:.4f}", *(f"{x:.4f}" for x in row["values"]))
             for name, row in scores["seeds"].items()
         ])]  # fmt: skip
