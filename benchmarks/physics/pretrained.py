@@ -38,6 +38,7 @@ def main() -> None:
     plain = replace(
         run.cfg,
         optimizer=replace(run.cfg.optimizer, average=0.0),
+        train=replace(run.cfg.train, warm_start=""),
         data=replace(run.cfg.data, files=DataConfig().files, validation_files=()),
         objective=replace(run.cfg.objective, critic_from=0.0),
     )

@@ -46,7 +46,7 @@ def is_hits(path: Path) -> bool:
     """Whether a file has the columns of ColliderML's tracker hits, or a folder such a file."""
     if path.is_dir():
         return bool(list_files(path))
-    if path.suffix != ".parquet":
+    if path.suffix != ".parquet" or not path.is_file():  # a pipe would be waited for
         return False
     try:
         return {"event_id", "volume_id", "surface_id"} <= set(columns_of(path))
