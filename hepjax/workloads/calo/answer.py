@@ -87,6 +87,6 @@ def evaluate(
             advance(len(made[-1]))
     found = report(
         {"ecal": cells, "energy": energy}, {"ecal": np.concatenate(made), "energy": energy},
-        calorimeter=cfg.calorimeter,
+        labels=("Monte Carlo", "calo"), calorimeter=cfg.calorimeter,
     )  # fmt: skip
     return write_report(found, out, **about._asdict())

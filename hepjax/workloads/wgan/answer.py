@@ -114,5 +114,6 @@ def evaluate(
     cells = events["voxels"].reshape(len(energy), -1)
     reference = {"ecal": np.where(cells < cfg.calorimeter.threshold, 0.0, cells), "energy": energy}
     generated = {"ecal": np.concatenate(made), "energy": energy}
-    found = report(reference, generated, calorimeter=cfg.calorimeter)
+    labels = ("Monte Carlo", "FastCaloGAN")
+    found = report(reference, generated, labels=labels, calorimeter=cfg.calorimeter)
     return write_report(found, out, **averaged(about)._asdict())
