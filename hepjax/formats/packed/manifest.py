@@ -118,6 +118,16 @@ def is_packed(path: Path) -> bool:
     return exists_inside(path, FILE) or exists_inside(path, PLAN_FILE)
 
 
+def says(path: Path, form: str) -> bool:
+    """Whether a path is the folder of a packed set of this format, in any version, sound or not."""
+    if not exists_inside(path, FILE):
+        return False
+    try:
+        return form.rsplit(" ", 1)[0] in (path / FILE).read_text(errors="replace")[:4096]
+    except OSError:
+        return False
+
+
 @contextmanager
 def sealed(folder: Path, form: str) -> Iterator[dict[str, Any]]:
     """The content of the manifest of a packed set; an error in the block means damage.

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from hepjax import InputError
-from hepjax.formats.files import exists_inside
-from hepjax.formats.packed.manifest import FILE, checksum, sealed
+from hepjax.formats.packed.manifest import checksum, says, sealed
 from hepjax.formats.tracking.detector import SURFACES
 from hepjax.formats.tracking.event import Event, outside
 from hepjax.formats.tracking.rows import read_row, require_lists
@@ -23,12 +22,7 @@ PARTICLES = {
 
 def is_packed_hits(path: Path) -> bool:
     """Whether a path is the folder of a packed set of hits, sound or not."""
-    if not exists_inside(path, FILE):
-        return False
-    try:
-        return FORMAT.rsplit(" ", 1)[0] in (path / FILE).read_text(errors="replace")[:4096]
-    except OSError:
-        return False
+    return says(path, FORMAT)
 
 
 def list_shards(folder: Path) -> list[tuple[Path, int]]:

@@ -15,8 +15,7 @@ import numpy as np
 
 from hepjax import InputError
 from hepjax.formats.damage import reading
-from hepjax.formats.files import exists_inside
-from hepjax.formats.packed.manifest import FILE, checksum, sealed
+from hepjax.formats.packed.manifest import checksum, says, sealed
 from hepjax.formats.source import Batch
 from hepjax.formats.waveforms.hdf5 import File, Meaning, read
 from hepjax.formats.waveforms.layout import COLUMNS
@@ -56,12 +55,7 @@ class Set:
 
 def is_packed_waveforms(path: Path) -> bool:
     """Whether a path is the folder of a packed set of waveforms, sound or not."""
-    if not exists_inside(path, FILE):
-        return False
-    try:
-        return FORMAT.rsplit(" ", 1)[0] in (path / FILE).read_text(errors="replace")[:4096]
-    except OSError:
-        return False
+    return says(path, FORMAT)
 
 
 def read_set(folders: list[Path]) -> Set:
