@@ -136,7 +136,9 @@ def _events(run: Run, content: bytes, source: Source, seed: int) -> list[dict[st
 def _int8(proto: Any, chosen: list[str], given: list[dict[str, np.ndarray]]) -> bytes:
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
-    with silenced(), tempfile.TemporaryDirectory(prefix="hepjax-int8-") as folder:
+    folder_of = tempfile.TemporaryDirectory(prefix="hepjax-int8-")
+    # ONNX Runtime computes steps of all tensors, also of those with -inf (masks) that it leaves.
+    with silenced(), np.errstate(invalid="ignore"), folder_of as folder:
         before, after = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         before.write_bytes(proto.SerializeToString())
         quantize_static(
