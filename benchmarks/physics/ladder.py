@@ -4,6 +4,7 @@
         [--name NAME] [--step N] [--events 20000] [--seeds 2] [--times 1,100,10000]
     python -m benchmarks.physics.ladder gate RUN --data FOLDER [--step N] [--events 20000]
         [--seeds 2]
+    python -m benchmarks.physics.ladder times RUN [--cores 2] [--times 1,100,10000]
     python -m benchmarks.physics.ladder show ladder.json [--plot ladder.png]
 
 ``measure`` takes a run that makes showers (calo, gan3d). It generates at the conditions of files
@@ -12,13 +13,14 @@ normalised by layer, on high-level features (a network and boosted trees), FPD, 
 beside the same number between two halves of the reference, and the processor time of a shower by
 the size of the batch on one core.
 ``gate`` judges stage 1 alone: the classifiers see hits, energies and moments of the layers.
+``times`` prints wall-clock times of a shower on several cores, which have to be free.
 """
 
 import argparse
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,10 @@ def main() -> None:
     gate.add_argument("--step", type=int, help="checkpoint; default: the best epoch")
     gate.add_argument("--events", type=int, default=20_000)
     gate.add_argument("--seeds", type=int, default=2)
+    times = verbs.add_parser("times")
+    times.add_argument("run")
+    times.add_argument("--cores", type=int, default=2)
+    times.add_argument("--times", default="1,100,10000", help="batches that are timed")
     show = verbs.add_parser("show")
     show.add_argument("file", type=Path)
     show.add_argument("--plot", type=Path)
@@ -60,17 +66,21 @@ def main() -> None:
 
             plot(rows, args.plot)
         return
-    # One core, before jax counts them.
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    # Before jax counts the cores.
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: getattr(args, "cores", 1)])
     if args.verb == "gate":
         print(json.dumps(judged(args), indent=1))
         return
     import hepjax
 
+    batches = [int(batch) for batch in args.times.split(",") if batch]
+    if args.verb == "times":
+        run = hepjax.load(args.run)
+        print(json.dumps({b: timed(run, b, clock=time.perf_counter) for b in batches}))
+        return
     rows = json.loads(args.out.read_text()) if args.out.exists() else []
-    times = [int(batch) for batch in args.times.split(",") if batch]
     run = hepjax.load(args.run, args.step)
-    row = measured(run, args.data, args.events, args.seeds, times, args.name)
+    row = measured(run, args.data, args.events, args.seeds, batches, args.name)
     rows = [other for other in rows if other["name"] != row["name"]] + [row]
     args.out.write_text(json.dumps(rows, indent=1))
     print(table(rows))
@@ -204,19 +214,21 @@ def generated(run: Any, asked: dict[str, np.ndarray], voxels: int) -> np.ndarray
     return made
 
 
-def timed(run: Any, batch: int, seconds: float = 4.0) -> float:
-    """Milliseconds of processor time of a shower in batches of this size, compilation left out."""
+def timed(
+    run: Any, batch: int, seconds: float = 4.0, clock: Callable[[], float] = time.process_time
+) -> float:
+    """Milliseconds of a shower in batches of this size, compilation left out."""
     random = np.random.default_rng(0)
     asked = {
         name: random.uniform(low, high, batch).astype(np.float32)
         for name, (low, high, _) in run.workload.ranges(run.cfg).items()
     }
     run.generate(batch_size=batch, **asked)
-    began, count = time.process_time(), 0
-    while count == 0 or time.process_time() - began < seconds:
+    began, count = clock(), 0
+    while count == 0 or clock() - began < seconds:
         run.generate(batch_size=batch, seed=count + 1, **asked)
         count += 1
-    return 1e3 * (time.process_time() - began) / (count * batch)
+    return 1e3 * (clock() - began) / (count * batch)
 
 
 def parameters(run: Any) -> int:
