@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hepjax.physics.unfolding import inference
-from hepjax.physics.unfolding.inference import Mixture, Variations
+from hepjax.physics.unfolding.inference import Events, Mixture, Variations
 from hepjax.physics.unfolding.observables import label
 from hepjax.physics.unfolding.scores import bins_of, triangular_discriminator
 from hepjax.report import layout, page, plots
@@ -128,8 +128,11 @@ def _of_task(judged: Judged, k: int) -> dict[str, Any]:
 def _strength(judged: Judged) -> dict[str, Any]:
     """Expected curves, toys and the Neyman construction."""
     grid, mixture = jnp.asarray(judged.grid), judged.mixture
-    log_ratio = jnp.asarray(judged.of_parts("reference")[:MOST_REFERENCE])
-    weight = jnp.asarray(judged.samples["reference"][1][: len(log_ratio)])
+    weight = jnp.asarray(judged.samples["reference"][1][:MOST_REFERENCE])
+    # As densities of these events, whose own fluctuation would move the minimum.
+    log_ratio = inference.of_mean_one(
+        jnp.asarray(judged.of_parts("reference")[:MOST_REFERENCE]), weight
+    )
     curve = np.asarray(inference.asimov(mixture, log_ratio, weight, judged.truth, grid))
     low, high = _crossings(judged.grid, curve, judged.truth)
     found: dict[str, Any] = {
@@ -137,7 +140,7 @@ def _strength(judged: Judged) -> dict[str, Any]:
         "spread": _spread(judged, log_ratio, weight),
     }  # fmt: skip
     if judged.varied:
-        found["profiled_curve"] = _profiled(judged, log_ratio, weight)
+        found["profiled_curve"], found["nuisance"] = _profiled(judged, log_ratio, weight)
         found["profiled_low"], found["profiled_high"] = _crossings(
             judged.grid, found["profiled_curve"], judged.truth
         )
@@ -155,6 +158,8 @@ def _spread(judged: Judged, log_ratio: jax.Array, weight: jax.Array) -> float:
     mixture, grid = judged.mixture, jnp.asarray(judged.grid)
     expected = _asimov_weights(judged, log_ratio, weight)
     each = jnp.asarray(judged.ratios["reference"][: len(weight), :, : len(judged.parts)])
+    # Moved with the mean, so that what is left is the difference between members.
+    each = each + (log_ratio - each.mean(axis=1))[:, None]
     places = [
         inference.minimum(grid, inference.twice_nll(mixture, each[:, m], expected, grid))[0]
         for m in range(each.shape[1])
@@ -162,20 +167,23 @@ def _spread(judged: Judged, log_ratio: jax.Array, weight: jax.Array) -> float:
     return float(np.std(places))
 
 
-def _profiled(judged: Judged, log_ratio: jax.Array, weight: jax.Array) -> np.ndarray:
-    """The expected curve with nuisance parameters minimised over."""
+def _profiled(
+    judged: Judged, log_ratio: jax.Array, weight: jax.Array
+) -> tuple[np.ndarray, np.ndarray]:
+    """The expected curve (g,) with nuisance parameters minimised over, and these (g, k)."""
     mixture, grid = judged.mixture, jnp.asarray(judged.grid)
     expected = _asimov_weights(judged, log_ratio, weight)
     varied = judged.ratios["reference"][: len(weight)].mean(axis=1)[:, len(judged.parts) :]
     part = [[float(p.sample == name) for p in judged.parts] for name in judged.varied]
     up, down = judged.yield_ratios.T
-    variations = Variations(
-        jnp.array(part), jnp.asarray(varied[:, 0::2]), jnp.asarray(varied[:, 1::2]),
-        jnp.asarray(up), jnp.asarray(down),
+    reference = Events(
+        log_ratio, weight, jnp.asarray(varied[:, 0::2]), jnp.asarray(varied[:, 1::2])
+    )
+    curve, nuisance = jax.jit(inference.profiled)(
+        mixture, reference._replace(weight=expected), reference, grid,
+        Variations(jnp.array(part), jnp.asarray(up), jnp.asarray(down)),
     )  # fmt: skip
-    run = jax.jit(inference.profiled)
-    curve, _ = run(mixture, log_ratio, expected, grid, variations)
-    return np.asarray(curve - inference.at(grid, curve, judged.truth))
+    return np.asarray(curve - inference.at(grid, curve, judged.truth)), np.asarray(nuisance)
 
 
 def _crossings(grid: np.ndarray, curve: np.ndarray, truth: float) -> tuple[float, float]:
@@ -201,7 +209,9 @@ def _pool(judged: Judged) -> tuple[np.ndarray, Callable[[float], np.ndarray]]:
     """
     mixture, pieces, shares = judged.mixture, [], []
     if (judged.yields < 0).any():
-        log_ratio, weight = judged.of_parts("reference"), judged.samples["reference"][1]
+        weight = judged.samples["reference"][1]
+        ratios = jnp.asarray(judged.of_parts("reference"))
+        log_ratio = np.asarray(inference.of_mean_one(ratios, jnp.asarray(weight)))
 
         def at_density(mu: float) -> np.ndarray:
             found = inference.density(mixture, jnp.asarray(log_ratio), jnp.array([mu]))[:, 0]
@@ -311,7 +321,9 @@ def _closure(judged: Judged) -> Drawing:
 
 
 def _curves(judged: Judged, strength: dict[str, Any]) -> Drawing:
-    figure, ((axis,),) = layout.panel_grid(1, 2, [3.2])
+    names = judged.varied and judged.tasks[len(judged.parts) :: 2]
+    figure, panels = layout.panel_grid(2 if names else 1, 2, [3.2])
+    axis = panels[0][0]
     axis.plot(strength["grid"], strength["curve"], color=plots.EDGE, lw=1.8, label="expected")
     if "profiled_curve" in strength:
         axis.plot(
@@ -325,6 +337,13 @@ def _curves(judged: Judged, strength: dict[str, Any]) -> Drawing:
     axis.set_xlabel("signal strength")
     axis.set_ylabel("-2 ln likelihood ratio")
     axis.legend(frameon=False)
+    if names:
+        axis = panels[1][0]
+        for task, values in zip(names, strength["nuisance"].T, strict=True):
+            axis.plot(strength["grid"], values, lw=1.8, label=task.label.removesuffix("_up"))
+        axis.set_xlabel("signal strength")
+        axis.set_title("nuisance parameters at the minimum")
+        axis.legend(frameon=False)
     layout.head(figure, f"Asimov sample at {judged.truth:g}")
     return Drawing(
         "curves", "Expected likelihood", "From the reference weighted by the density at the true "

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hepjax.physics.unfolding import inference
-from hepjax.physics.unfolding.inference import Mixture, Variations
+from hepjax.physics.unfolding.inference import Events, Mixture, Variations
 from hepjax.simulate.mixture.toy import log_densities, mixture_samples, sign
 
 GRID = jnp.linspace(0.0, 2.5, 51)
@@ -110,10 +110,10 @@ def test_profiling_a_yield_is_the_known_minimum():
     log_ratio, weight = jnp.zeros((1, 2)), jnp.array([2200.0])
     none = jnp.zeros((1, 1))
     shift = Variations(
-        jnp.array([[0.0, 1.0]]), none, none, jnp.array([np.log(1.05)]), jnp.array([np.log(0.95)])
+        jnp.array([[0.0, 1.0]]), jnp.array([np.log(1.05)]), jnp.array([np.log(0.95)])
     )
-    grid = jnp.array([0.5, 1.0, 1.5])
-    curve, alpha = inference.profiled(SIGNAL_AND_BACKGROUND, log_ratio, weight, grid, shift)
+    grid, bin_ = jnp.array([0.5, 1.0, 1.5]), Events(log_ratio, weight, none, none)
+    curve, alpha = inference.profiled(SIGNAL_AND_BACKGROUND, bin_, bin_, grid, shift)
     scan = np.linspace(-4, 4, 4001)
     scale = np.asarray(inference.interpolated(shift.yield_up, shift.yield_down, scan))
     for k, mu in enumerate(grid):
@@ -122,6 +122,29 @@ def test_profiling_a_yield_is_the_known_minimum():
         first = 2 * 2200 * np.log(200 * 0.5 + 2000)
         assert float(curve[k]) == pytest.approx(value.min() + first, abs=0.02)
         assert float(alpha[k, 0]) == pytest.approx(scan[value.argmin()], abs=0.02)
+
+
+def test_a_shifted_background_is_profiled_with_densities(samples):
+    """The variation is a shift of x0 by 0.1. Learnt ratios are off in their integral, here by 3 %
+    at +1 sigma, which must not look like events."""
+    x = samples["reference"].astype(float)
+    weight = jnp.ones(len(x))
+    log_ratio = inference.of_mean_one(jnp.asarray(exact(x)), weight)
+    density = inference.density(SIGNAL_AND_BACKGROUND, log_ratio, jnp.ones(1))[:, 0]
+    expected = weight / len(x) * density
+    up, down = (jnp.asarray(s * 0.1 * x[:, :1] - 0.005) for s in (1, -1))
+    reference = Events(log_ratio, weight, up + np.log(1.03), down)
+    shift = Variations(jnp.array([[0.0, 1.0]]), jnp.zeros(1), jnp.zeros(1))
+    curve, alpha = jax.jit(inference.profiled)(
+        SIGNAL_AND_BACKGROUND, reference._replace(weight=expected), reference, GRID, shift
+    )
+    curve = np.asarray(curve - inference.at(GRID, curve, 1.0))
+    fixed = inference.asimov(SIGNAL_AND_BACKGROUND, log_ratio, weight, 1.0, GRID)
+    assert inference.minimum(GRID, jnp.asarray(curve))[0] == pytest.approx(1, abs=0.01)
+    assert abs(alpha[20, 0]) < 0.01  # at the truth
+    assert curve.min() > -0.01
+    assert np.all(curve <= np.asarray(fixed) + 0.01)
+    assert curve[26] < 0.9 * fixed[26]  # the shift looks like signal
 
 
 def test_calibration_and_expectation_of_exact_and_of_wrong_ratios(samples):
