@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 
@@ -65,6 +66,15 @@ class Sizes:
         "float32",
     )
     """Forms are many: the part is for a call of its own (--only layers)."""
+    others: tuple[tuple[str, ...], ...] = (
+        ("pretrained/showers-25",), ("calo/shape",), ("calo/flow",), ("wgan/photons",),
+        ("wgan/photons", "replicas=30"), ("wgan/photons", "replicas=300"), ("unfold/demo",),
+        ("unfold/demo", "train.members=100"), ("tracking/published",), ("waveforms/conv",),
+        ("fields/published",),
+    )  # fmt: skip
+    """Configurations of the other workloads, with settings."""
+    drawn: tuple[str, ...] = ()
+    """Sizes of batches of generated showers."""
     rounds: str = "5"
     patience: int = 1
     """Times the limits."""
@@ -78,11 +88,13 @@ REHEARSAL = Sizes(
     elements=("--elements", "256"), engine=("--engine", "2"), epoch=4,
     ceilings=("--size", "256", "--megabytes", "8", "--rounds", "1"), torch=("--forms", "eager"),
     layers=("--model", "gan3d-16", "--batch", "1", "--rounds", "1", "--precision", "float32"),
-    rounds="1", patience=20,
+    others=(("pretrained/showers-25",), ("calo/flow", "train.batch_size=2"),
+            ("unfold/demo", "train.members=4", "train.batch_size=64")),
+    drawn=("--batches", "2"), rounds="1", patience=20,
 )  # fmt: skip
 """For a CPU that others use too: it takes minutes for what a GPU and its host do in seconds."""
-UPDATES, TORCH, AGREEMENT = (
-    f"benchmarks.gpu.{name}" for name in ("updates", "torch_updates", "agreement")
+UPDATES, TORCH, AGREEMENT, OTHERS = (
+    f"benchmarks.gpu.{name}" for name in ("updates", "torch_updates", "agreement", "workloads")
 )
 FLAGS = {
     "nhwc": "--xla_gpu_force_conv_nhwc=true",
@@ -138,7 +150,7 @@ def parts(sizes: Sizes) -> list[Part]:
              "benchmarks.speed.conv3d", s.layers, 520, 120,
              option="--choices", keeps="conv_choices.json"),
     )  # fmt: skip
-    every = (*first, *forms, *then)
+    every = (*first, *forms, *then, *_others(s))
     return [replace(part, limit=s.patience * part.limit) for part in every]
 
 
@@ -171,6 +183,17 @@ def _generation(s: Sizes, name: str) -> Part:
     words = ("--config", s.showers, "--no-torch", "--precision", s.half, "--rounds", s.rounds)
     return Part(name, "milliseconds a generated shower", "benchmarks.speed.generate",
                 (*words, "--batch", *s.generated), 60, 25)  # fmt: skip
+
+
+def _others(s: Sizes) -> Iterator[Part]:
+    """Updates of the other workloads, and showers of the packaged generator."""
+    for config, *more in s.others:
+        drawn = config.startswith("pretrained")
+        question = (
+            f"{'milliseconds a shower of' if drawn else 'update of'} {config} {' '.join(more)}"
+        )
+        words = ("--config", config, *(s.drawn if drawn else s.updates), *more)
+        yield Part(" ".join((config, *more)), question.strip(), OTHERS, words, 110, 45)
 
 
 def _update(
