@@ -18,10 +18,18 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("train gan3d/demo 'data.files=[data/train]' train.epochs=3 --run runs/a", ""),
         ("train gan3d/demo --run runs/a", "the same command again resumes"),
     ),
-    "tune": (("tune gan3d/demo --space space.yaml --trials 20 --out studies/a", ""),),
-    "repeat": (("repeat tagger/demo --seeds 5 --out studies/seeds", ""),),
+    "tune": (
+        (
+            "tune gan3d/demo 'data.files=[data/train]' --space s.yaml --trials 20 --out studies/a",
+            "",
+        ),
+    ),
+    "repeat": (("repeat tagger/demo 'data.files=[data/jets]' --seeds 5 --out studies/seeds", ""),),
     "active": (("active toy/2d --points 40 --out studies/contour", ""),),
-    "evolve": (("evolve --help", "its settings"),),
+    "evolve": (
+        ("evolve --data data/train --events 3000 --out studies/evolution", ""),
+        ("evolve --data data/train --seeds 3 --rivals --out studies/rivals", "beside CMA-ES"),
+    ),
     "evaluate": (
         ("evaluate runs/a --out report", "report page and scores.json"),
         ("evaluate --reference g4.h5 --generated mine.h5 --out report", "any two files of showers"),
@@ -36,11 +44,14 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "export": (("export runs/a --format onnx --out model.onnx", ""),),
     "serve": (("serve runs/a --http 8000", ""),),
-    "profile": (("profile gan3d/demo", ""),),
+    "profile": (("profile gan3d/demo 'data.files=[data/train]'", "where an update's time goes"),),
     "bench": (("bench gan3d --events 2000 --out bench", ""),),
     "launch": (
-        ("launch local -n 2 -- train gan3d/demo --run runs/a", "two processes here"),
-        ("launch slurm --nodes 4 --gpus-per-node 4 -- train gan3d/published", "prints sbatch ..."),
+        ("launch local -n 2 -- train gan3d/demo 'data.files=[data/train]' --run runs/a", "here"),
+        (
+            "launch slurm --nodes 4 --gpus-per-node 4 -- train gan3d/published --run runs/a",
+            "prints sbatch ...",
+        ),
     ),
     "doctor": (("doctor", ""), ("doctor --data data/train", "events read a second")),
     "runs": (
