@@ -107,10 +107,25 @@ def pair_handles(labels: tuple[str, str]) -> list[Artist]:
     ]
 
 
+def once_a_row(figure: Figure) -> None:
+    """Leave out the label of an upright axis where the first panel of its row has the same: between
+    panels there is no room for it."""
+    rows: dict[float, list[Axes]] = {}
+    for axis in figure.axes:
+        rows.setdefault(round(axis.get_position().y0, 3), []).append(axis)
+    for row in rows.values():
+        first, *others = sorted(row, key=lambda axis: axis.get_position().x0)
+        for axis in others:
+            apart = axis.get_position().x0 > first.get_position().x0
+            if apart and axis.get_ylabel() == first.get_ylabel():
+                axis.set_ylabel("")
+
+
 def png(figure: Figure, dpi: float | None = None) -> bytes:
     """The figure as PNG; with a palette, a third of the size, if it holds lines and text alone."""
     if dpi is not None:
         figure.set_dpi(dpi)
+    once_a_row(figure)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
