@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from hepjax import InputError
-from hepjax.engine import compilation, parts
+from hepjax.engine import compilation, parts, weights
 from hepjax.engine.checkpoint import (
     best_first,
     complete_steps,
@@ -108,13 +108,7 @@ def _warm(cfg: Any, fresh: Any, whole: Any, tell: Callable[[str], object]) -> An
     """
     run = Path(cfg.train.warm_start)
     read_settings(run)  # says if it is none
-    folder = run / "checkpoints"
-    found = restore_first(folder, best_first(folder), whole, restore_arrays)
-    step, arrays = _require_trained(found, folder)
-    there = {
-        name.removeprefix("model/"): array
-        for name, array in arrays.items() if name.startswith("model/")
-    }  # fmt: skip
+    epoch, there = _arrays(run, whole)
     here = parts.named(fresh)
     wanted = {name for name in here if not _is_moment(name)}
     averaged = any(parts.of_parameters(name) != name for name in wanted)
@@ -133,12 +127,30 @@ def _warm(cfg: Any, fresh: Any, whole: Any, tell: Callable[[str], object]) -> An
     if not taken:
         raise InputError(
             f"train.warm_start: expected a run with arrays of the names and shapes of this one, "
-            f"found none in {folder}"
+            f"found none in {run}"
         )
-    _tell(tell, run, float(read_manifest(folder, step)["epoch"]), here, wanted, taken, there)
+    _tell(tell, run, epoch, here, wanted, taken, there)
     return jax.tree_util.tree_map_with_path(
         lambda path, leaf: _like(taken.get(parts.name_of(path)), leaf), fresh
     )
+
+
+def _arrays(run: Path, whole: Any) -> tuple[float | None, dict[str, Any]]:
+    """Epoch and arrays of the best epoch of a run by their names; of a packaged model no epoch.
+
+    Raises:
+      InputError: no trained run.
+    """
+    if (package := weights.packaged(run)) is not None:
+        return None, weights.arrays(package / weights.FILE)
+    folder = run / "checkpoints"
+    found = restore_first(folder, best_first(folder), whole, restore_arrays)
+    step, arrays = _require_trained(found, folder)
+    there = {
+        name.removeprefix("model/"): array
+        for name, array in arrays.items() if name.startswith("model/")
+    }  # fmt: skip
+    return float(read_manifest(folder, step)["epoch"]), there
 
 
 def _origin(name: str, there: dict[str, Any], averaged: bool) -> str:
@@ -163,13 +175,14 @@ def _is_moment(name: str) -> bool:
 
 
 def _tell(
-    tell: Callable[[str], object], run: Path, epoch: float, here: dict[str, Any],
+    tell: Callable[[str], object], run: Path, epoch: float | None, here: dict[str, Any],
     wanted: set[str], taken: dict[str, Any], there: dict[str, Any],
 ) -> None:  # fmt: skip
     """Say what a warm start takes and what it does not."""
     count = sum(here[name].size for name in taken)
+    origin = str(run) if epoch is None else f"{run}, epoch {epoch:g}"
     tell(
-        f"hepjax: warm start from {run}, epoch {epoch:g}: {len(taken)} of {len(wanted)} arrays "
+        f"hepjax: warm start from {origin}: {len(taken)} of {len(wanted)} arrays "
         f"({count:,} of {sum(here[name].size for name in wanted):,} numbers)"
     )
     new = [

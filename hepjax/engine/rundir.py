@@ -17,7 +17,7 @@ import yaml
 
 import hepjax
 from hepjax import InputError
-from hepjax.engine import locks, older, paths
+from hepjax.engine import locks, older, paths, weights
 from hepjax.engine.checkpoint import complete_steps
 from hepjax.engine.config import RESUMABLE
 from hepjax.engine.provenance import (
@@ -51,12 +51,13 @@ class InUseError(InputError):
 
 
 def read_settings(run: Path) -> dict[str, Any]:
-    """The resolved settings of a run of this or an earlier version, under their present names.
+    """The resolved settings of a run of this or an earlier version, under their present names; of
+    ``pretrained/NAME``, those of the model that comes with the package.
 
     Raises:
       InputError: ``run`` is not a run directory, or cannot be read.
     """
-    path = run / "config.yaml"
+    path = (weights.packaged(run) or run) / "config.yaml"
     try:
         settings = strict_yaml.read(path.read_bytes(), str(path))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):

@@ -52,6 +52,22 @@ def save(path: Path, tree: Any) -> None:
     np.savez_compressed(path, **{_name(way): np.asarray(leaf) for way, leaf in leaves})  # type: ignore[arg-type]
 
 
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file by their paths.
+
+    Raises:
+      InputError: unreadable.
+    """
+    try:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path}: expected the weights of a pretrained model, found damage ({error}); install "
+            "the package again"
+        ) from None
+
+
 def load(path: Path, abstract: Any) -> Any:
     """The state with the arrays of a file; those that it does not have are 0.
 
@@ -60,14 +76,7 @@ def load(path: Path, abstract: Any) -> Any:
     Raises:
       InputError: unreadable, or arrays of another shape.
     """
-    try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            stored = {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"{path}: expected the weights of a pretrained model, found damage ({error}); install "
-            "the package again"
-        ) from None
+    stored = arrays(path)
 
     def filled(way: Any, leaf: jax.ShapeDtypeStruct) -> jax.Array:
         name = _name(way)

@@ -11,6 +11,7 @@ import numpy as np
 
 import hepjax
 from hepjax import InputError
+from hepjax.engine import weights
 from hepjax.engine.checkpoint import read_manifest
 from hepjax.export import parity, targets
 from hepjax.export.hosts import Host, Noise
@@ -122,12 +123,12 @@ def description(run: Run, host: Host, opset: int, found: parity.Parity | None) -
     """What the file is: for people, and for hosts that cannot read it out of the model."""
     cfg, workload = run.cfg, run.workload
     answer = workload.outputs(cfg)
-    manifest = read_manifest(run.directory / "checkpoints", run.step)
+    digest, data = _origin(run)
     about: dict[str, Any] = {
         "hepjax": hepjax.__version__, "workload": workload.name, "target": host.name,
         "opset": opset, "noise": host.noise, "batch": host.batch or "any",
         "run": str(run.directory), "step": run.step, "epoch": run.epoch,
-        "run_sha256": _digest(manifest), "data_sha256": _data(manifest),
+        "run_sha256": digest, "data_sha256": data,
         "units": host.units, "settings": host.settings,
         "ranges": {k: list(r) for k, r in workload.ranges(cfg).items()},
         "kind": answer.kind,
@@ -142,6 +143,14 @@ def description(run: Run, host: Host, opset: int, found: parity.Parity | None) -
             "threshold_gev": calorimeter.threshold,
         }  # fmt: skip
     return about
+
+
+def _origin(run: Run) -> tuple[str, dict[str, str]]:
+    """Checksum of the trained state, and those of the data where they are known."""
+    if (package := weights.packaged(run.directory)) is not None:
+        return hashlib.sha256((package / weights.FILE).read_bytes()).hexdigest(), {}
+    manifest = read_manifest(run.directory / "checkpoints", run.step)
+    return _digest(manifest), _data(manifest)
 
 
 def _digest(manifest: dict[str, Any]) -> str:

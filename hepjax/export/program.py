@@ -54,7 +54,7 @@ def write(workload: Workload[Any, Any], cfg: Any, state: Any, host: Host, opset:
     keys = jax.ShapeDtypeStruct((sizes.batch,), jax.random.key(0).dtype)
     with library_only():
         program, out = jax.make_jaxpr(partial(workload.infer, cfg), return_shape=True)(
-            state, _avals(arrays), keys
+            _bare(state), _avals(arrays), keys
         )
         parameters = [constant(np.asarray(a)) for a in jax.tree.leaves(state)]
         values = walk(graph, program, [*parameters, *_leaves(arrays), Keys()])
@@ -63,6 +63,12 @@ def write(workload: Workload[Any, Any], cfg: Any, state: Any, host: Host, opset:
     outputs = {name: _output(graph, name, said[name], sizes) for name in host.units}
     tidy(graph, [t.name for t in outputs.values()])
     return Written(graph, outputs)
+
+
+def _bare(state: Any) -> Any:
+    """Shapes and types of arrays, without the devices on which those of a run lie: programs of
+    these would move numbers between devices."""
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), state)
 
 
 def _input(graph: Graph, field: Field, sizes: Sizes) -> Tensor:

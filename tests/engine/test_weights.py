@@ -1,6 +1,7 @@
 """Models that come with the package: what ``pretrained/NAME`` opens, and what it refuses."""
 
 import dataclasses
+import hashlib
 
 import jax
 import numpy as np
@@ -11,10 +12,13 @@ from helpers.models import initial
 
 import hepjax
 from benchmarks.physics import pretrained
-from hepjax import InputError
+from hepjax import InputError, run
 from hepjax.engine import weights
 from hepjax.engine.settings import to_settings
+from hepjax.export.exported import export_onnx
+from hepjax.formats.showers.writer import write_showers
 from hepjax.workloads.calo import objective
+from hepjax.workloads.calo.workload import WORKLOAD
 
 
 @pytest.fixture
@@ -65,3 +69,34 @@ def test_a_folder_of_the_user_comes_first(model, tmp_path, monkeypatch):
     (tmp_path / "pretrained" / "tiny").mkdir(parents=True)
     with pytest.raises(InputError, match="pretrained/tiny: expected a run directory"):
         hepjax.load("pretrained/tiny")
+
+
+def test_a_training_begins_with_a_packaged_model(model, tmp_path, capsys):
+    made = calo.showers(calo.BOX, 32) | {"theta": np.full(32, np.pi / 2, np.float32)}
+    write_showers(
+        tmp_path / "data", iter([made]), layout="fixed", events_per_file=32, particle="Ele",
+        calorimeter=calo.BOX,
+    )  # fmt: skip
+    packaged = hepjax.load("pretrained/tiny")
+    train = dataclasses.replace(packaged.cfg.train, warm_start="pretrained/tiny", steps=1)
+    data = dataclasses.replace(
+        packaged.cfg.data, files=(str(tmp_path / "data"),), validation_fraction=0.5
+    )
+    # Its first updates gather tables, and leave the weights as they are.
+    run.train(
+        WORKLOAD, dataclasses.replace(packaged.cfg, train=train, data=data), tmp_path / "run",
+        quiet=False,
+    )  # fmt: skip
+    assert "warm start from pretrained/tiny:" in capsys.readouterr().err
+    trained = hepjax.load(tmp_path / "run").state.params
+    for found, stored in zip(
+        jax.tree.leaves(trained), jax.tree.leaves(packaged.state.params), strict=True
+    ):
+        np.testing.assert_array_equal(found, stored)
+
+
+def test_a_packaged_model_is_exported_with_the_checksum_of_its_weights(model, tmp_path):
+    about = export_onnx(hepjax.load("pretrained/tiny"), tmp_path / "tiny.onnx")
+    content = (model[0] / weights.FILE).read_bytes()
+    assert about["run_sha256"] == hashlib.sha256(content).hexdigest()
+    assert about["parity"]["error"] < 1e-3
