@@ -22,6 +22,7 @@ from hepjax.workloads.calo.config import CaloConfig
 from hepjax.workloads.calo.generator import cells_of, log_energy, scores_of
 from hepjax.workloads.calo.geometry import plan
 
+METRICS = "critic_loss", "generator_loss"
 Score = Callable[[jax.Array], jax.Array]
 """From events (n, ...) to scores (n,)."""
 
@@ -71,9 +72,14 @@ def seen(cells: jax.Array, energy: jax.Array, threshold: float) -> jax.Array:
 
 
 def penalty(score: Score, events: jax.Array) -> jax.Array:
-    """Mean squared norm of the gradient of the score in its events."""
-    gradient = jax.grad(lambda x: score(x).sum())(events)
-    return (gradient**2).reshape(len(events), -1).sum(1).mean()
+    """Mean squared norm of the gradient g of the score in its events.
+
+    Its gradient in the parameters is twice that of g v at v = g, a derivative of the score along v:
+    forward, then backward once. Going backward twice takes four times as long.
+    """
+    slope = jax.lax.stop_gradient(jax.grad(lambda x: score(x).sum())(events))
+    _, along = jax.jvp(score, (events,), (slope,))
+    return (2.0 * along - (slope**2).reshape(len(events), -1).sum(1)).mean()
 
 
 def critic_loss(score: Score, real: jax.Array, fake: jax.Array, gamma: float) -> jax.Array:
@@ -93,9 +99,28 @@ def step(
 ) -> tuple[Any, Any, Metrics]:  # fmt: skip
     """One update of the critic, and the gradients of the generator with those of the critic's game
     in the place of the likelihood's in stage 2. Before ``critic_from`` neither changes anything."""
+    on = clock.epoch >= cfg.objective.critic_from
+    replaced = {name: gradients[name] for name in state.params if name != "layers"}
+
+    def play() -> tuple[Any, Any, Metrics]:
+        slope, own, metrics = _game(cfg, state, cells, incident, key)
+        judge, moments = state.critic["params"], state.critic["optimizer"]
+        new, moments = optimizers.update(_optimizer(cfg), moments, judge, slope, rate)
+        return {"params": new, "optimizer": moments}, own, metrics
+
+    def wait() -> tuple[Any, Any, Metrics]:
+        return state.critic, replaced, {name: jnp.zeros(()) for name in METRICS}
+
+    critic, own, metrics = jax.lax.cond(on, play, wait)
+    return replace(state, critic=critic), gradients | own, metrics
+
+
+def _game(
+    cfg: CaloConfig, state: Any, cells: jax.Array, incident: jax.Array, key: jax.Array
+) -> tuple[Any, Any, Metrics]:
+    """Gradients of the critic, those of stage 2, and both losses."""
     known, threshold = cfg.calorimeter, cfg.threshold
     k_scores, k_noise = jax.random.split(key)
-    on = clock.epoch >= cfg.objective.critic_from
     true = layers.measured(known, cells, cfg.model.layers.moments)
     found = scores_of(cfg, state.stats, true, incident, k_scores)
     noise = jax.random.normal(k_noise, (len(cells), known.voxels))
@@ -118,15 +143,4 @@ def step(
         lambda p: generator_loss(score(judge), real, made(state.params | p))
     )({name: state.params[name] for name in state.params if name != "layers"})
     value, slope, lost, own = average(cfg.mesh, (value, slope, lost, own))
-
-    new, optimizer = optimizers.update(
-        _optimizer(cfg), state.critic["optimizer"], judge, slope, rate
-    )
-    critic = jax.tree.map(
-        lambda a, b: jnp.where(on, a, b), {"params": new, "optimizer": optimizer}, state.critic
-    )
-    chosen = jax.tree.map(
-        lambda a, b: jnp.where(on, a, b), own, {name: gradients[name] for name in own}
-    )
-    metrics = {"critic_loss": value, "generator_loss": lost}
-    return replace(state, critic=critic), gradients | chosen, metrics
+    return slope, own, dict(zip(METRICS, (value, lost), strict=True))

@@ -44,8 +44,8 @@ def test_penalty_of_a_linear_score_is_its_squared_slope():
 
 @pytest.mark.parametrize("kind", ["box", pytest.param("ragged", marks=pytest.mark.slow)])
 def test_second_derivatives_of_the_penalties_are_right(kind):
-    """The gradient of R1 + R2 in the critic's parameters, which goes backward twice, against
-    central differences along a random direction."""
+    """The gradient of R1 + R2 in the critic's parameters against central differences along a random
+    direction."""
     _, module, params, real, logs = setting(calo.KINDS[kind])
     fake = real[::-1] * 0.7
 
