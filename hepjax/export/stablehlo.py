@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from hepjax import MissingExtraError
+from hepjax.engine.workload import Workload
 from hepjax.export.exported import description
 from hepjax.export.hosts import generic
 from hepjax.export.parity import ELEMENTS, Parity, difference, examples, require
@@ -42,16 +43,9 @@ def export_stablehlo(run: Run, path: Path, *, seed: int = 0) -> dict[str, Any]:
     sizes = symbols(model, workload.name)
     shapes = [jax.ShapeDtypeStruct(sizes.shape(f), f.dtype) for f in model.fields]
     state = jax.tree.map(np.asarray, run.state)
-
-    def answer(*arguments: Any) -> Any:
-        *arrays, seed = arguments
-        events = jax.numpy.arange(arrays[0].shape[0])
-        keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(seed)))(events)
-        inputs = {f.name: a for f, a in zip(model.fields, arrays, strict=True)}
-        return workload.infer(cfg, state, inputs, keys)
-
     with library_only():
-        made = jax.export.export(jax.jit(answer), platforms=PLATFORMS)(
+        answer = jax.jit(functools.partial(answers, workload, cfg, state))
+        made = jax.export.export(answer, platforms=PLATFORMS)(
             *shapes, jax.ShapeDtypeStruct((), "int32")
         )
     content = bytes(made.serialize())
@@ -70,6 +64,17 @@ def export_stablehlo(run: Run, path: Path, *, seed: int = 0) -> dict[str, Any]:
     write_bytes(path, content)
     write_json(path.with_suffix(".json"), about)
     return about
+
+
+def answers(workload: Workload[Any, Any], cfg: Any, state: Any, *arguments: Any) -> Any:
+    """What the program gives for its inputs in their order and a seed, () int32."""
+    *arrays, seed = arguments
+    keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(seed)))(
+        jax.numpy.arange(arrays[0].shape[0])
+    )
+    inputs = {f.name: a for f, a in zip(workload.inputs(cfg).fields, arrays, strict=True)}
+    # Constants of JAX: an array of numpy cannot be indexed by what the program computes.
+    return workload.infer(cfg, jax.tree.map(jax.numpy.asarray, state), inputs, keys)
 
 
 def _compare(run: Run, cfg: Any, content: bytes, seed: int) -> Parity:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 from helpers import calo
-from helpers.exporting import agreement, exported, trained
+from helpers.exporting import CASES, agreement, exported, trained
 from helpers.gan3d import TINY, TINY_ANGLE
 from helpers.mlpf import MODELS, config
 from helpers.tagger import TINY as TAGGER
@@ -27,29 +27,7 @@ from hepjax.formats.showers import calorimeters
 from hepjax.formats.showers.library import library
 from hepjax.workloads import table
 
-WGAN = table.configure({
-    "workload": "wgan", "model": {"latent": 3, "generator": [8], "critic": [8]},
-    "data": {"calorimeter": "atlas-photons", "files": ["a"], "energies": [1.0, 2.0],
-             "eta": [0.2, 0.25]},
-})[1]  # fmt: skip
 GAN, MLPF, JETS = (table.get(name) for name in ("gan3d", "mlpf", "tagger"))
-
-
-CASES = {
-    "gan3d": (GAN, TINY), "angle": (GAN, TINY_ANGLE), "tagger": (JETS, TAGGER),
-    **{f"mlpf-{name}": (MLPF, config(m)) for name, m in MODELS.items()},
-    "calo": (table.get("calo"), calo.tiny(calo.CYLINDER)), "wgan": (table.get("wgan"), WGAN),
-    "tracking": table.configure({
-        "workload": "tracking", "model": {"hidden": 4, "layers": 2, "steps": 2},
-    }),
-    "fields": table.configure({
-        "workload": "fields", "model": {"channels": [3], "residual": True},
-    }),
-    **{f"waveforms-{kind}": table.configure({
-        "workload": "waveforms", "data": {"samples": 130},
-        "model": {"kind": kind, "widths": [9], "channels": [3, 4], "latent": 2},
-    }) for kind in ("dense", "conv")},
-}  # fmt: skip
 SLOW = ("mlpf-sparse", "calo")
 
 

@@ -25,11 +25,11 @@ PROFILED = 20_000
 
 
 def inputs(cfg: NsbiConfig) -> Spec:
-    """Observables, and parameters of parametrised classifiers."""
-    return Spec((
-        Field("x", (len(cfg.data.observables),), "float32"),
-        Field("theta", (len(cfg.data.parameters),), "float32"),
-    ))  # fmt: skip
+    """Observables, and the parameters of parametrised classifiers if there are any."""
+    fields = [Field("x", (len(cfg.data.observables),), "float32")]
+    if cfg.data.parameters:
+        fields.append(Field("theta", (len(cfg.data.parameters),), "float32"))
+    return Spec(tuple(fields))
 
 
 def outputs(cfg: NsbiConfig) -> Answer:
@@ -49,7 +49,9 @@ def _of_members(cfg: NsbiConfig, state: State, inputs: Batch) -> jax.Array:
     """(n, members, tasks)."""
     if state.number.ndim == 0:  # one member, which the user asked for
         state = jax.tree.map(lambda x: x[None], state)
-    return jnp.moveaxis(log_ratios(cfg, state, inputs["x"], inputs["theta"]), -1, 0)
+    x = inputs["x"]
+    theta = inputs["theta"] if cfg.data.parameters else jnp.zeros((x.shape[0], 0))
+    return jnp.moveaxis(log_ratios(cfg, state, x, theta), -1, 0)
 
 
 @functools.lru_cache(maxsize=8)
