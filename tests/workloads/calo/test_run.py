@@ -47,9 +47,12 @@ def test_generated_showers_are_sound_and_the_same_for_any_batch(trained):
 def test_records_hold_the_score_of_each_epoch(trained):
     _, _, folder = trained
     lines = [json.loads(line) for line in (folder / "run/metrics.jsonl").read_text().splitlines()]
-    scores = [line["feature_distance"] for line in lines if line["event"] == "validation"]
-    assert len(scores) == 2
-    assert np.all(np.isfinite(scores))
+    found = [line for line in lines if line["event"] == "validation"]
+    assert len(found) == 2
+    for line in found:
+        parts = sum(line[name] for name in ("layers", "margins", "copula", "window"))
+        assert line["score"] == pytest.approx(parts)  # the negative log-likelihood
+        assert np.isfinite(line["feature_distance"])
 
 
 def test_energies_outside_of_the_training_are_refused(trained):
@@ -72,7 +75,7 @@ def test_a_flow_whose_showers_are_not_finite_is_refused_after_the_epoch():
     sums = dict.fromkeys(("showers", "layers", "margins", "copula"), np.float32(4))
     sums |= {f"{name}_first": np.ones(3) for name in ("real", "fake")}
     sums |= {f"{name}_second": 4 * np.ones((3, 3)) + np.eye(3) for name in ("real", "fake")}
-    assert validation.summarise(cfg, sums)[validation.SCORE] == pytest.approx(0, abs=1e-9)
+    assert validation.summarise(cfg, sums)[validation.DISTANCE] == pytest.approx(0, abs=1e-9)
     with pytest.raises(TrainingError, match="validation: expected finite showers"):
         validation.summarise(cfg, sums | {"fake_first": np.array([1, np.nan, 1])})
 
