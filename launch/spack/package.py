@@ -36,6 +36,7 @@ class PyHepjax(PythonPackage):
         depends_on("py-importlib-resources@6.0:")
         depends_on("py-pyarrow@18:")
         depends_on("py-google-crc32c@1.5:")
+        depends_on("py-filelock@3.13:")
         depends_on("py-pyyaml@6.0:")
         depends_on("py-rich@13:")
     with default_args(type=("build", "run"), when="+plot"):
