@@ -113,9 +113,10 @@ def _unrolled(graph: Graph, equation: Any, values: list[Any]) -> list[Value]:
     """A loop of few rounds over what it carries and over constants, such as the weights of the
     blocks of a flow, round by round."""
     p = equation.params
-    first, second = p["num_consts"], p["num_consts"] + p["num_carry"]
+    first, count = _constants_and_carried(p)
+    second = first + count
     constants, carried, over = values[:first], values[first:second], values[second:]
-    plain = p["num_carry"] == len(equation.outvars) and all(isinstance(v, Const) for v in over)
+    plain = count == len(equation.outvars) and all(isinstance(v, Const) for v in over)
     if p["length"] > MOST_ROUNDS or not plain:
         raise _unknown(equation, f"a loop over arrays, or of more than {MOST_ROUNDS} rounds")
     rounds = range(p["length"])
@@ -123,6 +124,14 @@ def _unrolled(graph: Graph, equation: Any, values: list[Any]) -> list[Value]:
         own = [constant(np.broadcast_to(v.array, v.shape)[k]) for v in over]
         carried = walk(graph, p["jaxpr"], [*constants, *carried, *own])
     return carried
+
+
+def _constants_and_carried(parameters: dict[str, Any]) -> tuple[int, int]:
+    """Numbers of arrays that a loop takes as constants, and that it carries."""
+    if "num_consts" in parameters:
+        return parameters["num_consts"], parameters["num_carry"]
+    constants, carried, _ = parameters["ft_in"].unpack()  # jax 0.12
+    return len(list(constants.vals)), len(list(carried.vals))
 
 
 def called(equation: Any) -> tuple[Jaxpr, Sequence[Any]]:

@@ -85,6 +85,18 @@ def _split(graph: Graph, equation: Any, values: list[Any]) -> list[Value]:
     return [made(name, equation, k) for k, name in enumerate(names)]
 
 
+@writes("unstack")  # of jax 0.12
+def _unstack(graph: Graph, equation: Any, values: list[Any]) -> list[Value]:
+    axis, count = int(equation.params["axis"]), len(equation.outvars)
+    name = graph.name(values[0])
+    parts = [name]
+    if count > 1:
+        parts = graph.add_several("Split", [name, graph.integers([1] * count)], count, axis=axis)
+    return [
+        made(graph.reshaped(part, _shape(equation, k)), equation, k) for k, part in enumerate(parts)
+    ]
+
+
 @writes("slice")
 def _slice(graph: Graph, equation: Any, values: list[Any]) -> list[Value]:
     (x,), p = values, equation.params

@@ -113,6 +113,7 @@ SHAPES = {
     "places": lambda x: x[:, 2] + x[..., 1, None][:, 0] + x[:, jnp.array([1, 3])].sum(1),
     "one-hot": lambda x: jax.nn.one_hot((2 * x).astype(jnp.int32), 3).sum(2),
     "softmax": lambda x: jax.nn.softmax(x) + jax.nn.log_softmax(x, axis=1),
+    "unstacked": lambda x: sum((k + 1) * a for k, a in enumerate(jnp.unstack(x, axis=1))),
     "counts": lambda x: jnp.arange(x.shape[0])[:, None] + x[:, 0],
     "constants": lambda x: x + jnp.linspace(0, 1, 5) @ jnp.eye(5) + jnp.sort(jnp.ones(5)),
 }  # fmt: skip
