@@ -27,10 +27,10 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_co
 root_doc = "docs/README"
 include_patterns = [
     "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/*.md", "docs/**/*.md", "launch/*.md",
-    "launch/**/*.md", "benchmarks/README.md",
+    "launch/**/*.md", "benchmarks/README.md", "hepjax/pretrained/*/card.md",
 ]  # fmt: skip
 # Not walked: folders of the user beside the pages.
-exclude_patterns = [".*", "build", "dist", "runs", "data", "studies", "hepjax", "tests", "configs"]
+exclude_patterns = [".*", "build", "dist", "runs", "data", "studies", "tests", "configs"]
 INDEXES = ("docs/README", "docs/curriculum/README", "docs/workloads/README", "docs/studies/README")
 """Pages whose links to other pages are the navigation below them."""
 
@@ -102,6 +102,8 @@ def _with_docstrings(text: str) -> str:
 def _read(app: Any, page: str, source: list[str]) -> None:
     if page in INDEXES:
         source[0] = _with_navigation(page, source[0])
+    if page.endswith("/card"):  # of a packaged model: pages link to it, none lists it
+        source[0] = "---\norphan: true\n---\n" + source[0]
     if page == "docs/reference/api":
         source[0] = _with_docstrings(source[0])
 
