@@ -136,9 +136,12 @@ def _events(run: Run, content: bytes, source: Source, seed: int) -> list[dict[st
 def _int8(proto: Any, chosen: list[str], given: list[dict[str, np.ndarray]]) -> bytes:
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
-    folder_of = tempfile.TemporaryDirectory(prefix="hepjax-int8-")
-    # ONNX Runtime computes steps of all tensors, also of those with -inf (masks) that it leaves.
-    with silenced(), np.errstate(invalid="ignore"), folder_of as folder:
+    with (
+        silenced(),
+        # Steps are computed of all tensors, also of those with -inf (masks), which stay float.
+        np.errstate(invalid="ignore"),
+        tempfile.TemporaryDirectory(prefix="hepjax-int8-") as folder,
+    ):
         before, after = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         before.write_bytes(proto.SerializeToString())
         quantize_static(

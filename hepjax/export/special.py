@@ -3,17 +3,7 @@
 import numpy as np
 
 from hepjax.export.graph import Graph
-
-# M. Giles, "Approximating the erfinv function", GPU Computing Gems, 2011, table 5, in single
-# precision.
-CENTRE = (
-    2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
-    -0.00125372503, -0.00417768164, 0.246640727, 1.50140941,
-)  # fmt: skip
-TAIL = (
-    -0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
-    -0.0076224613, 0.00943887047, 1.00167406, 2.83297682,
-)  # fmt: skip
+from hepjax.ops.normal import CENTRE, TAIL
 
 # S. L. Moshier, Cephes mathematical library, ndtrf.c: x exp(x^2) erfc(x) as polynomials of 1 / x^2,
 # for x in (1, 2) and beyond.

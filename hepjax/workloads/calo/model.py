@@ -10,6 +10,7 @@ import numpy as np
 from hepjax.formats.showers.calorimeter import Calorimeter
 from hepjax.nn.dense import Dense
 from hepjax.nn.flows import CouplingFlow
+from hepjax.ops.normal import quantile
 from hepjax.physics.calorimeter import grids
 from hepjax.workloads.calo import layers
 from hepjax.workloads.calo.config import CaloConfig
@@ -19,14 +20,6 @@ LARGEST_EDGE = 5.0
 """Normal number below which a cell is empty, at most."""
 FARTHEST = 8.0
 """As far as single precision can divide by the normal tail."""
-CENTRAL = (
-    2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
-    -0.00125372503, -0.00417768164, 0.246640727, 1.50140941,
-)  # fmt: skip
-OUTER = (
-    -0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
-    -0.0076224613, 0.00943887047, 1.00167406, 2.83297682,
-)  # fmt: skip
 NEIGHBOURS = tuple((a, b) for a in (-1, 0, 1) for b in (-1, 0, 1))
 
 
@@ -72,26 +65,6 @@ def inner_of(edge: jax.Array, normal: jax.Array) -> jax.Array:
     root = np.float32(np.sqrt(0.5))
     share = jax.lax.erfc(root * normal) / jax.lax.erfc(root * jnp.minimum(edge, FARTHEST))
     return -quantile(jnp.clip(share, 1e-7, 1 - 1e-6))
-
-
-def quantile(share: jax.Array) -> jax.Array:
-    """Of the standard normal distribution, for shares of 1e-7 to 1 - 1e-6, to 2e-6.
-
-    It has no tails beyond and takes half the time of ``jax.scipy.special.ndtri``. Polynomials of
-    M. Giles, Approximating the erfinv function (GPU Computing Gems 2, 2010), single precision.
-    """
-    depth = -jnp.log(4.0 * share * (1.0 - share))
-    near, far = jnp.minimum(depth, 5.0) - 2.5, jnp.sqrt(jnp.maximum(depth, 5.0)) - 3.0
-    ratio = jnp.where(depth < 5.0, polynomial(CENTRAL, near), polynomial(OUTER, far))
-    return np.float32(np.sqrt(2.0)) * ratio * (2.0 * share - 1.0)
-
-
-def polynomial(factors: tuple[float, ...], x: jax.Array) -> jax.Array:
-    """By Horner's rule, highest power first."""
-    value = jnp.full_like(x, factors[0])
-    for factor in factors[1:]:
-        value = value * x + factor
-    return value
 
 
 def outer_of(edge: jax.Array, inner: jax.Array) -> jax.Array:
