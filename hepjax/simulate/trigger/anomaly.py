@@ -18,7 +18,11 @@ MASSES = {"w": 80.4, "z": 91.2, "a4l": 50.0, "lqbtau": 80.0, "h0tautau": 60.0, "
 """GeV."""
 THRESHOLDS = {"egamma": 3.0, "muon": 3.0, "jet": 15.0}
 """GeV."""
+LEPTON = 23.0
+"""GeV, the least pT of the first electron or muon: published events have one."""
 ROOM = {"egamma": 4, "muon": 4, "jet": 10}
+FIRST = {"egamma": 3, "muon": 15, "jet": 27}
+"""Columns with the pT of the first object."""
 ETA = {"egamma": 3.0, "muon": 2.1, "jet": 4.0}
 RESOLUTION = {"egamma": 0.05, "muon": 0.1, "jet": 0.2}
 """Relative, of pT."""
@@ -38,18 +42,19 @@ class Parts(NamedTuple):
 
 
 def collisions(signal: bool, count: int, rng: np.random.Generator) -> Events:
-    """Events of the standard model, or of the signals in equal parts."""
+    """Events of the standard model, or of the signals in equal parts, with a lepton above
+    ``LEPTON``."""
     names = list(SIGNALS if signal else MIXTURE)
     if signal:
         which = np.arange(count) % len(names)
     else:
         which = rng.choice(len(names), count, p=list(MIXTURE.values()))
-    parts = [_soft(count, rng)]
+    inputs = np.zeros((count, 57), np.float32)
     for number, name in enumerate(names):
-        parts += _hard(name, np.flatnonzero(which == number), rng)
-    joined = Parts(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+        rows = np.flatnonzero(which == number)
+        inputs[rows] = _selected(name, len(rows), rng)
     label = which + 1 if signal else np.zeros(count, int)
-    return Events(_seen(joined, count, rng), label.astype(np.int32))
+    return Events(inputs, label.astype(np.int32))
 
 
 def mixed(parts: list[Events], rng: np.random.Generator) -> Events:
@@ -60,42 +65,65 @@ def mixed(parts: list[Events], rng: np.random.Generator) -> Events:
     return Events(inputs[order], np.concatenate(labels)[order])
 
 
+def _selected(name: str, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Inputs (count, 57) of one process: drawn until so many have their lepton."""
+    kept, missing = [np.zeros((0, 57), np.float32)], count
+    while missing > 0:
+        drawn = 2 * missing + 100
+        parts = [_soft(drawn, rng), *_hard(name, np.arange(drawn), rng)]
+        joined = Parts(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+        inputs = _seen(joined, drawn, rng)
+        leptons = inputs[:, [FIRST["egamma"], FIRST["muon"]]].max(axis=1)
+        inputs = inputs[leptons > LEPTON][:missing]
+        kept.append(inputs)
+        missing -= len(inputs)
+    return np.concatenate(kept)
+
+
 def _hard(name: str, events: np.ndarray, rng: np.random.Generator) -> list[Parts]:
     n = len(events)
     if name == "qcd":
         pt = 20.0 * rng.pareto(3.5, n) + 20.0
-        return _back_to_back(events, pt, rng)
+        one, other = _back_to_back(events, pt, rng)
+        return [*_with_lepton(one, rng), other]
     if name == "tt":
         return [
             p for _ in range(2)
-            for p in (*_decay(events, 80.4, 60.0, ("lepton", "unseen"), rng),
-                      _jet(events, 25.0 + rng.exponential(45.0, n), rng))
+            for p in (*_decay(events, 80.4, 60.0, _around(n, rng), ("lepton", "unseen"), rng),
+                      _jet(events, 25.0 + rng.exponential(45.0, n), _around(n, rng), rng))
         ]  # fmt: skip
-    recoil = rng.exponential(12.0, n)
+    phi = _around(n, rng)
+    recoil = 30.0 * rng.pareto(3.5, n)  # a mean of 12 GeV, and the tail of jets
     mass = MASSES[name] * (1 + 0.013 * rng.standard_cauchy(n).clip(-5, 5))
     ends = {
         "w": ("lepton", "unseen"), "z": ("lepton", "same"), "a4l": ("a", "a"),
         "lqbtau": ("jet", "tau"), "h0tautau": ("tau", "tau"), "hpmtaunu": ("tau", "unseen"),
     }[name]  # fmt: skip
     if name == "lqbtau":  # in pairs
-        return [p for _ in range(2) for p in _decay(events, mass, recoil + 10.0, ends, rng)]
-    return _decay(events, mass, recoil, ends, rng)
+        sides = (phi, phi + np.pi)
+        return [p for side in sides for p in _decay(events, mass, recoil + 10.0, side, ends, rng)]
+    return [*_decay(events, mass, recoil, phi, ends, rng), _jet(events, recoil, phi + np.pi, rng)]
 
 
 def _soft(count: int, rng: np.random.Generator) -> Parts:
     """Jets of pile-up and initial-state radiation."""
     event = np.repeat(np.arange(count), rng.poisson(1.6, count))
-    return _jet(event, 10.0 + rng.exponential(9.0, len(event)), rng)
+    n = len(event)
+    return _jet(event, 10.0 + rng.exponential(9.0, n), _around(n, rng), rng)
 
 
-def _jet(events: np.ndarray, pt: np.ndarray, rng: np.random.Generator) -> Parts:
+def _around(count: int, rng: np.random.Generator) -> np.ndarray:
+    return rng.uniform(-np.pi, np.pi, count)
+
+
+def _jet(events: np.ndarray, pt: np.ndarray, phi: np.ndarray, rng: np.random.Generator) -> Parts:
     n = len(events)
-    phi, eta = rng.uniform(-np.pi, np.pi, n), rng.normal(0.0, 2.0, n)
+    eta = rng.normal(0.0, 2.0, n)
     return Parts(events, np.full(n, 2), pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta))
 
 
 def _back_to_back(events: np.ndarray, pt: np.ndarray, rng: np.random.Generator) -> list[Parts]:
-    first = _jet(events, pt, rng)
+    first = _jet(events, pt, _around(len(pt), rng), rng)
     boost = rng.normal(0.0, 1.0, len(pt))
     second = Parts(
         events, first.kind, -first.px, -first.py, pt * np.sinh(boost - np.arcsinh(first.pz / pt))
@@ -103,13 +131,23 @@ def _back_to_back(events: np.ndarray, pt: np.ndarray, rng: np.random.Generator) 
     return [first, second]
 
 
+def _with_lepton(jet: Parts, rng: np.random.Generator) -> list[Parts]:
+    """A lepton of either kind in each jet, as from heavy quarks or misidentified, and the rest."""
+    n = len(jet.event)
+    share = rng.beta(2.0, 2.0, n)
+    kind = rng.integers(0, 2, n)
+    p = np.stack(jet[2:])
+    return [Parts(jet.event, kind, *(p * share)), Parts(jet.event, jet.kind, *(p * (1 - share)))]
+
+
 def _decay(
-    events: np.ndarray, mass: float | np.ndarray, pt: float | np.ndarray, ends: tuple[str, str],
-    rng: np.random.Generator,
+    events: np.ndarray, mass: float | np.ndarray, pt: float | np.ndarray, phi: np.ndarray,
+    ends: tuple[str, str], rng: np.random.Generator,
 ) -> list[Parts]:  # fmt: skip
-    """Two bodies without mass from a particle of this transverse momentum, and what they become."""
+    """Two bodies without mass from a particle of this transverse momentum and azimuth, and what
+    they become."""
     n = len(events)
-    phi, rapidity = rng.uniform(-np.pi, np.pi, n), rng.normal(0.0, 1.4, n)
+    rapidity = rng.normal(0.0, 1.4, n)
     mass, pt = np.broadcast_to(mass, n), np.broadcast_to(pt, n)
     across = np.hypot(mass, pt)
     parent = np.stack([

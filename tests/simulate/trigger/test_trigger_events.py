@@ -6,7 +6,7 @@ import pytest
 from hepjax.formats.trigger.tables import read_events
 from hepjax.formats.trigger.tasks import PIXELS, TASKS
 from hepjax.physics.trigger.metrics import bayes
-from hepjax.simulate.trigger.anomaly import collisions
+from hepjax.simulate.trigger.anomaly import FIRST, LEPTON, _hard, collisions
 from hepjax.simulate.trigger.clusters import LORENTZ, clusters
 from hepjax.simulate.trigger.files import write_trigger
 from hepjax.simulate.trigger.jets import jets
@@ -69,6 +69,15 @@ def test_collisions_have_ordered_objects_above_threshold():
     assert (events.label == 0).all()
     signal = collisions(True, 400, rng(3))
     assert np.bincount(signal.label).tolist() == [0, 100, 100, 100, 100]
+    for inputs in (events.inputs, signal.inputs):
+        leptons = inputs[:, [FIRST["egamma"], FIRST["muon"]]].max(axis=1)
+        assert leptons.min() > LEPTON
+
+
+def test_the_momentum_of_a_resonance_is_balanced_by_a_jet():
+    parts = _hard("z", np.arange(300), rng(5))
+    total = sum(np.stack([part.px, part.py]) for part in parts)
+    np.testing.assert_allclose(total, 0.0, atol=1e-9)
 
 
 def test_clusters_are_as_long_as_the_angle_of_the_track():
