@@ -44,10 +44,10 @@ class LayersConfig:
 class CellsConfig:
     """Stage 2: cells given the layers, as margins and a copula."""
 
-    copula: Literal["flow", "mix"] = "mix"
+    copula: Literal["flow", "mix", "matching"] = "mix"
     """How the cells of a shower depend on one another: a coupling flow over all cells; or one
     normal number a cell, mixed over 3 x 3 neighbours, and in each layer a flow over the
-    ``window``."""
+    ``window``; or flow matching over all cells, by convolutions."""
     window: Annotated[int, Bound(least=0)] = 49
     """Cells of copula=mix nearest to the axis in each layer, which one flow for all layers makes
     dependent; 0: none."""
@@ -61,6 +61,10 @@ class CellsConfig:
     """Widths of the network in each of them."""
     bins: Annotated[int, Bound(least=0)] = 0
     """Bins of their splines; 0: affine blocks."""
+    channels: Count = 64
+    """Width of the convolutions of copula=matching."""
+    steps: Count = 8
+    """Steps of the midpoint rule in which copula=matching generates, before it is distilled."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,9 @@ class ObjectiveConfig:
     symmetric: bool = True
     """Turn and mirror the showers of each update: by right angles in a square box, by sectors in a
     cylinder. False where the detector tells directions apart."""
+    distil: bool = False
+    """Teach one pass what copula=matching does in many, and generate with it. ``train.warm_start``
+    brings the trained field."""
     critic_from: NotNegative = 0.0
     """Epoch from which a critic trains stage 2 (relativistic pairing loss, Huang et al.,
     arXiv:2501.05441) in the place of the likelihood; 0: never."""
@@ -167,11 +174,24 @@ class CaloConfig(RunConfig):
         low, high = self.energies
         yield low < high, "data.energy_range", "low < high"
         few = known.voxels <= LARGEST_FLOW
+        copula = self.model.cells.copula
         yield (
-            self.model.cells.copula == "mix" or few, "model.cells.copula",
+            copula != "flow" or few, "model.cells.copula",
             f"mix with {known.voxels} cells (flow: at most {LARGEST_FLOW})",
         )  # fmt: skip
         yield (
-            self.objective.critic_from == 0 or self.model.cells.copula == "mix",
-            "objective.critic_from", "0 with model.cells.copula=flow",
+            copula != "matching" or known.box or known.regular is not None, "model.cells.copula",
+            "mix or flow with layers that are not binned alike",
+        )  # fmt: skip
+        yield (
+            self.objective.critic_from == 0 or copula == "mix",
+            "objective.critic_from", f"0 with model.cells.copula={copula}",
+        )  # fmt: skip
+        yield (
+            not self.objective.distil or copula == "matching",
+            "objective.distil", f"false with model.cells.copula={copula}",
+        )  # fmt: skip
+        yield (
+            not self.objective.distil or bool(self.train.warm_start),
+            "train.warm_start", "the run of a trained field with objective.distil",
         )  # fmt: skip

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hepjax.workloads.calo import layers, scores
+from hepjax.workloads.calo import layers, matching, scores
 from hepjax.workloads.calo.config import CaloConfig
 from hepjax.workloads.calo.geometry import from_layers, in_window, plan, with_window
 from hepjax.workloads.calo.layers import Layers
@@ -103,6 +103,9 @@ def correlated(cfg: CaloConfig, params: Any, condition: jax.Array, noise: jax.Ar
     else:
         empty = jnp.zeros((noise.shape[0], shape[0] * shape[1]))
         spread = empty.at[:, cells_inside(known)].set(noise).reshape(-1, *shape)
+    if cfg.model.cells.copula == "matching":
+        made = matching.student if cfg.objective.distil else matching.carried
+        return made(cfg, params, spread, condition)
     if cfg.model.cells.copula == "mix":
         mixed = Mixing(known).apply({"params": params["copula"]}, spread)
         if not cfg.model.cells.window:

@@ -18,7 +18,7 @@ from hepjax.engine.mesh import average, split_events, whole
 from hepjax.engine.workload import Batch, Clock, Metrics, Spec
 from hepjax.nn.flows import log_normal
 from hepjax.ops.densify import densify
-from hepjax.workloads.calo import critic, layers, scores
+from hepjax.workloads.calo import critic, layers, matching, scores
 from hepjax.workloads.calo.config import CaloConfig
 from hepjax.workloads.calo.generator import (
     condition_of,
@@ -59,7 +59,7 @@ class State:
     """Everything that an update changes."""
 
     params: Any
-    """``layers``, ``margins``, ``copula`` and, where there is one, ``window``."""
+    """``layers``, ``margins``, ``copula`` and, where there is one, ``window`` or ``student``."""
     optimizer: Any
     stats: Any
     """Tables of the training showers (scores.py) and profiles; constant after the first updates."""
@@ -73,25 +73,26 @@ def init(cfg: CaloConfig, key: jax.Array) -> State:
     shape = plan(known).inside.shape
     size = layer_flow(cfg).size
     k_layers, k_margins, k_copula, k_window, k_critic = jax.random.split(key, 5)
-    window: dict[str, Any] = {}
     vector, incident = jnp.zeros((1, size)), jnp.zeros((1, 1))
     condition, energy = jnp.zeros((1, size + 1)), jnp.zeros((1, shape[0]))
     even = jnp.broadcast_to(-jnp.log(jnp.asarray(average_cells(known), jnp.float32)), shape)
     profile = Profile(jnp.full(shape, 0.5), even)
-    if cfg.model.cells.copula == "flow":
-        copula = cell_flow(cfg).init(k_copula, jnp.zeros((1, known.voxels)), condition)
+    if cfg.model.cells.copula == "matching":
+        dependence = matching.init(cfg, k_copula, condition)
+    elif cfg.model.cells.copula == "flow":
+        flow = cell_flow(cfg).init(k_copula, jnp.zeros((1, known.voxels)), condition)
+        dependence = {"copula": flow["params"]}
     else:
-        copula = Mixing(known).init(k_copula, jnp.zeros((1, *shape)))
+        mixing = Mixing(known).init(k_copula, jnp.zeros((1, *shape)))
+        dependence = {"copula": mixing["params"]}
         if cfg.model.cells.window:
-            flow = window_flow(cfg)
-            inner = jnp.zeros((1, shape[0], flow.size))
-            window = {"window": flow.init(k_window, inner, condition)["params"]}
+            inner = jnp.zeros((1, shape[0], window_flow(cfg).size))
+            dependence["window"] = window_flow(cfg).init(k_window, inner, condition)["params"]
     margins = margin_network(cfg).init(k_margins, condition, energy, energy, profile)
     params = {
         "layers": layer_flow(cfg).init(k_layers, vector, incident)["params"],
         "margins": margins["params"],
-        "copula": copula["params"],
-    } | window
+    } | dependence
     stats = {
         "scores": scores.start(size), "batches": jnp.float32(0), "filled": jnp.zeros(shape[0]),
         "hits": jnp.zeros(shape), "sums": jnp.zeros(shape), **profile._asdict(),
@@ -213,7 +214,7 @@ def losses(
       every: stage 2 sees one in so many showers only; 0: none.
     """
     known = cfg.calorimeter
-    k_scores, k_normal, k_window = jax.random.split(key, 3)
+    k_scores, k_normal, k_copula = jax.random.split(key, 3)
     true = layers.measured(known, cells, cfg.model.layers.moments)
     found = scores_of(cfg, stats, true, incident, k_scores)
     parts = {"layers": stage_1(cfg, params, stats, found, incident)}
@@ -231,24 +232,28 @@ def losses(
     of_cells = jnp.where(inside, margin_loss(margins, value, hit), 0.0).sum((1, 2))
     fixed = jax.lax.stop_gradient(margins)
     normal = jnp.where(inside, normal_numbers(fixed, value, hit, k_normal), 0.0)
-    if cfg.model.cells.copula == "flow":
+    if cfg.objective.distil:
+        copula = matching.distil_loss(cfg, params, inside, condition, k_copula)
+    elif cfg.model.cells.copula == "matching":
+        copula = matching.matching_loss(cfg, params, normal, inside, condition, k_copula)
+    elif cfg.model.cells.copula == "flow":
         copula = flow_loss(cfg, params, normal, condition)
     else:
         sure = hit & inside & (jax.scipy.special.ndtr(-fixed.edge) > SURELY_HIT)
         copula = mixing_loss(cfg, params, normal, sure.astype(jnp.float32))
     if windowed:
-        parts["window"] = window_loss(cfg, params, normal, true.hits > 0, condition, k_window)
+        parts["window"] = window_loss(cfg, params, normal, true.hits > 0, condition, k_copula)
     return parts | {"margins": of_cells, "copula": copula}
 
 
 def total_loss(cfg: CaloConfig, parts: Metrics) -> jax.Array:
     """The sum of the parts, likelihoods per component."""
     voxels = cfg.calorimeter.voxels
-    flow = cfg.model.cells.copula == "flow"
+    mix = cfg.model.cells.copula == "mix"
     total = (
         parts["layers"] / layer_flow(cfg).size
         + parts["margins"] / voxels
-        + parts["copula"] / (voxels if flow else 1.0)
+        + parts["copula"] / (1.0 if mix else voxels)
     )
     if "window" in parts:
         total += parts["window"] / (len(cfg.calorimeter.layers) * window_flow(cfg).size)
