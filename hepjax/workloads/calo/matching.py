@@ -20,6 +20,8 @@ from hepjax.workloads.calo.geometry import groups, plan
 
 BLOCKS = 2
 """Residual blocks of a network."""
+LEAST = 0.05
+"""Weight of a cell that is never hit."""
 WAVES = 4
 """Frequencies in which a network is told the time."""
 
@@ -84,27 +86,39 @@ def velocity(
     return field(cfg).apply({"params": params["copula"]}, x, time, condition)
 
 
+def weights(edge: jax.Array, inside: jax.Array) -> jax.Array:
+    """How much each cell (n, layers, cells) counts: as likely as it is hit, and at least
+    ``LEAST``. Thousands of cells that are nearly always empty have drawn numbers, in which a few
+    hundred others would be lost. Any weights leave the best field the same.
+
+    Args:
+      edge: of the margins.
+      inside: cells of layers with hits; others do not count.
+    """
+    return jnp.where(inside, jnp.maximum(jax.scipy.special.ndtr(-edge), LEAST), 0.0)
+
+
 def matching_loss(
-    cfg: CaloConfig, params: Any, normal: jax.Array, inside: jax.Array, condition: jax.Array,
+    cfg: CaloConfig, params: Any, normal: jax.Array, weight: jax.Array, condition: jax.Array,
     key: jax.Array,
 ) -> jax.Array:  # fmt: skip
     """Squared error (n,) of the velocity at a drawn time, relative to that of a field of zero, a
-    sum over cells.
+    weighted sum over cells.
 
     Args:
       normal: (n, layers, cells) numbers that the margins make of the cells.
-      inside: the same shape, cells of layers with hits; others do not count.
+      weight: the same shape; 0: does not count.
     """
     k_noise, k_time = jax.random.split(key)
     noise = jax.random.normal(k_noise, normal.shape)
     # The cells that do not count are independent of the others.
-    end = jnp.where(inside, normal, noise)
+    end = jnp.where(weight > 0, normal, noise)
     time = jax.random.uniform(k_time, normal.shape[:1])
     turn = 0.5 * jnp.pi * time[:, None, None]
     x = jnp.cos(turn) * noise + jnp.sin(turn) * end
     slope = 0.5 * jnp.pi * (jnp.cos(turn) * end - jnp.sin(turn) * noise)
     found = velocity(cfg, params, x, time, condition)
-    return jnp.where(inside, found * (found - 2.0 * slope), 0.0).sum((1, 2))
+    return (weight * found * (found - 2.0 * slope)).sum((1, 2))
 
 
 def carried(cfg: CaloConfig, params: Any, noise: jax.Array, condition: jax.Array) -> jax.Array:
@@ -126,10 +140,11 @@ def student(cfg: CaloConfig, params: Any, noise: jax.Array, condition: jax.Array
 
 
 def distil_loss(
-    cfg: CaloConfig, params: Any, inside: jax.Array, condition: jax.Array, key: jax.Array
+    cfg: CaloConfig, params: Any, weight: jax.Array, condition: jax.Array, key: jax.Array
 ) -> jax.Array:
-    """Squared distance (n,) of the student from where the velocity leads, a sum over cells."""
-    noise = jax.random.normal(key, inside.shape)
+    """Squared distance (n,) of the student from where the velocity leads, a weighted sum over
+    cells."""
+    noise = jax.random.normal(key, weight.shape)
     target = jax.lax.stop_gradient(carried(cfg, params, noise, condition))
     found = student(cfg, params, noise, condition)
-    return jnp.where(inside, (found - target) ** 2, 0.0).sum((1, 2))
+    return (weight * (found - target) ** 2).sum((1, 2))

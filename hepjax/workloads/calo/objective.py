@@ -232,10 +232,11 @@ def losses(
     of_cells = jnp.where(inside, margin_loss(margins, value, hit), 0.0).sum((1, 2))
     fixed = jax.lax.stop_gradient(margins)
     normal = jnp.where(inside, normal_numbers(fixed, value, hit, k_normal), 0.0)
+    weight = matching.weights(fixed.edge, inside)
     if cfg.objective.distil:
-        copula = matching.distil_loss(cfg, params, inside, condition, k_copula)
+        copula = matching.distil_loss(cfg, params, weight, condition, k_copula)
     elif cfg.model.cells.copula == "matching":
-        copula = matching.matching_loss(cfg, params, normal, inside, condition, k_copula)
+        copula = matching.matching_loss(cfg, params, normal, weight, condition, k_copula)
     elif cfg.model.cells.copula == "flow":
         copula = flow_loss(cfg, params, normal, condition)
     else:

@@ -44,12 +44,12 @@ def learnt():
     """The field of planted numbers, and what it was trained with."""
     cfg = config()
     params, _ = started(cfg)
-    inside, condition = jnp.ones((64, 3, CELLS), bool), jnp.zeros((64, 3))
+    weight, condition = jnp.ones((64, 3, CELLS)), jnp.zeros((64, 3))
 
     def loss(params, key):
         k_data, k_loss = jax.random.split(key)
         normal = planted(k_data, 64)
-        found = matching.matching_loss(cfg, params, normal, inside, condition, k_loss)
+        found = matching.matching_loss(cfg, params, normal, weight, condition, k_loss)
         return found.mean() / (3 * CELLS)
 
     return cfg, fitted(loss, params, 300)
@@ -74,8 +74,11 @@ def test_a_new_field_leaves_cells_independent():
     cfg = config()
     params, size = started(cfg)
     noise = jax.random.normal(jax.random.key(1), (4, *size))
-    made = matching.carried(cfg, params, noise, jnp.zeros((4, 3)))
+    made = carried(cfg, params, noise, jnp.zeros((4, 3)))
     np.testing.assert_array_equal(made, noise)
+
+
+carried = jax.jit(matching.carried, static_argnums=0)
 
 
 def correlations(made):
@@ -86,7 +89,7 @@ def correlations(made):
 def test_a_trained_field_makes_planted_dependence(learnt):
     cfg, params = learnt
     noise = jax.random.normal(jax.random.key(2), (1000, 3, CELLS))
-    made = matching.carried(cfg, params, noise, jnp.zeros((1000, 3)))
+    made = carried(cfg, params, noise, jnp.zeros((1000, 3)))
     assert correlations(noise)[0] == pytest.approx(0.0, abs=0.03)
     np.testing.assert_allclose(correlations(made), [0.8, 0.0, 1.0, 1.0], atol=0.08)
 
@@ -95,11 +98,11 @@ def test_a_student_learns_where_the_field_leads(learnt):
     _, params = learnt
     cfg = config(distil=True)
     new, _ = started(cfg, 5)
-    inside, condition = jnp.ones((64, 3, CELLS), bool), jnp.zeros((64, 3))
+    weight, condition = jnp.ones((64, 3, CELLS)), jnp.zeros((64, 3))
 
     def loss(student, key):
         both = params | {"student": student}
-        found = matching.distil_loss(cfg, both, inside, condition, key)
+        found = matching.distil_loss(cfg, both, weight, condition, key)
         return found.mean() / (3 * CELLS)
 
     before = loss(new["student"], jax.random.key(9))
@@ -113,13 +116,14 @@ def test_a_student_learns_where_the_field_leads(learnt):
 def test_the_teacher_has_no_gradient_and_cells_of_empty_layers_do_not_count():
     cfg = config(distil=True)
     params, size = started(cfg)
-    inside = jnp.zeros((4, *size), bool).at[:, 0].set(True)
-    args = inside, jnp.ones((4, 3)), jax.random.key(0)
-    slope = jax.grad(lambda p: matching.distil_loss(cfg, p, *args).sum())(params)
+    weight = jnp.zeros((4, *size)).at[:, 0].set(1.0)
+    args = weight, jnp.ones((4, 3)), jax.random.key(0)
+    slope = jax.jit(jax.grad(lambda p: matching.distil_loss(cfg, p, *args).sum()))(params)
     assert all((leaf == 0).all() for leaf in jax.tree.leaves(slope["copula"]))
     normal = jax.random.normal(jax.random.key(1), (4, *size))
     field = jax.tree.map(lambda leaf: leaf + 0.1, params)
 
+    @jax.jit
     def loss(normal):
         return matching.matching_loss(cfg, field, normal, *args)
 
@@ -138,8 +142,8 @@ def test_a_cylinder_has_no_first_sector():
         return jnp.roll(cells.reshape(2, 2, 8, -1), 3, axis=2).reshape(noise.shape)
 
     condition = jnp.ones((2, 3))
-    made = matching.carried(cfg, params, noise, condition)
-    again = matching.carried(cfg, params, turned(noise), condition)
+    made = carried(cfg, params, noise, condition)
+    again = carried(cfg, params, turned(noise), condition)
     assert not np.allclose(made, noise, atol=1e-2)
     np.testing.assert_allclose(again, turned(made), rtol=1e-4, atol=1e-5)
 
