@@ -19,8 +19,10 @@ MOST_FILTERS, HIDDEN, SECOND_KERNEL = 8, 16, 3
 CELLS = (-(-SIDE // STRIDE)) ** 2
 GENES = {"filters": MOST_FILTERS, "second": 1, "hidden": 1, "activation": 3}
 """Name and size of each group of genes; the largest of the three chooses the activation."""
-GENE_RATE, GENE_POWER = 0.1, 1.0
+GENE_RATE, GENE_POWER = 0.2, 1.0
 """Mutation of genes: they are few, and their sign is what counts."""
+ALTERED = 0.125
+"""Share of children whose genes mutate too: one of a brood of eight."""
 
 
 def shapes() -> dict[str, tuple[int, ...]]:
@@ -48,13 +50,47 @@ def uniform(key: jax.Array, reach: float = 0.5) -> dict[str, Any]:
 
 
 def mutated(chromosome: dict[str, Any], key: jax.Array, rates: Rates) -> dict[str, Any]:
-    """A child: point mutation of the weights with ``rates``, and of the genes with rates of their
-    own."""
-    of_weights, of_genes = jax.random.split(key)
-    return {
-        "weights": genetic.mutated(chromosome["weights"], of_weights, rates),
-        "genes": genetic.mutated(chromosome["genes"], of_genes, Rates(GENE_RATE, GENE_POWER)),
-    }
+    """A child: point mutation of the weights with ``rates``, and in one of eight of the genes.
+
+    What a gene adds begins without effect on the answer (``adapted``). Else the child of a trained
+    parent would lose what the weights have learnt, and would never be better than its siblings.
+    """
+    of_weights, of_genes, which = jax.random.split(key, 3)
+    genes = genetic.mutated(chromosome["genes"], of_genes, Rates(GENE_RATE, GENE_POWER))
+    altered = jax.random.bernoulli(which, ALTERED)
+    genes = jax.tree.map(lambda new, old: jnp.where(altered, new, old), genes, chromosome["genes"])
+    weights = adapted(chromosome["weights"], chromosome["genes"], genes)
+    return {"weights": genetic.mutated(weights, of_weights, rates), "genes": genes}
+
+
+def adapted(
+    weights: dict[str, jax.Array], old: dict[str, jax.Array], new: dict[str, jax.Array]
+) -> dict[str, jax.Array]:
+    """Weights with which the network of genes ``new`` gives what that of genes ``old`` gave.
+
+    A new filter has no outgoing weights; a new second convolution is the identity and the first
+    unit of a new hidden layer the output, both exact with ReLU where numbers are positive. A hidden
+    layer that goes leaves its product. Filters that go and activations that change are not made
+    good.
+    """
+    made = dict(weights)
+    born = (filters(new) > 0) & (filters(old) == 0)
+    rows = jnp.tile(born, CELLS)[:, None]
+    middle = SECOND_KERNEL // 2
+    same = jnp.zeros_like(weights["second"]).at[middle, middle].set(jnp.eye(MOST_FILTERS))
+    second = jnp.where(born[:, None], 0.0, weights["second"])
+    made["second"] = jnp.where((new["second"] > 0) & (old["second"] <= 0), same, second)
+    made["direct"] = jnp.where(rows, 0.0, weights["direct"])
+    made["to_hidden"] = jnp.where(rows, 0.0, weights["to_hidden"])
+    grows = (new["hidden"] > 0) & (old["hidden"] <= 0)
+    goes = (new["hidden"] <= 0) & (old["hidden"] > 0)
+    product = made["to_hidden"] @ weights["from_hidden"]
+    first = jnp.arange(HIDDEN) == 0
+    made["to_hidden"] = jnp.where(grows & first, made["direct"], made["to_hidden"])
+    alone = first[:, None].astype(jnp.float32)
+    made["from_hidden"] = jnp.where(grows, alone, weights["from_hidden"])
+    made["direct"] = jnp.where(goes, product, made["direct"])
+    return made
 
 
 def filters(genes: dict[str, jax.Array]) -> jax.Array:

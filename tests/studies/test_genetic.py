@@ -151,3 +151,24 @@ def test_rivals_learn_from_the_same_start(images, name):
     assert losses.shape == (150,)
     reached = evolution.regressor_loss(weights, images)
     assert reached < 0.6 * evolution.regressor_loss(start, images)
+
+
+@pytest.mark.parametrize("grown", ["filters", "second", "hidden"])
+def test_what_a_gene_adds_begins_without_effect(grown):
+    one = jax.jit(supernet.uniform)(jax.random.key(7))
+    positive = {name: jnp.abs(x) for name, x in one["weights"].items()}
+    genes = {
+        "filters": jnp.full(supernet.MOST_FILTERS, -1.0), "second": -jnp.ones(1),
+        "hidden": -jnp.ones(1), "activation": jnp.array([1.0, 0.0, 0.0]),
+    }  # fmt: skip
+    more = genes | {grown: jnp.ones_like(genes[grown])}
+    image = jax.random.uniform(jax.random.key(8), (5, 25, 25))
+    before = supernet.regress({"weights": positive, "genes": genes}, image)
+    adapted = supernet.adapted(positive, genes, more)
+    after = supernet.regress({"weights": adapted, "genes": more}, image)
+    np.testing.assert_allclose(after, before, rtol=1e-5)
+    # As it is without: the new part answers at once.
+    assert not np.allclose(supernet.regress({"weights": positive, "genes": more}, image), before)
+    back = supernet.adapted(adapted, more, genes)
+    again = supernet.regress({"weights": back, "genes": genes}, image)
+    np.testing.assert_allclose(again, before, rtol=1e-5)
