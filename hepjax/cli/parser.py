@@ -24,6 +24,8 @@ WORDS = (
     (r"one of the arguments (.*) is required", r"expected one of \1, found none"),
 )
 """What ``argparse`` says, and how hepjax says it."""
+WHERE = {"--out", "--run"}
+"""Where a command writes: a training says it by the second, the others by the first."""
 LONGEST = 500
 """Characters of a message, whatever the user has typed."""
 
@@ -62,7 +64,11 @@ def nearest_option(parser: argparse.ArgumentParser, verb: str | None, text: str)
     """The same for an option that the verb does not have."""
     verbs = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     own = verbs.choices[verb]._option_string_actions if verb in verbs.choices else ()
-    return _did_you_mean(text.partition("=")[0], own)
+    option = text.partition("=")[0]
+    if option in WHERE and (other := (WHERE - {option}) & set(own)):
+        return f"; did you mean {other.pop()}?"
+    words = [name[2:] for name in own if name.startswith("--")]
+    return _did_you_mean(option.lstrip("-"), words).replace("mean ", "mean --")
 
 
 def _did_you_mean(text: str, known: Iterable[str]) -> str:

@@ -55,11 +55,11 @@ def best_of(population: Any, losses: jax.Array) -> tuple[Any, jax.Array]:
     return jax.tree.map(lambda x: x[best], population), known[best]
 
 
-@partial(jax.jit, static_argnames=("loss", "mutate", "generations", "children", "batch"))
+@partial(jax.jit, static_argnames=("loss", "mutate", "generations", "children", "batch", "cooling"))
 def evolve(
     parents: Any, events: Any, key: jax.Array, rates: Rates = RATES, *, loss: Loss,
     generations: int, mutate: Callable[[Any, jax.Array, Rates], Any] = mutated,
-    children: int = CHILDREN, batch: int = BATCH,
+    children: int = CHILDREN, batch: int = BATCH, cooling: bool = False,
 ) -> tuple[Any, jax.Array]:  # fmt: skip
     """The elite after so many generations, and its loss on the batch of each.
 
@@ -69,6 +69,8 @@ def evolve(
       parents: random parents on a leading axis, of which the best begins.
       events: arrays (n, ...); each generation judges parent and children on the same ``batch`` of
         them, drawn anew.
+      cooling: the power falls linearly to 0. A child that is better on one batch only is an elite
+        too, and the more weights there are, the more such changes add up.
     Returns:
       the elite, and (generations,) its loss.
     """
@@ -77,19 +79,20 @@ def evolve(
         sample = drawn(events, key, batch)
         return jax.vmap(lambda one: loss(one, sample))(population)
 
-    def generation(elite: Any, key: jax.Array) -> tuple[Any, jax.Array]:
+    def generation(elite: Any, now: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
+        key, left = now
+        hot = rates._replace(power=rates.power * left) if cooling else rates
         for_children, for_batch = jax.random.split(key)
         keys = jax.random.split(for_children, children)
-        brood = jax.vmap(lambda k: mutate(elite, k, rates))(keys)
+        brood = jax.vmap(lambda k: mutate(elite, k, hot))(keys)
         brood = spread(brood)
         losses = jnp.concatenate([judged(lone(elite), for_batch), judged(brood, for_batch)])
         family = jax.tree.map(lambda one, many: jnp.concatenate([one[None], many]), elite, brood)
         return best_of(family, losses)
 
     first, *_ = best_of(parents, judged(parents, jax.random.fold_in(key, 0)))
-    return jax.lax.scan(
-        generation, first, jax.random.split(jax.random.fold_in(key, 1), generations)
-    )
+    keys = jax.random.split(jax.random.fold_in(key, 1), generations)
+    return jax.lax.scan(generation, first, (keys, jnp.linspace(1.0, 0.0, generations)))
 
 
 def drawn(events: Any, key: jax.Array, batch: int) -> Any:

@@ -3,7 +3,8 @@
 The candidates have one or two convolutions of 1 to ``MOST_FILTERS`` filters, a hidden dense layer
 or none, and one of three activations. Absent parts are there and masked, so that children of any
 architecture are one program and one ``vmap``. Genes are numbers in the chromosome beside the
-weights: a filter or a layer is there where its gene is positive.
+weights: a filter or a layer is there where its gene is positive. The activation stays that of the
+parents: a trained network whose activation changes has lost what it learnt.
 """
 
 from typing import Any
@@ -17,8 +18,9 @@ from hepjax.studies.regressor import KERNEL, SIDE, STRIDE, convolved
 
 MOST_FILTERS, HIDDEN, SECOND_KERNEL = 8, 16, 3
 CELLS = (-(-SIDE // STRIDE)) ** 2
-GENES = {"filters": MOST_FILTERS, "second": 1, "hidden": 1, "activation": 3}
-"""Name and size of each group of genes; the largest of the three chooses the activation."""
+GENES = {"filters": MOST_FILTERS, "second": 1, "hidden": 1}
+"""Name and size of each group of genes."""
+ACTIVATIONS = ("ReLU", "tanh", "leaky ReLU")
 GENE_RATE, GENE_POWER = 0.2, 1.0
 """Mutation of genes: they are few, and their sign is what counts."""
 ALTERED = 0.125
@@ -35,8 +37,12 @@ def shapes() -> dict[str, tuple[int, ...]]:
     }  # fmt: skip
 
 
-def uniform(key: jax.Array, reach: float = 0.5) -> dict[str, Any]:
-    """A random parent: weights and genes uniform, biases 0, and one filter at least."""
+def uniform(key: jax.Array, activation: int | jax.Array = 0, reach: float = 0.5) -> dict[str, Any]:
+    """A random parent: weights and genes uniform, biases 0, one convolution and one dense layer.
+
+    Layers come by mutation where they help (complexification, Stanley and Miikkulainen,
+    Evolutionary Computation 10, 2002): a large network that is there from the first generation
+    improves too slowly by point mutation, and is the elite all the same."""
     weights, genes = {}, {}
     for number, (name, shape) in enumerate(shapes().items()):
         drawn = jax.random.uniform(
@@ -46,7 +52,9 @@ def uniform(key: jax.Array, reach: float = 0.5) -> dict[str, Any]:
     for number, (name, size) in enumerate(GENES.items()):
         drawn = jax.random.fold_in(key, 100 + number)
         genes[name] = jax.random.uniform(drawn, (size,), minval=-1.0, maxval=1.0)
-    return {"weights": weights, "genes": genes}
+    for layer in ("second", "hidden"):
+        genes[layer] = -jnp.abs(genes[layer])
+    return {"weights": weights, "genes": genes, "activation": jnp.asarray(activation)}
 
 
 def mutated(chromosome: dict[str, Any], key: jax.Array, rates: Rates) -> dict[str, Any]:
@@ -60,7 +68,8 @@ def mutated(chromosome: dict[str, Any], key: jax.Array, rates: Rates) -> dict[st
     altered = jax.random.bernoulli(which, ALTERED)
     genes = jax.tree.map(lambda new, old: jnp.where(altered, new, old), genes, chromosome["genes"])
     weights = adapted(chromosome["weights"], chromosome["genes"], genes)
-    return {"weights": genetic.mutated(weights, of_weights, rates), "genes": genes}
+    weights = genetic.mutated(weights, of_weights, rates)
+    return chromosome | {"weights": weights, "genes": genes}
 
 
 def adapted(
@@ -105,7 +114,7 @@ def regress(chromosome: dict[str, Any], image: jax.Array) -> jax.Array:
 
     def activated(x: jax.Array) -> jax.Array:
         forms = jnp.stack([jax.nn.relu(x), jnp.tanh(x), jax.nn.leaky_relu(x, 0.3)])
-        return forms[jnp.argmax(genes["activation"])]
+        return forms[chromosome["activation"]]
 
     x = activated(convolved(image[..., None], weights["first"], STRIDE) + weights["first_bias"])
     x = x * there
@@ -122,5 +131,4 @@ def in_words(chromosome: dict[str, Any]) -> str:
     parts = [f"{int(filters(genes).sum())} filters"]
     parts += ["a second convolution"] if genes["second"][0] > 0 else []
     parts += [f"a hidden layer of {HIDDEN}"] if genes["hidden"][0] > 0 else []
-    name = ("ReLU", "tanh", "leaky ReLU")[int(genes["activation"].argmax())]
-    return f"{', '.join(parts)}, {name}"
+    return f"{', '.join(parts)}, {ACTIVATIONS[int(chromosome['activation'])]}"

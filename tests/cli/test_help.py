@@ -94,6 +94,7 @@ def test_words_hold_no_hidden_options():
         ("train gan3d/dmo", "did you mean gan3d/demo?"),
         ("train gan3d/demo train.epoch=3", "did you mean train.epochs?"),
         ("doctor --jsn", "did you mean --json?"),
+        ("train tracking/demo --out runs/tracks", "did you mean --run?"),
         ("inspect showrs.h5", "did you mean showers.h5?"),
         ("pack dta/showers --out x", "did you mean data?"),
         ("evaluate rums/a", "did you mean runs?"),

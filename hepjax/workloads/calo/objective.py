@@ -228,7 +228,7 @@ def losses(
     margins = margins_of(cfg, params, stats, condition, true)
     value, hit = values_of(cfg, cells)
     # Cells of empty layers are certain, and the padding is no cell.
-    inside = plan(known).inside & (true.hits > 0)[..., None]
+    inside = jnp.asarray(plan(known).inside) & (true.hits > 0)[..., None]
     of_cells = jnp.where(inside, margin_loss(margins, value, hit), 0.0).sum((1, 2))
     fixed = jax.lax.stop_gradient(margins)
     normal = jnp.where(inside, normal_numbers(fixed, value, hit, k_normal), 0.0)
