@@ -57,7 +57,8 @@ def panel_grid(
 ) -> tuple[Figure, list[list[Axes]]]:
     """A figure of panels; each has axes of these heights (inches) above one another."""
     left, right, top, bottom = 0.85, 0.15, 0.95, 0.65
-    gap_x, gap_y, inner = 0.65, 0.9, 0.08
+    gap_y, inner = 0.9, 0.08
+    gap_x = 0.95 if columns <= 2 else 0.65  # two wide panels have labels of their own
     rows = -(-count // columns)
     panel_width = (WIDTH - left - right - gap_x * (columns - 1)) / columns
     panel_height = sum(heights) + inner * (len(heights) - 1)

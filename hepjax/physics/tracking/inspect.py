@@ -92,5 +92,6 @@ def _picture(event: Event) -> Any:
         axis.scatter(a[noise], b[noise], s=1, color="0.7", rasterized=True)
         axis.set_xlabel(la)
         axis.set_ylabel(lb)
+    grid[0][0].set_aspect("equal", adjustable="datalim")
     layout.head(figure, f"{len(event):,} hits, {noise.sum():,} of them noise (grey)")
     return figure

@@ -242,6 +242,7 @@ def _event(j: Judged) -> Drawing:
         axis.scatter(a[on], b[on], s=2.5, c=(j.track[on] * 7) % 20, cmap="tab20", rasterized=True)
         axis.set_xlabel(la)
         axis.set_ylabel(lb)
+    grid[0][0].set_aspect("equal", adjustable="datalim")
     layout.head(figure, f"{len(x):,} hits, {len(np.unique(j.track[on])):,} tracks")
     return Drawing(
         "event", "Hits on tracks",

@@ -129,7 +129,8 @@ def _curve(scores: dict[str, Any], quality: str) -> Drawing:
 
 def _curve_table(networks: list[dict[str, Any]], quality: str) -> str:
     cut = "soft_cut" in networks[0]
-    header = ["network: weight of the cost", "EBOPs", "weights", "hidden weights 0", quality]
+    said = "mean area" if quality == "mean_auc" else quality
+    header = ["network: weight of the cost", "EBOPs", "weights", "hidden weights 0", said]
     rows = []
     for number, n in enumerate(networks):
         value = f"{n[quality]:.4f}"
@@ -157,6 +158,8 @@ def _rate_table(networks: list[dict[str, Any]]) -> str:
     for number, n in enumerate(networks):
         for rate in rates:
             found = [n["efficiency"][name][rate] for name in names]
+            if all(value is None for value in found):
+                continue  # a rate of too few background events
             shown = ["-" if value is None else f"{value:.2%}" for value in found]
             rows.append([f"{number}, {rate} of the background", *shown])
     return page.table(["network: share of signal kept", *names], rows)
