@@ -68,8 +68,8 @@ def image(store, tmp_path_factory) -> str:
 
 def test_the_contract_of_hep_score(store, image, tmp_path):
     """A clean environment, no home, no network, ``/results`` and arguments only."""
-    entry = "{{json .OCIv1.Config.Entrypoint}}"
-    (driver,) = json.loads(did(store, "buildah", "inspect", "--type=image", "-f", entry, image))
+    known = json.loads(did(store, "buildah", "inspect", "--type=image", image))
+    (driver,) = known["OCIv1"]["config"]["Entrypoint"]
     results = tmp_path / "results"
     results.mkdir()
     results.chmod(0o777)
