@@ -99,19 +99,20 @@ class Checkpoints:
                 write_json(path / MANIFEST, manifest | {"checksum": _checksum(manifest)})
         except Exception as error:
             # Orbax and tensorstore report a full disk as several kinds of exception.
-            if jax.process_index() == 0:
-                for unfinished in (path, *self.folder.glob(f"{path.name}.orbax-checkpoint-tmp*")):
-                    shutil.rmtree(unfinished, ignore_errors=True)
             raise self._refused(step, error) from error
         if jax.process_index() == 0:
             self._prune()
 
     def _refused(self, step: int, error: Exception) -> InputError:
+        """What to raise; nothing half-written is left, whether the save failed at once or later."""
+        path = self.folder / f"step_{step}"
+        if jax.process_index() == 0:
+            for unfinished in (path, *self.folder.glob(f"{path.name}.orbax-checkpoint-tmp*")):
+                shutil.rmtree(unfinished, ignore_errors=True)
         kept = [s for s in complete_steps(self.folder) if s != step]
         last = f"the last good checkpoint is step {kept[-1]}" if kept else "there is none before it"
         reason = next((r for r in REFUSALS if r.lower() in str(error).lower()), None)
         reason = reason or " ".join(str(error).split())[:200]
-        path = self.folder / f"step_{step}"
         return InputError(f"{path}: expected to write a checkpoint, found: {reason}; {last}")
 
     def _prune(self) -> None:

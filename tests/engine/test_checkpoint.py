@@ -161,6 +161,21 @@ def test_a_save_that_fails_half_way_removes_itself_alone(folder, monkeypatch):
     assert not (folder / "step_2").exists()
 
 
+def test_a_save_that_fails_at_once_leaves_nothing_either(folder, monkeypatch):
+    rest = folder / "step_3.orbax-checkpoint-tmp"
+
+    def full(*_):
+        rest.mkdir()
+        raise OSError(28, "No space left on device")
+
+    with Checkpoints(folder, keep=5) as checkpoints:
+        monkeypatch.setattr(checkpoints._orbax, "save", full)
+        with pytest.raises(InputError, match=r"step_3: .* no space left; the last good .* step 2"):
+            checkpoints.save(3, {"w": jnp.zeros(64)}, {"epoch": 3, "score": 0.1})
+    assert not rest.exists()
+    assert newest(folder)[0] == 2
+
+
 def test_no_checkpoint_at_all(tmp_path):
     assert newest(tmp_path) is None
 

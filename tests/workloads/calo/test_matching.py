@@ -17,7 +17,7 @@ CELLS = 25
 
 def config(distil=False, calorimeter=calo.BOX, warm_start="teacher"):
     cfg = calo.tiny(calorimeter, "matching")
-    cells = dataclasses.replace(cfg.model.cells, channels=16, steps=4)
+    cells = dataclasses.replace(cfg.model.cells, channels=16, steps=2)
     return dataclasses.replace(
         cfg, model=dataclasses.replace(cfg.model, cells=cells),
         objective=dataclasses.replace(cfg.objective, distil=distil),
@@ -106,7 +106,7 @@ def test_a_student_learns_where_the_field_leads(learnt):
         return found.mean() / (3 * CELLS)
 
     before = loss(new["student"], jax.random.key(9))
-    student = fitted(loss, new["student"], 300)
+    student = fitted(loss, new["student"], 200)
     assert loss(student, jax.random.key(9)) < 0.1 * before
     noise = jax.random.normal(jax.random.key(2), (1000, 3, CELLS))
     made = matching.student(cfg, params | {"student": student}, noise, jnp.zeros((1000, 3)))
