@@ -2,7 +2,8 @@
 
 Hits of a particle are drawn to the point of its hit of largest beta and pushed away from those of
 other particles, up to a distance of 1. Normalised as in gnn_tracking: attraction by the hits of the
-particles, repulsion by pairs of hit and particle. Particles in the loss are drawn anew in each
+particles, repulsion by pairs of hit and particle, of which most are far apart:
+``objective.weight_false`` is its weight. Particles in the loss are drawn anew in each
 update, ``objective.queries`` of an event at most.
 """
 
@@ -54,7 +55,7 @@ def _of_event(cfg: TrackingConfig, found: jax.Array, event: Batch, key: jax.Arra
     coward = jnp.where(drawn, 1.0 - beta[peak], 0.0).sum() / count
     noise = there & (particle == 0)
     noisy = jnp.where(noise, beta, 0.0).sum() / jnp.maximum(noise.sum(), 1)
-    return attraction + repulsion + coward + noisy
+    return attraction + cfg.objective.weight_false * repulsion + coward + noisy
 
 
 def tracks(beta: np.ndarray, points: np.ndarray, least: float, radius: float) -> np.ndarray:

@@ -47,7 +47,8 @@ class ObjectiveConfig:
     min_hits: Count = 3
     """Of a particle; true edges of shorter ones do not count either."""
     weight_false: Positive = 1.0
-    """Weight of an edge, or of a pair of near points, that is not true."""
+    """Weight of an edge, or of a pair of near points, that is not true; of the repulsion of a
+    condensation."""
     queries: Count = 512
     """Hits of an event with which an embedding compares all of them in an update, or particles in
     the loss of a condensation."""
