@@ -32,6 +32,15 @@ def ends(split: bool, hits: jax.Array, senders: jax.Array, receivers: jax.Array)
     return _over_devices(split, local, (HITS, EDGES, EDGES), EDGES)(hits, senders, receivers)
 
 
+def met(
+    of_senders: jax.Array, of_receivers: jax.Array, senders: jax.Array, receivers: jax.Array
+) -> jax.Array:
+    """Sums (n, E, f) of features (n, N, f) at both ends of edges (n, E), on one device."""
+    return jax.vmap(lambda a, b, start, end: a[start] + b[end])(
+        of_senders, of_receivers, senders, receivers
+    )
+
+
 def sums(
     split: bool, edges: jax.Array, senders: jax.Array, receivers: jax.Array, count: int
 ) -> jax.Array:

@@ -1,9 +1,12 @@
 """The interaction network: hits and edges exchange messages, and each edge gets a logit.
 
-Rounds of messages are a scan whose body is computed again in the backward pass, so that memory does
-not grow with their number times that of edges. The sums at hits are kept, because those of edges on
-several devices cost an all-reduce.
+Rounds of messages are a scan. Of large graphs its body is computed again in the backward pass, so
+that memory does not grow with their number times that of edges. The sums at hits are kept, because
+those of edges on several devices cost an all-reduce.
 """
+
+import math
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -11,11 +14,16 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 from hepjax.formats.tracking.detector import PARTS, SURFACES
+from hepjax.nn.norm import LayerNorm
 from hepjax.workloads.tracking.config import ModelConfig
-from hepjax.workloads.tracking.edges import ends, sums
+from hepjax.workloads.tracking.edges import ends, met, sums
 
 LENGTH = 1000.0
 """mm; coordinates enter in this unit."""
+LARGE = 2**31
+"""Bytes of activations from which on rounds are computed again in the backward pass."""
+OF_A_ROUND = 8
+"""Arrays of the size of all edges' features that a round keeps otherwise, about."""
 KEPT = "sums"
 """What a round of messages keeps for the backward pass."""
 
@@ -56,6 +64,19 @@ def of_hits(xyz: jax.Array, surface: jax.Array) -> jax.Array:
     )
 
 
+class Layer(nn.Module):
+    """Weights of ``nn.Dense``, for who multiplies with parts of them."""
+
+    inputs: int
+    outputs: int
+
+    @nn.compact
+    def __call__(self) -> tuple[jax.Array, jax.Array]:
+        """Kernel (inputs, outputs) and bias (outputs,)."""
+        kernel = self.param("kernel", nn.linear.default_kernel_init, (self.inputs, self.outputs))
+        return kernel, self.param("bias", nn.initializers.zeros, (self.outputs,))
+
+
 class Mlp(nn.Module):
     """Dense layers with SiLU, layer norm after each but the last."""
 
@@ -63,11 +84,27 @@ class Mlp(nn.Module):
     outputs: int = 0
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        for _ in range(self.cfg.layers - 1):
-            x = nn.silu(nn.LayerNorm()(nn.Dense(self.cfg.hidden)(x)))
-        x = nn.Dense(self.outputs or self.cfg.hidden)(x)
-        return x if self.outputs else nn.silu(nn.LayerNorm()(x))
+    def __call__(
+        self, x: jax.Array, more: Callable[[jax.Array], jax.Array] | None = None, inputs: int = 0
+    ) -> jax.Array:
+        """(..., f) to (..., outputs or hidden).
+
+        Args:
+          more: what ``inputs`` further features add to the first layer, given their part of its
+            kernel (inputs, hidden).
+        """
+        for number in range(self.cfg.layers):
+            last = number == self.cfg.layers - 1
+            width = (self.outputs if last else 0) or self.cfg.hidden
+            if more is not None and number == 0:
+                own = x.shape[-1]
+                kernel, bias = Layer(own + inputs, width, name="Dense_0")()
+                x = x @ kernel[:own] + more(kernel[own:]) + bias
+            else:
+                x = nn.Dense(width, name=f"Dense_{number}")(x)
+            if not (last and self.outputs):
+                x = nn.silu(LayerNorm()(x))
+        return x
 
 
 class Step(nn.Module):
@@ -81,12 +118,26 @@ class Step(nn.Module):
         self, graph: tuple[jax.Array, jax.Array], senders: jax.Array, receivers: jax.Array
     ) -> tuple[tuple[jax.Array, jax.Array], None]:
         hits, edges = graph
-        near = ends(self.split, hits, senders, receivers)
-        edges = edges + Mlp(self.cfg, name="edges")(jnp.concatenate([edges, near], -1))
+
+        def near(kernel: jax.Array) -> jax.Array:
+            if self.split:  # hits, half as wide, are what goes back between devices
+                return ends(True, hits, senders, receivers) @ kernel
+            # Multiplied before edges fetch them: there are many more edges.
+            of_sender, of_receiver = jnp.split(kernel, 2)
+            return met(hits @ of_sender, hits @ of_receiver, senders, receivers)
+
+        edges = edges + Mlp(self.cfg, name="edges")(edges, near, 2 * hits.shape[-1])
         heard = sums(self.split, edges, senders, receivers, hits.shape[1]) / 4.0  # edges of a hit
         heard = checkpoint_name(heard, KEPT)
         hits = hits + Mlp(self.cfg, name="hits")(jnp.concatenate([hits, heard], -1))
         return (hits, edges), None
+
+
+def _fits(cfg: ModelConfig, edges: tuple[int, ...]) -> bool:
+    """Whether the activations of all rounds are small; of sizes that are open (exports) no."""
+    if not all(isinstance(size, int) for size in edges):
+        return False
+    return 4 * OF_A_ROUND * cfg.steps * cfg.hidden * math.prod(edges) < LARGE
 
 
 class InteractionNetwork(nn.Module):
@@ -103,13 +154,15 @@ class InteractionNetwork(nn.Module):
         hits, edges = features(xyz, surface, senders, receivers, self.split)
         hits = Mlp(self.cfg, name="encode_hits")(hits)
         edges = Mlp(self.cfg, name="encode_edges")(edges)
-        step = nn.remat(
+        large = self.split or not _fits(self.cfg, senders.shape)
+        step = Step if not large else nn.remat(
             Step, prevent_cse=False,
             policy=jax.checkpoint_policies.save_only_these_names(KEPT),
         )  # fmt: skip
         rounds = nn.scan(
             step, variable_axes={"params": 0}, split_rngs={"params": True},
             in_axes=(nn.broadcast, nn.broadcast), length=self.cfg.steps,
+            unroll=1 if large else self.cfg.steps,  # a loop of XLA is slower on CPUs
         )  # fmt: skip
         graph = rounds(self.cfg, self.split, name="steps")((hits, edges), senders, receivers)[0]
         if self.cfg.kind == "condensation":
