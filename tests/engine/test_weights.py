@@ -71,6 +71,7 @@ def test_a_folder_of_the_user_comes_first(model, tmp_path, monkeypatch):
         hepjax.load("pretrained/tiny")
 
 
+@pytest.mark.slow
 def test_a_training_begins_with_a_packaged_model(model, tmp_path, capsys):
     made = calo.showers(calo.BOX, 32) | {"theta": np.full(32, np.pi / 2, np.float32)}
     write_showers(

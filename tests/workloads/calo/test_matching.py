@@ -94,6 +94,7 @@ def test_a_trained_field_makes_planted_dependence(learnt):
     np.testing.assert_allclose(correlations(made), [0.8, 0.0, 1.0, 1.0], atol=0.08)
 
 
+@pytest.mark.slow
 def test_a_student_learns_where_the_field_leads(learnt):
     _, params = learnt
     cfg = config(distil=True)
