@@ -170,6 +170,7 @@ def test_tpu_script_goes_on_after_a_preemption(tmp_path):
     assert not [name for name in sent if name.startswith((".git", "runs"))]
 
 
+@pytest.mark.slow
 def test_doctor_of_two_processes_measures_between_them(capfd):
     assert main(["launch", "local", "-n", "2", "--", "doctor", "--json"]) == 0
     lines = [line for line in capfd.readouterr().out.splitlines() if "{" in line]

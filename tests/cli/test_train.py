@@ -174,7 +174,10 @@ def long_run(tiny_config, tmp_path):
         child.kill()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)],
+)
 def test_interruption_saves_and_resumes(long_run, tiny_config, number, code):
     child, run = long_run
     child.send_signal(number)

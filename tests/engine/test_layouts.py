@@ -89,7 +89,7 @@ def answered(workload, cfg, raw, state):
     return scores, {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
 
 
-QUICK = {"gan3d": ("spatial",), "tagger": (), "mlpf": ("fsdp",)}
+QUICK = {"gan3d": ("spatial",), "tagger": ("fsdp",), "mlpf": ()}
 CASES = [
     pytest.param(w, name, marks=[] if name in quick else pytest.mark.slow)
     for w, quick in QUICK.items()

@@ -28,7 +28,7 @@ from hepjax.formats.showers.library import library
 from hepjax.workloads import table
 
 GAN, MLPF, JETS = (table.get(name) for name in ("gan3d", "mlpf", "tagger"))
-SLOW = ("mlpf-sparse", "mlpf-concat", "calo")
+SLOW = ("mlpf-sparse", "mlpf-concat", "calo", "trigger")
 
 
 @pytest.mark.parametrize(
