@@ -79,8 +79,7 @@ def adapted(
 
     A new filter has no outgoing weights; a new second convolution is the identity and the first
     unit of a new hidden layer the output, both exact with ReLU where numbers are positive. A hidden
-    layer that goes leaves its product. Filters that go and activations that change are not made
-    good.
+    layer that goes leaves its product. Filters that go are not made good.
     """
     made = dict(weights)
     born = (filters(new) > 0) & (filters(old) == 0)
