@@ -26,7 +26,7 @@ def main() -> None:
     from benchmarks.scaling.collectives import collectives
     from hepjax.engine.config import MeshConfig, TrainConfig
     from hepjax.engine.mesh import DATA, MODEL, make_mesh
-    from hepjax.ops.conv_platform import library_only
+    from hepjax.ops.native import library_only
     from hepjax.workloads.fields import objective
     from hepjax.workloads.fields.config import FieldsConfig, ModelConfig
     from hepjax.workloads.fields.model import UNet, features

@@ -18,7 +18,7 @@ from hepjax.export.interpret import walk
 from hepjax.export.rewrite import tidy
 from hepjax.export.sizes import Sizes, open_axes, symbols
 from hepjax.export.values import Keys, Tensor, Value, constant, same, tensor
-from hepjax.ops.conv_platform import library_only
+from hepjax.ops.native import library_only
 
 
 @dataclass(frozen=True)

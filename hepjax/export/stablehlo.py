@@ -18,7 +18,7 @@ from hepjax.export.parity import ELEMENTS, Parity, difference, examples, require
 from hepjax.export.program import servable
 from hepjax.export.sizes import some, step_of, symbols
 from hepjax.formats.atomic import write_bytes, write_json
-from hepjax.ops.conv_platform import library_only
+from hepjax.ops.native import library_only
 from hepjax.run import Run
 
 PLATFORMS = ("cpu", "cuda", "tpu")

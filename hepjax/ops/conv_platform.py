@@ -72,17 +72,6 @@ def recorded() -> Iterator[list[tuple[Layer, tuple[str, ...]]]]:
         _RECORD.reset(token)
 
 
-@contextlib.contextmanager
-def library_only() -> Iterator[None]:
-    """Inside, functions are traced with the convolution of XLA, as other programs have it."""
-    token = _LIBRARY.set(True)
-    try:
-        yield
-    finally:
-        _LIBRARY.reset(token)
-
-
-_LIBRARY: contextvars.ContextVar[bool] = contextvars.ContextVar("_LIBRARY", default=False)
 _RECORD: contextvars.ContextVar[list[tuple[Layer, tuple[str, ...]]] | None]
 _RECORD = contextvars.ContextVar("_RECORD", default=None)
 
@@ -152,7 +141,7 @@ def _cannot(choice: Form | str, x: jax.Array, w: jax.Array, needs: str) -> str:
 
 
 def _choice() -> str | Form:
-    if _LIBRARY.get():
+    if native.is_library_only():
         return LIBRARY
     choice = os.environ.get(VARIABLE) or "auto"
     if choice in BY_PLATFORM:

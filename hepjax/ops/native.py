@@ -1,12 +1,15 @@
-"""The native CPU kernels of the 3-D convolution as JAX functions (XLA FFI custom calls).
+"""The native CPU kernels: loading them, and the 3-D convolution as JAX functions.
 
-The three functions work under ``jit`` and ``vmap`` and with a batch sharded over devices.
-Derivatives are in ``conv_platform``. Call the functions only if ``kernels().path`` is not None.
+The functions (XLA FFI custom calls) work under ``jit`` and ``vmap`` and with a batch sharded over
+devices. Derivatives are in ``conv_platform``. Call them only if ``kernels().path`` is not None.
 """
 
+import contextlib
+import contextvars
 import ctypes
 import functools
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +26,8 @@ from hepjax.ops.conv_jax import Pads, Triple, output_size
 
 FORWARD = "hepjax_conv3d"
 KERNEL_GRADIENT = "hepjax_conv3d_kernel_gradient"
+LAYER = "hepjax_layer"
+LAYER_GRADIENT = "hepjax_layer_gradient"
 
 
 class Kernels(NamedTuple):
@@ -40,7 +45,7 @@ def kernels() -> Kernels:
         library = ctypes.cdll.LoadLibrary(str(path))
     except (native_build.BuildError, OSError) as error:
         return Kernels(None, str(error).replace("\n", " "))
-    for name in (FORWARD, KERNEL_GRADIENT):
+    for name in (FORWARD, KERNEL_GRADIENT, LAYER, LAYER_GRADIENT):
         jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(library, name)), platform="cpu")
     kernel_set = library.hepjax_kernel_set
     kernel_set.restype = ctypes.c_char_p
@@ -51,7 +56,25 @@ def kernels() -> Kernels:
 @functools.cache
 def warn_once(note: str) -> None:
     """Print one line that says why the slower path runs, once a process."""
-    print(f"hepjax: 3-D convolutions run without native kernels, slower: {note}", file=sys.stderr)
+    print(f"hepjax: running without native kernels, slower: {note}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def library_only() -> Iterator[None]:
+    """Inside, functions are traced with what XLA has, as other programs have it."""
+    token = _LIBRARY.set(True)
+    try:
+        yield
+    finally:
+        _LIBRARY.reset(token)
+
+
+_LIBRARY: contextvars.ContextVar[bool] = contextvars.ContextVar("_LIBRARY", default=False)
+
+
+def is_library_only() -> bool:
+    """Whether functions are traced with what XLA has."""
+    return _LIBRARY.get()
 
 
 def forward(x: jax.Array, w: jax.Array, strides: Triple, pads: Pads) -> jax.Array:

@@ -55,7 +55,11 @@ KERNEL_SETS = {
     "bf16": KernelSet("direct.cc", _BF16, 16, 32, ("avx512f", "avx512bf16")),
     "amx": KernelSet("tiles.cc", _AMX, 0, 0, ("avx512bf16", "amx-tile", "amx-bf16")),
 }
-"""All but "portable" are for x86-64. "bf16" and "amx" call "avx512" for float32."""
+KERNEL_SETS |= {
+    f"layer_{name}": KERNEL_SETS[name]._replace(source="layer.cc")
+    for name in ("portable", "avx2", "avx512")
+}
+"""Those that need features are for x86-64. "bf16" and "amx" call "avx512" for float32."""
 
 
 class BuildError(Exception):
@@ -74,12 +78,12 @@ def compiled() -> Path:
     compiler = find_compiler()
     if compiler is None:
         # A login node with a compiler may have built what this node without one can use.
-        ready = sorted(cache.glob(f"conv3d-{sources}-*.so"))
+        ready = sorted(cache.glob(f"kernels-{sources}-*.so"))
         if ready:
             return _own(ready[-1])
         raise BuildError("no C++ compiler found (set CXX, or install g++)")
     version = _run([*compiler, "--version"])
-    path = cache / f"conv3d-{sources}-{_digest(*compiler, version)}.so"
+    path = cache / f"kernels-{sources}-{_digest(*compiler, version)}.so"
     if not path.exists():
         _build(compiler, path)
     return _own(path)
@@ -135,7 +139,8 @@ def _build(compiler: list[str], path: Path) -> None:
 
     Several processes may build at once; the last rename wins.
     """
-    names = list(KERNEL_SETS) if platform.machine() == "x86_64" else ["portable"]
+    everywhere = [name for name, kernels in KERNEL_SETS.items() if not kernels.features]
+    names = list(KERNEL_SETS) if platform.machine() == "x86_64" else everywhere
     with tempfile.TemporaryDirectory(dir=path.parent, prefix="build-") as folder:
         jobs = {
             name: subprocess.Popen(
@@ -151,8 +156,9 @@ def _build(compiler: list[str], path: Path) -> None:
         made = f"{folder}/library.so"
         defines = [f"-DHEPJAX_{name.upper()}" for name in built]
         objects = [f"{folder}/{name}.o" for name in built]
-        link = [*COMMON, *defines, f"-I{jax.ffi.include_dir()}", "-shared", str(SOURCES / "ffi.cc")]
-        _run([*compiler, *link, *objects, "-o", made])
+        calls = [str(path) for path in sorted(SOURCES.glob("*_ffi.cc"))]
+        link = [*COMMON, *defines, f"-I{jax.ffi.include_dir()}", "-shared", *calls, *objects]
+        _run([*compiler, *link, "-o", made])
         os.chmod(made, 0o600)
         os.replace(made, path)
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 from hepjax.formats.tracking.detector import PARTS, SURFACES
-from hepjax.nn.norm import LayerNorm
+from hepjax.ops.normed import normed_silu
 from hepjax.workloads.tracking.config import ModelConfig
 from hepjax.workloads.tracking.edges import ends, met, sums
 
@@ -77,6 +77,18 @@ class Layer(nn.Module):
         return kernel, self.param("bias", nn.initializers.zeros, (self.outputs,))
 
 
+class Norm(nn.Module):
+    """Weights of ``nn.LayerNorm``."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self) -> tuple[jax.Array, jax.Array]:
+        """Scale and shift (features,)."""
+        scale = self.param("scale", nn.initializers.ones, (self.features,))
+        return scale, self.param("bias", nn.initializers.zeros, (self.features,))
+
+
 class Mlp(nn.Module):
     """Dense layers with SiLU, layer norm after each but the last."""
 
@@ -85,25 +97,25 @@ class Mlp(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, more: Callable[[jax.Array], jax.Array] | None = None, inputs: int = 0
+        self, x: jax.Array, more: Callable[..., jax.Array] | None = None, inputs: int = 0
     ) -> jax.Array:
         """(..., f) to (..., outputs or hidden).
 
         Args:
           more: what ``inputs`` further features add to the first layer, given their part of its
-            kernel (inputs, hidden).
+            kernel (inputs, hidden) and its bias (hidden,).
         """
         for number in range(self.cfg.layers):
             last = number == self.cfg.layers - 1
             width = (self.outputs if last else 0) or self.cfg.hidden
+            own, further = x.shape[-1], inputs if number == 0 else 0
+            kernel, added = Layer(own + further, width, name=f"Dense_{number}")()
             if more is not None and number == 0:
-                own = x.shape[-1]
-                kernel, bias = Layer(own + inputs, width, name="Dense_0")()
-                x = x @ kernel[:own] + more(kernel[own:]) + bias
+                kernel, added = kernel[:own], more(kernel[own:], added)
+            if last and self.outputs:
+                x = x @ kernel + added
             else:
-                x = nn.Dense(width, name=f"Dense_{number}")(x)
-            if not (last and self.outputs):
-                x = nn.silu(LayerNorm()(x))
+                x = normed_silu(x, kernel, added, *Norm(width, name=f"LayerNorm_{number}")())
         return x
 
 
@@ -119,12 +131,13 @@ class Step(nn.Module):
     ) -> tuple[tuple[jax.Array, jax.Array], None]:
         hits, edges = graph
 
-        def near(kernel: jax.Array) -> jax.Array:
+        def near(kernel: jax.Array, bias: jax.Array) -> jax.Array:
             if self.split:  # hits, half as wide, are what goes back between devices
-                return ends(True, hits, senders, receivers) @ kernel
+                return ends(True, hits, senders, receivers) @ kernel + bias
             # Multiplied before edges fetch them: there are many more edges.
-            of_sender, of_receiver = jnp.split(kernel, 2)
-            return met(hits @ of_sender, hits @ of_receiver, senders, receivers)
+            products = hits @ jnp.concatenate(jnp.split(kernel, 2), axis=1)
+            of_senders, of_receivers = jnp.split(products, 2, axis=-1)
+            return met(of_senders + bias, of_receivers, senders, receivers)
 
         edges = edges + Mlp(self.cfg, name="edges")(edges, near, 2 * hits.shape[-1])
         heard = sums(self.split, edges, senders, receivers, hits.shape[1]) / 4.0  # edges of a hit

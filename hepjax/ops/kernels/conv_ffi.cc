@@ -1,43 +1,15 @@
-// The kernels as XLA custom calls: reads buffers and attributes, picks the instruction set, and runs
-// on XLA's own pool of threads.
-#include <algorithm>
-#include <atomic>
+// The kernels of the convolution as XLA custom calls: reads buffers and attributes, and picks the
+// instruction set.
 #include <cstring>
-#include <memory>
-#include <thread>
 
 #include "conv.h"
+#include "pool.h"
 #include "xla/ffi/api/ffi.h"
 
 namespace hepjax {
 namespace {
 
 namespace ffi = xla::ffi;
-
-struct Work {
-  std::atomic<int64_t> next{0}, done{0};
-  int64_t tasks;
-  void (*body)(void*, int64_t);
-  void* arg;
-  void take() {
-    for (int64_t i = next++; i < tasks; i = next++) {
-      body(arg, i);
-      done.fetch_add(1, std::memory_order_release);
-    }
-  }
-};
-
-// The caller works too and waits only for tasks that another thread has begun: a pool whose threads
-// are all busy, or waiting here themselves, delays nothing. Late helpers find no task left.
-void run_on_pool(void* pool, int64_t tasks, void (*body)(void*, int64_t), void* arg) {
-  auto* threads = static_cast<ffi::ThreadPool*>(pool);
-  auto work = std::make_shared<Work>();
-  work->tasks = tasks, work->body = body, work->arg = arg;
-  const int64_t helpers = std::min<int64_t>(threads->num_threads(), tasks) - 1;
-  for (int64_t i = 0; i < helpers; ++i) threads->Schedule([work] { work->take(); });
-  work->take();
-  while (work->done.load(std::memory_order_acquire) < tasks) std::this_thread::yield();
-}
 
 const Kernels* kernel_set([[maybe_unused]] bool bf16) {
   static const Kernels* const vectors = [] {
@@ -92,8 +64,7 @@ ffi::Error forward(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer w, ffi
   if (c.c_in != x.dimensions()[4] || c.c_out != y->dimensions()[4] || c.n != y->dimensions()[0])
     return ffi::Error::InvalidArgument("hepjax conv3d: shapes do not fit");
   if (y->element_count() == 0) return ffi::Error::Success();
-  Runner runner{run_on_pool, &pool, std::max<int64_t>(1, pool.num_threads())};
-  return finish(kernel_set(c.bf16)->forward(c, x.untyped_data(), w.untyped_data(), y->untyped_data(), runner));
+  return finish(kernel_set(c.bf16)->forward(c, x.untyped_data(), w.untyped_data(), y->untyped_data(), runner(pool)));
 }
 
 ffi::Error kernel_gradient(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer dy,
@@ -108,9 +79,8 @@ ffi::Error kernel_gradient(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffe
     std::memset(dw->untyped_data(), 0, dw->size_bytes());
     return ffi::Error::Success();
   }
-  Runner runner{run_on_pool, &pool, std::max<int64_t>(1, pool.num_threads())};
   return finish(
-      kernel_set(c.bf16)->kernel_gradient(c, x.untyped_data(), dy.untyped_data(), dw->untyped_data(), runner));
+      kernel_set(c.bf16)->kernel_gradient(c, x.untyped_data(), dy.untyped_data(), dw->untyped_data(), runner(pool)));
 }
 
 }  // namespace

@@ -1,0 +1,145 @@
+"""A dense layer, layer norm and SiLU as one function, with a kernel of its own on CPUs.
+
+XLA reads and writes such arrays some ten times, and in the backward pass sums over rows in one loop
+with what it normalises, for each number anew. The native kernel (``kernels/layer.cc``) keeps a tile
+of rows in the cache from the product to the result, and computes it again for the gradient. Where
+it cannot run (other platforms, other types, several devices) the function is written in JAX.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hepjax.ops import native
+
+EPSILON = 1e-6
+"""Added to the variance, as in Flax."""
+
+
+def normed_silu(
+    x: jax.Array, kernel: jax.Array, added: jax.Array, scale: jax.Array, shift: jax.Array
+) -> jax.Array:
+    """``silu(norm(x @ kernel + added) * scale + shift)``.
+
+    Args:
+      x: (..., i).
+      kernel: (i, o).
+      added: (o,), the bias; or (..., o).
+      scale, shift: (o,) of the layer norm.
+    Returns:
+      (..., o). With the native kernel there are first derivatives only, backwards.
+    """
+    arrays = (x, kernel, added, scale, shift)
+    if not _is_native(arrays):
+        return _in_jax(*arrays)
+    rows = (x.reshape(-1, x.shape[-1]), kernel, added.reshape(-1, kernel.shape[1]), scale, shift)
+    return _native(*rows).reshape(*x.shape[:-1], kernel.shape[1])
+
+
+def _is_native(arrays: tuple[jax.Array, ...]) -> bool:
+    if jax.default_backend() != "cpu" or native.is_library_only():
+        return False
+    mesh = jax.sharding.get_abstract_mesh()
+    if (not mesh.empty and mesh.size > 1) or any(a.dtype != jnp.float32 for a in arrays):
+        return False
+    kernels = native.kernels()
+    if kernels.path is None:
+        native.warn_once(kernels.note)
+    return kernels.path is not None
+
+
+def _in_jax(
+    x: jax.Array, kernel: jax.Array, added: jax.Array, scale: jax.Array, shift: jax.Array
+) -> jax.Array:
+    return jax.nn.silu(layer_norm(x @ kernel + added, scale, shift))
+
+
+@jax.custom_vjp
+def layer_norm(x: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array:
+    """(..., f) with mean 0 and variance 1, times ``scale`` (f,), plus ``shift`` (f,).
+
+    The normalised numbers are kept for the backward pass, and sums over rows are products with
+    ones: XLA would compute what it sums again for each number.
+    """
+    return _normalised(x)[0] * scale + shift
+
+
+def _normalised(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    away = x - x.mean(-1, keepdims=True)
+    inverse = jax.lax.rsqrt((away * away).mean(-1, keepdims=True) + EPSILON)
+    return away * inverse, inverse
+
+
+Kept = tuple[jax.Array, ...]
+
+
+def _norm_forward(x: jax.Array, scale: jax.Array, shift: jax.Array) -> tuple[jax.Array, Kept]:
+    normal, inverse = _normalised(x)
+    return normal * scale + shift, (normal, inverse, scale)
+
+
+def _norm_backward(kept: Kept, slope: jax.Array) -> Kept:
+    normal, inverse, scale = kept
+    inner = slope * scale
+    along = (inner * normal).mean(-1, keepdims=True)
+    x = inverse * (inner - inner.mean(-1, keepdims=True) - normal * along)
+    return x, _over_rows(slope * normal), _over_rows(slope)
+
+
+def _over_rows(x: jax.Array) -> jax.Array:
+    ones = jnp.ones(x.shape[:-1], x.dtype)
+    return jnp.tensordot(ones, x, x.ndim - 1, precision="highest")
+
+
+layer_norm.defvjp(_norm_forward, _norm_backward)
+
+
+@jax.custom_vjp
+def _native(*arrays: jax.Array) -> jax.Array:
+    return _forward(False, *arrays)[0]
+
+
+def _forward(keep: bool, *arrays: jax.Array) -> tuple[jax.Array, ...]:
+    """The result, and what its gradient needs: normalised numbers, and the factor of each row."""
+    rows, width = arrays[0].shape[0], arrays[1].shape[1]
+    kept = rows if keep else 0
+    shapes = tuple(
+        jax.ShapeDtypeStruct(size, jnp.float32) for size in ((rows, width), (kept, width), (kept,))
+    )
+
+    def in_jax(x: jax.Array, *others: jax.Array) -> tuple[jax.Array, ...]:
+        normal, inverse = _normalised(x @ others[0] + others[1])
+        y = jax.nn.silu(normal * others[2] + others[3])
+        return y, normal[:kept], inverse[:kept, 0]
+
+    call = functools.partial(_call, native.LAYER, shapes)
+    return jax.lax.platform_dependent(*arrays, cpu=call, default=in_jax)
+
+
+def _forward_kept(*arrays: jax.Array) -> tuple[jax.Array, Kept]:
+    y, normal, inverse = _forward(True, *arrays)
+    return y, (*arrays, normal, inverse)
+
+
+def _backward(kept: Kept, slope: jax.Array) -> Kept:
+    *arrays, normal, inverse = kept
+    x, kernel, _, scale, shift = arrays
+    shapes = tuple(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in arrays)
+
+    def in_jax(*operands: jax.Array) -> Kept:
+        return jax.vjp(_in_jax, *arrays)[1](operands[-1])
+
+    call = functools.partial(_call, native.LAYER_GRADIENT, shapes)
+    operands = (x, kernel, scale, shift, normal, inverse, slope)
+    return jax.lax.platform_dependent(*operands, cpu=call, default=in_jax)
+
+
+def _call(name: str, shapes: Any, *operands: jax.Array) -> Any:
+    call = jax.ffi.ffi_call(name, shapes, vmap_method="sequential")
+    return call(*operands, epsilon=np.float32(EPSILON))
+
+
+_native.defvjp(_forward_kept, _backward)
