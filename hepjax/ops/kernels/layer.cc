@@ -14,8 +14,8 @@ namespace hepjax {
 namespace {
 
 constexpr int64_t kTile = 8 * kRows;  // rows at work
-constexpr int64_t kRowsATask = 16 * kTile;  // of the forward pass
-constexpr int64_t kRowsAGroup = 1024, kGroups = 64;
+constexpr int64_t kRowsATask = 8 * kTile;  // of the forward pass
+constexpr int64_t kRowsAGroup = 256, kGroups = 64;
 
 // Arrays as wide as vectors need, filled up with zeros; the same for all threads.
 struct Padded {
