@@ -30,7 +30,7 @@ def main():
     parser.add_argument("--members", type=int, default=2)
     parser.add_argument("--bootstraps", type=int, default=0)
     parser.add_argument("--iterations", type=int, default=4)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=24)
     parser.add_argument("--batch-size", type=int, default=2048)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()

@@ -14,6 +14,7 @@ from hepjax import InputError
 
 MISREAD = re.compile(r"[-+]?(0_*[0-9]|[0-9][0-9_]*:)")
 """Numbers with leading zeros (octal in YAML 1.1) or colons (to the base of 60)."""
+MERGE = "tag:yaml.org,2002:merge"
 
 
 class _RefusedError(Exception):
@@ -25,14 +26,36 @@ class _Strict(yaml.SafeLoader):
 
     def __init__(self, stream: str | bytes) -> None:
         super().__init__(stream)
-        self._checked: set[int] = set()
+        self._flat: set[int] = set()
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Before a mapping is made or merged into another: each key once, as it was written."""
-        if id(node) not in self._checked:
-            self._checked.add(id(node))
-            self._require_once(node)
-        super().flatten_mapping(node)  # afterwards a merged key may be there twice
+        """Each key once as it was written, then with those of merged mappings (``<<``).
+
+        A key of its own comes before a merged one, and one of an earlier mapping before that of a
+        later one, as YAML has it. PyYAML 6.0.4 mixes them up.
+        """
+        if id(node) in self._flat:
+            return
+        self._require_once(node)
+        own, merged = [], []
+        for key, value in node.value:
+            if key.tag != MERGE:
+                own.append((key, value))
+                continue
+            for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if not isinstance(source, yaml.MappingNode):
+                    line = source.start_mark.line + 1
+                    raise _RefusedError(f"line {line}: <<: expected a mapping, found a {source.id}")
+                self.flatten_mapping(source)
+                merged.extend(source.value)
+        there = {key.value for key, _ in own if isinstance(key, yaml.ScalarNode)}
+        kept = []
+        for key, value in merged:
+            if not isinstance(key, yaml.ScalarNode) or key.value not in there:
+                kept.append((key, value))
+                there |= {key.value} if isinstance(key, yaml.ScalarNode) else set()
+        node.value = kept + own
+        self._flat.add(id(node))
 
     def _require_once(self, node: yaml.MappingNode) -> None:
         seen: dict[tuple[str, str], int] = {}

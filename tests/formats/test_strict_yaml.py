@@ -43,11 +43,21 @@ def test_plain_numbers_texts_and_merges_are_read_as_before():
 
 
 def test_a_merged_mapping_may_be_merged_again():
-    text = "a: &a {n: 1, m: 2}\nb: &b {<<: *a, n: 3}\nc: {<<: *b, k: 4}\nd: {<<: [*a, *b]}\n"
+    text = (
+        "a: &a {rate: 1, size: 2}\nb: &b {<<: *a, rate: 3}\nc: {<<: *b, depth: 4}\n"
+        "d: {<<: [*a, *b]}\ne: {<<: [*b, *a], depth: 5}\n"
+    )
     assert read(text, "c.yaml") == {
-        "a": {"n": 1, "m": 2}, "b": {"n": 3, "m": 2}, "c": {"n": 3, "m": 2, "k": 4},
-        "d": {"n": 1, "m": 2},
+        "a": {"rate": 1, "size": 2}, "b": {"rate": 3, "size": 2},
+        "c": {"rate": 3, "size": 2, "depth": 4}, "d": {"rate": 1, "size": 2},
+        "e": {"rate": 3, "size": 2, "depth": 5},
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["a: {<<: 3}", "a: {<<: [{b: 1}, 3]}"])
+def test_what_is_no_mapping_cannot_be_merged(text):
+    with pytest.raises(InputError, match=r"^c\.yaml: line 1: <<: expected a mapping, found a scalar"):
+        read(text, "c.yaml")
 
 
 def test_a_pattern_in_an_override_needs_no_quotes():
