@@ -56,7 +56,7 @@ def test_a_merged_mapping_may_be_merged_again():
 
 @pytest.mark.parametrize("text", ["a: {<<: 3}", "a: {<<: [{b: 1}, 3]}"])
 def test_what_is_no_mapping_cannot_be_merged(text):
-    with pytest.raises(InputError, match=r"^c\.yaml: line 1: <<: expected a mapping, found a scalar"):
+    with pytest.raises(InputError, match=r"^c\.yaml: line 1: <<: expected a mapping, found a "):
         read(text, "c.yaml")
 
 
