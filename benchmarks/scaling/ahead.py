@@ -138,6 +138,8 @@ def raw_batch(name: str, cfg: Any) -> dict[str, Any]:
     import jax
     import numpy as np
 
+    from hepjax import InputError
+
     n = cfg.train.batch_size
 
     def array(dtype: Any, *shape: int) -> jax.ShapeDtypeStruct:
@@ -163,6 +165,14 @@ def raw_batch(name: str, cfg: Any) -> dict[str, Any]:
             **{name: array(np.bool_, edges) for name in ("true", "signal")},
             **{name: array(np.int32) for name in ("hits", "edges", "missed", "event")},
         }  # fmt: skip
+    if name == "calo":
+        filled = cfg.calorimeter.voxels // 4
+        return {
+            "cell": array(np.int32, filled), "value": array(np.float32, filled),
+            "energy": array(np.float32),
+        }  # fmt: skip
+    if name != "mlpf":
+        raise InputError(f"--config: expected a workload with known shapes, found {name}")
     elements = cfg.data.buckets[-1]
     return {
         "X": array(np.float32, elements, 12), "ygen": array(np.float32, elements, 7),
