@@ -1,8 +1,8 @@
 """A dense layer, layer norm and SiLU as one function, with a kernel of its own on CPUs.
 
-XLA reads and writes such arrays some ten times, and in the backward pass sums over rows in one loop
+XLA reads and writes such arrays many times, and in the backward pass sums over rows in one loop
 with what it normalises, for each number anew. The native kernel (``kernels/layer.cc``) keeps a tile
-of rows in the cache from the product to the result, and computes it again for the gradient. Where
+of rows in the cache from the product to the result, and one of gradients back to the product. Where
 it cannot run (other platforms, other types, several devices) the function is written in JAX.
 """
 
@@ -35,8 +35,9 @@ def normed_silu(
     arrays = (x, kernel, added, scale, shift)
     if not _is_native(arrays):
         return _in_jax(*arrays)
-    rows = (x.reshape(-1, x.shape[-1]), kernel, added.reshape(-1, kernel.shape[1]), scale, shift)
-    return _native(*rows).reshape(*x.shape[:-1], kernel.shape[1])
+    rows, more = x.reshape(-1, x.shape[-1]), added.reshape(-1, kernel.shape[1])
+    y = _native(added.ndim == 1, rows, kernel, more, scale, shift)
+    return y.reshape(*x.shape[:-1], kernel.shape[1])
 
 
 def _is_native(arrays: tuple[jax.Array, ...]) -> bool:
@@ -97,8 +98,9 @@ def _over_rows(x: jax.Array) -> jax.Array:
 layer_norm.defvjp(_norm_forward, _norm_backward)
 
 
-@jax.custom_vjp
-def _native(*arrays: jax.Array) -> jax.Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _native(alike: bool, *arrays: jax.Array) -> jax.Array:
+    """``normed_silu`` of rows; ``alike``: what is added, (1, o), is the same for all."""
     return _forward(False, *arrays)[0]
 
 
@@ -110,31 +112,40 @@ def _forward(keep: bool, *arrays: jax.Array) -> tuple[jax.Array, ...]:
         jax.ShapeDtypeStruct(size, jnp.float32) for size in ((rows, width), (kept, width), (kept,))
     )
 
-    def in_jax(x: jax.Array, *others: jax.Array) -> tuple[jax.Array, ...]:
-        normal, inverse = _normalised(x @ others[0] + others[1])
-        y = jax.nn.silu(normal * others[2] + others[3])
-        return y, normal[:kept], inverse[:kept, 0]
+    def in_jax(
+        x: jax.Array, kernel: jax.Array, added: jax.Array, scale: jax.Array, shift: jax.Array
+    ) -> tuple[jax.Array, ...]:
+        normal, inverse = _normalised(x @ kernel + added)
+        return jax.nn.silu(normal * scale + shift), normal[:kept], inverse[:kept, 0]
 
     call = functools.partial(_call, native.LAYER, shapes)
     return jax.lax.platform_dependent(*arrays, cpu=call, default=in_jax)
 
 
-def _forward_kept(*arrays: jax.Array) -> tuple[jax.Array, Kept]:
-    y, normal, inverse = _forward(True, *arrays)
-    return y, (*arrays, normal, inverse)
-
-
-def _backward(kept: Kept, slope: jax.Array) -> Kept:
-    *arrays, normal, inverse = kept
+def _forward_kept(alike: bool, *arrays: jax.Array) -> tuple[jax.Array, Kept]:
     x, kernel, _, scale, shift = arrays
-    shapes = tuple(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in arrays)
+    y, normal, inverse = _forward(True, *arrays)
+    return y, (x, kernel, scale, shift, normal, inverse)
 
-    def in_jax(*operands: jax.Array) -> Kept:
-        return jax.vjp(_in_jax, *arrays)[1](operands[-1])
 
+def _backward(alike: bool, kept: Kept, slope: jax.Array) -> Kept:
+    x, kernel, scale, shift, *_ = kept
+    added = jax.ShapeDtypeStruct((1 if alike else x.shape[0], kernel.shape[1]), x.dtype)
+    shapes = tuple(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (x, kernel, added, scale, shift))
     call = functools.partial(_call, native.LAYER_GRADIENT, shapes)
-    operands = (x, kernel, scale, shift, normal, inverse, slope)
-    return jax.lax.platform_dependent(*operands, cpu=call, default=in_jax)
+    in_jax = functools.partial(_gradient, alike)
+    return jax.lax.platform_dependent(*kept, slope, cpu=call, default=in_jax)
+
+
+def _gradient(
+    alike: bool, x: jax.Array, kernel: jax.Array, scale: jax.Array, shift: jax.Array,
+    normal: jax.Array, inverse: jax.Array, slope: jax.Array,
+) -> Kept:  # fmt: skip
+    """What the kernel does, for other platforms that a program of this one is compiled for."""
+    (slope,) = jax.vjp(jax.nn.silu, normal * scale + shift)[1](slope)
+    z, of_scale, of_shift = _norm_backward((normal, inverse[:, None], scale), slope)
+    of_added = _over_rows(z)[None] if alike else z
+    return z @ kernel.T, x.T @ z, of_added, of_scale, of_shift
 
 
 def _call(name: str, shapes: Any, *operands: jax.Array) -> Any:

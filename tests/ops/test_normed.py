@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hepjax.ops import native
+from hepjax.ops import native, normed
 from hepjax.ops.normed import layer_norm, normed_silu
 
 needs_kernels = pytest.mark.skipif(native.kernels().path is None, reason="no C++ compiler")
@@ -53,6 +53,17 @@ def test_in_jax_it_is_the_same():
     *arrays, slope = draw(1, (2, 30, 9), (9, 7), (7,), (7,), (7,), (2, 30, 7))
     with native.library_only():
         assert_same(normed_silu, of_flax, arrays, slope)
+
+
+@pytest.mark.parametrize("added", [(7,), (30, 7)])
+def test_for_other_platforms_the_gradient_is_the_same(added):
+    """The branch that a program has which is compiled here for an accelerator."""
+    x, kernel, more, scale, shift, slope = draw(6, (30, 9), (9, 7), added, (7,), (7,), (30, 7))
+    normal, inverse = normed._normalised(x @ kernel + more)
+    found = normed._gradient(more.ndim == 1, x, kernel, scale, shift, normal, inverse[:, 0], slope)
+    expected = jax.vjp(of_flax, x, kernel, more, scale, shift)[1](slope)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a.reshape(b.shape), b, rtol=0, atol=2e-5)
 
 
 @needs_kernels
