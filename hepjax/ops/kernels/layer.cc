@@ -21,7 +21,8 @@ constexpr int64_t kRowsAGroup = 256, kGroups = 64;
 struct Padded {
   Buffer buffer;
   int64_t in, out;
-  const float *w, *turned, *scale, *shift, *inside;  // ``inside``: 1, and 0 in the padding
+  const float* w;  // (in, out), or (out, in) for the gradient
+  const float *scale, *shift, *inside;  // ``inside``: 1, and 0 in the padding
 
   bool fill(const Layer& l, bool gradient) {
     in = round_up(l.in, V), out = round_up(l.out, V);
@@ -36,7 +37,7 @@ struct Padded {
     for (int64_t i = 0; i < l.in; ++i)
       for (int64_t o = 0; o < l.out; ++o)
         products[gradient ? o * in + i : i * out + o] = l.w[i * l.out + o];
-    w = turned = products, scale = at, shift = at + out, inside = at + 2 * out;
+    w = products, scale = at, shift = at + out, inside = at + 2 * out;
     return true;
   }
 };
@@ -203,7 +204,7 @@ void gradient_task(void* arg, int64_t group) {
     gradient_of_rows(f, first, rows, at, of_group);
     product(l.in, l.x + first * l.in, 1, l.in, rows, dz, p.out, dw, true);
     float* const to = f.g.dx + first * l.in;
-    product(rows, dz, p.out, 1, l.out, p.turned, p.in, p.in == l.in ? to : dx, false);
+    product(rows, dz, p.out, 1, l.out, p.w, p.in, p.in == l.in ? to : dx, false);
     if (p.in != l.in)
       for (int64_t t = 0; t < rows; ++t) store_row(to + t * l.in, dx + t * p.in, l.in);
   }
